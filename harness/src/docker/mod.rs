@@ -1,0 +1,1 @@
+//! Image pulls and containers, through the Docker Engine API.

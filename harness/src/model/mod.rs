@@ -1,0 +1,1 @@
+//! From config.json to a forward pass, written once on the operations of a device.

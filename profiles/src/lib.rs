@@ -1,0 +1,17 @@
+//! The coldstart profile format, and all arithmetic on it.
+//!
+//! No clock, GPU, Docker or network is touched here: profiles come in, numbers come out.
+
+#![forbid(unsafe_code)]
+
+mod error;
+mod key;
+mod phase;
+mod samples;
+mod units;
+
+pub use error::ProfileError;
+pub use key::{Clock, Key, Params};
+pub use phase::Phase;
+pub use samples::{Mark, Samples};
+pub use units::{Bytes, Nanos};
