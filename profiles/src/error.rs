@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::phase::Phase;
+use crate::profile::FormatVersion;
 
 /// Why a profile could not be read, written or computed on. Messages complete "failed to …".
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +25,42 @@ pub enum ProfileError {
         /// How many samples there are.
         n: usize,
     },
+    /// A file of another major version of the format.
+    #[error(
+        "read {}: it has format {found}, and this coldstart reads format {}: use the coldstart release that reads format {found}",
+        path.display(), FormatVersion::CURRENT.major
+    )]
+    OtherMajor {
+        /// The profile's path.
+        path: PathBuf,
+        /// The major version found.
+        found: u32,
+    },
+    /// JSON, but no profile.
+    #[error("read {}: it is JSON but has no `format` version: give a profile that `coldstart run` wrote", path.display())]
+    NotAProfile {
+        /// The file's path.
+        path: PathBuf,
+    },
+    /// Not JSON, or JSON of another shape.
+    #[error("read {} as a profile: {source}: give a profile that `coldstart run` wrote", path.display())]
+    Json {
+        /// The file's path.
+        path: PathBuf,
+        /// Where and why parsing ended.
+        source: serde_json::Error,
+    },
+    /// A profile that was changed by hand.
+    #[error("accept {}: {what}: it was edited or damaged; measure again", path.display())]
+    Edited {
+        /// The profile's path.
+        path: PathBuf,
+        /// What disagrees.
+        what: String,
+    },
+    /// A profile that has no JSON.
+    #[error("write the profile as JSON: {0}")]
+    Serialize(serde_json::Error),
     /// The file could not be read or written.
     #[error("{action} {}: {source}", path.display())]
     Io {

@@ -13,6 +13,9 @@ pub struct Mark {
     pub index: usize,
     /// What was seen, such as `partial: 3.1 % of the file was in the page cache` or `throttled: thermal`.
     pub reason: String,
+    /// Whether summaries leave the sample out: its conditions were not those of the key (a cache that was not cold).
+    /// Otherwise it counts and is only pointed at (a throttled clock).
+    pub excluded: bool,
 }
 
 /// At least one reading, in the order taken: the order is the warm-up curve. Marked samples stay in.
@@ -72,13 +75,17 @@ impl Samples {
         &self.marks
     }
 
-    /// The readings without a mark, in the order taken; all of them when every one is marked.
-    pub fn unmarked(&self) -> Vec<Nanos> {
-        let clean: Vec<Nanos> = (0..self.len())
-            .filter(|index| self.marks.iter().all(|mark| mark.index != *index))
-            .map(|index| self.samples_ns[index])
-            .collect();
-        if clean.is_empty() { self.samples_ns.clone() } else { clean }
+    /// The readings that summaries rest on, in the order taken: all but the excluded ones, or all of them when every
+    /// one is excluded (they are then all that is known, and the marks say so).
+    pub fn included(&self) -> Vec<Nanos> {
+        let mut keep = vec![true; self.len()];
+        for mark in self.marks.iter().filter(|mark| mark.excluded) {
+            keep[mark.index] = false;
+        }
+        if !keep.contains(&true) {
+            return self.samples_ns.clone();
+        }
+        self.samples_ns.iter().zip(keep).filter_map(|(sample, keep)| keep.then_some(*sample)).collect()
     }
 
     /// The readings as floating-point nanoseconds, for statistics.
@@ -109,7 +116,7 @@ mod tests {
     fn empty_and_misplaced_are_refused_on_read() {
         assert!(serde_json::from_str::<Samples>(r#"{"samples_ns":[]}"#).is_err());
         assert!(
-            serde_json::from_str::<Samples>(r#"{"samples_ns":[1],"marks":[{"index":1,"reason":"x"}]}"#)
+            serde_json::from_str::<Samples>(r#"{"samples_ns":[1],"marks":[{"index":1,"reason":"x","excluded":true}]}"#)
                 .is_err()
         );
         assert_eq!(serde_json::from_str::<Samples>(r#"{"samples_ns":[3,2]}"#).unwrap().len(), 2);
@@ -117,10 +124,10 @@ mod tests {
 
     #[test]
     fn marked_samples_stay_but_can_be_left_out() {
-        let mark = Mark { index: 1, reason: "partial".into() };
+        let mark = Mark { index: 1, reason: "partial".into(), excluded: true };
         let samples =
             Samples::with_marks(vec![Nanos::from_nanos(1), Nanos::from_nanos(2)], vec![mark]).unwrap();
         assert_eq!(samples.len(), 2);
-        assert_eq!(samples.unmarked(), [Nanos::from_nanos(1)]);
+        assert_eq!(samples.included(), [Nanos::from_nanos(1)]);
     }
 }

@@ -1,0 +1,121 @@
+//! Profiles on disk: written whole or not at all, and checked when read.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::error::ProfileError;
+use crate::measurement::Outcome;
+use crate::profile::{FormatVersion, Profile};
+use crate::summary::summarize;
+use crate::trace::TraceEnd;
+
+/// The only part of a file that every version shares.
+#[derive(Deserialize)]
+struct Versioned {
+    format: FormatVersion,
+}
+
+impl Profile {
+    /// Reads and checks a profile.
+    ///
+    /// # Errors
+    /// When the file can't be read, is not a profile, is of another major version, or was edited so that a summary
+    /// does not follow from its samples, or a total from its parts.
+    pub fn read(path: &Path) -> Result<Profile, ProfileError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ProfileError::Io {
+            action: "read",
+            path: path.to_owned(),
+            source,
+        })?;
+        Profile::from_json(&text, path)
+    }
+
+    /// Checks the text of a profile; `path` names it in errors.
+    ///
+    /// # Errors
+    /// As [`Profile::read`].
+    pub fn from_json(text: &str, path: &Path) -> Result<Profile, ProfileError> {
+        let json = |source| ProfileError::Json { path: path.to_owned(), source };
+        match serde_json::from_str::<Versioned>(text) {
+            Ok(Versioned { format }) if format.major != FormatVersion::CURRENT.major => {
+                return Err(ProfileError::OtherMajor { path: path.to_owned(), found: format.major });
+            }
+            Ok(_) => {}
+            Err(source) if source.is_data() => return Err(ProfileError::NotAProfile { path: path.to_owned() }),
+            Err(source) => return Err(json(source)),
+        }
+        let profile: Profile = serde_json::from_str(text).map_err(json)?;
+        profile.check(path)?;
+        Ok(profile)
+    }
+
+    /// The text of this profile: pretty-printed JSON with a final newline.
+    ///
+    /// # Errors
+    /// When a number is not finite.
+    pub fn to_json(&self) -> Result<String, ProfileError> {
+        let mut text = serde_json::to_string_pretty(self).map_err(ProfileError::Serialize)?;
+        text.push('\n');
+        Ok(text)
+    }
+
+    /// Writes the profile under `path`, whole or not at all: to a temporary file beside it, synced, then renamed.
+    ///
+    /// # Errors
+    /// When the directory can't be written to, or the disk is full; the old file is then still there.
+    pub fn write(&self, path: &Path) -> Result<(), ProfileError> {
+        write_atomic(path, self.to_json()?.as_bytes())
+    }
+
+    /// That every summary follows from its samples, and every total from its parts.
+    fn check(&self, path: &Path) -> Result<(), ProfileError> {
+        let edited = |what: String| ProfileError::Edited { path: path.to_owned(), what };
+        let outcomes = (self.measurements.iter().map(|row| (row.key.to_string(), &row.outcome)))
+            .chain(self.totals.iter().map(|row| (format!("total {{{}}}", row.params), &row.outcome)))
+            .chain(self.limits.iter().map(|row| (format!("limit {}", row.kind), &row.outcome)));
+        for (name, outcome) in outcomes {
+            if let Outcome::Measured { samples, summary } = outcome
+                && summarize(samples) != *summary
+            {
+                return Err(edited(format!("the summary of `{name}` does not follow from its samples")));
+            }
+        }
+        for trace in &self.traces {
+            if let TraceEnd::Completed { total_ns, unattributed_ns } = trace.end
+                && trace.parts_ns().saturating_add(unattributed_ns) != total_ns
+            {
+                return Err(edited(format!("parts and unattributed time of trace `{}` are not its total", trace.step)));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Writes `contents` under `path`, whole or not at all.
+///
+/// # Errors
+/// When the directory can't be written to, or the disk is full; an old file is then still there.
+pub fn write_atomic(path: &Path, contents: &[u8]) -> Result<(), ProfileError> {
+    let failed = |source| ProfileError::Io { action: "write", path: path.to_owned(), source };
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mut file = tempfile::Builder::new()
+        .prefix(".coldstart-")
+        .permissions(permissions())
+        .tempfile_in(directory)
+        .map_err(failed)?;
+    file.write_all(contents).map_err(failed)?;
+    file.as_file().sync_all().map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+/// As an ordinary file: the umask decides. (A temporary file is otherwise its owner's alone.)
+fn permissions() -> std::fs::Permissions {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::Permissions::from_mode(0o666)
+}

@@ -1,0 +1,240 @@
+//! What a run is going to do, decided before it starts and stored in the profile.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::phase::Phase;
+use crate::target::ImageSource;
+use crate::units::{Bytes, Nanos};
+use crate::work::LimitKind;
+
+/// Every decision of a run. Two runs of equal plans do the same work in the same order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Plan {
+    /// Seed of the order of interleaved steps and of all synthetic contents.
+    pub seed: u64,
+    /// Whether it is the short form of a run.
+    pub quick: bool,
+    /// Time for all steps together; making a synthetic model is outside of it.
+    pub budget_ns: Nanos,
+    /// The device, such as `host` or `cuda:0`.
+    pub device: String,
+    /// The model.
+    pub model: ModelSpec,
+    /// The image that is pulled; `null` when no pull is planned.
+    pub image: Option<ImageSpec>,
+    /// Phases that were asked for, in order.
+    pub phases: Vec<Phase>,
+    /// Fresh processes for each cold measurement.
+    pub trials: u32,
+    /// A trial that takes longer is killed and counts as failed.
+    pub trial_timeout_ns: Nanos,
+    /// The strategy of whole trials.
+    pub strategy: String,
+    /// The quick look at the machine that the estimates rest on.
+    pub probe: Probe,
+    /// What is done, in order.
+    pub steps: Vec<Step>,
+    /// What is not measured in this run, and why.
+    pub skipped: Vec<SkippedPhase>,
+}
+
+impl Plan {
+    /// What all steps are expected to take.
+    pub fn estimate_ns(&self) -> Nanos {
+        self.steps.iter().map(|step| step.estimate_ns).sum()
+    }
+}
+
+/// Where the model comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum ModelSpec {
+    /// Made by coldstart from a fixed seed.
+    Synthetic {
+        /// `tiny`, `small`, `1b` or `8b`.
+        size: String,
+        /// Where it was made.
+        path: String,
+    },
+    /// The user's own.
+    Directory {
+        /// A directory, or one safetensors file.
+        path: String,
+        /// Whether links out of the directory are followed.
+        follow_symlinks: bool,
+    },
+}
+
+impl ModelSpec {
+    /// The directory or file.
+    pub fn path(&self) -> &str {
+        match self {
+            ModelSpec::Synthetic { path, .. } | ModelSpec::Directory { path, .. } => path,
+        }
+    }
+
+    /// Whether links out of the directory are followed.
+    pub fn follow_symlinks(&self) -> bool {
+        matches!(self, ModelSpec::Directory { follow_symlinks: true, .. })
+    }
+}
+
+/// `synthetic:small`, or the path.
+impl fmt::Display for ModelSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ModelSpec::Synthetic { size, .. } => f.pad(&format!("synthetic:{size}")),
+            ModelSpec::Directory { path, .. } => f.pad(path),
+        }
+    }
+}
+
+/// The image that is pulled.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ImageSpec {
+    /// Where it comes from.
+    pub source: ImageSource,
+    /// The reference to pull; for a synthetic image the repository's name.
+    pub reference: String,
+    /// The contents of a synthetic image; `null` for a user's.
+    pub synthetic: Option<SyntheticImage>,
+}
+
+/// The contents of a synthetic image.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SyntheticImage {
+    /// Unpacked size of all layers.
+    pub size_bytes: Bytes,
+    /// Number of layers.
+    pub layers: u32,
+    /// Share of the bytes that compression removes, 0 to 1.
+    pub compressibility: f64,
+    /// `gzip` or `zstd`.
+    pub codec: String,
+}
+
+/// Rates seen in a fraction of a second before the run, for its estimates only. No result rests on them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Probe {
+    /// Copying in memory.
+    pub memcpy_bytes_per_s: f64,
+    /// Matrix products.
+    pub gemm_flops_per_s: f64,
+    /// Reading the model's files past the page cache.
+    pub read_bytes_per_s: f64,
+}
+
+/// A phase that is not measured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SkippedPhase {
+    /// The phase.
+    pub phase: Phase,
+    /// The reason.
+    pub why: String,
+}
+
+/// One unit of work, after which the profile is on disk.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Step {
+    /// Unique in the plan, such as `trial-cold-mmap-0`; a resumed run leaves out those that are done.
+    pub id: String,
+    /// What is done.
+    pub kind: StepKind,
+    /// What it is expected to take.
+    pub estimate_ns: Nanos,
+    /// Its share of the budget.
+    pub allowance_ns: Nanos,
+}
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum StepKind {
+    /// One reading of a limit.
+    Limit {
+        /// Which.
+        limit: LimitKind,
+    },
+    /// One whole cold start in a fresh process.
+    Trial {
+        /// Which repetition.
+        trial: u32,
+        /// How the weights are loaded.
+        strategy: String,
+        /// `cold`, `warm` or `memory`.
+        page_cache: String,
+    },
+    /// One load of the weights in a fresh process, without a forward pass.
+    Load {
+        /// Which repetition.
+        trial: u32,
+        /// How the weights are loaded.
+        strategy: String,
+        /// `cold`, `warm` or `memory`.
+        page_cache: String,
+    },
+    /// One pull of the image.
+    Pull {
+        /// Which repetition.
+        trial: u32,
+    },
+    /// One whole cold start in a fresh container.
+    Container {
+        /// Which repetition.
+        trial: u32,
+    },
+    /// Steady-state throughput over batch sizes, in one process.
+    Sweep {
+        /// The points, in order.
+        points: Vec<SweepPoint>,
+    },
+}
+
+/// One point of a throughput sweep.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct SweepPoint {
+    /// What one iteration does.
+    pub mode: ForwardMode,
+    /// Sequences at a time.
+    pub batch: u32,
+    /// Tokens of each prompt (prefill, encode), or tokens already in the cache (decode).
+    pub tokens: u32,
+    /// Iterations at which it stops at the latest.
+    pub max_iterations: u32,
+    /// Its share of the sweep's time.
+    pub allowance_ns: Nanos,
+}
+
+/// What one forward pass does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ForwardMode {
+    /// Reads a prompt and gives the first token.
+    Prefill,
+    /// Gives one more token for each sequence.
+    Decode,
+    /// Turns texts into vectors.
+    Encode,
+}
+
+impl ForwardMode {
+    /// The name in JSON and tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            ForwardMode::Prefill => "prefill",
+            ForwardMode::Decode => "decode",
+            ForwardMode::Encode => "encode",
+        }
+    }
+
+    /// What the token count of a point means: `prompt` or `context`.
+    pub const fn tokens_name(self) -> &'static str {
+        match self {
+            ForwardMode::Prefill | ForwardMode::Encode => "prompt",
+            ForwardMode::Decode => "context",
+        }
+    }
+}

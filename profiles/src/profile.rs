@@ -1,0 +1,165 @@
+//! The profile: everything that one run found out, and nothing that it did not.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::measurement::{Measurement, Outcome};
+use crate::phase::Phase;
+use crate::plan::Plan;
+use crate::target::Target;
+use crate::throughput::{Fits, ThroughputPoint};
+use crate::trace::{TotalKind, Trace};
+use crate::units::Nanos;
+use crate::warm_up::{TrialsAgreement, WarmUpCurve};
+use crate::work::LimitMeasurement;
+use crate::{Key, Params};
+
+/// The version of the format. A reader tolerates unknown minor fields and refuses another major.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FormatVersion {
+    /// Changes when an old reader would misread a new file.
+    pub major: u32,
+    /// Grows when fields are added.
+    pub minor: u32,
+}
+
+impl FormatVersion {
+    /// The version that this crate reads and writes.
+    pub const CURRENT: FormatVersion = FormatVersion { major: 1, minor: 0 };
+}
+
+impl fmt::Display for FormatVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+/// The program that wrote a profile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Tool {
+    /// `coldstart`.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// The version of the measuring method: results of different versions are not compared.
+    pub method: u32,
+}
+
+/// How far a run came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// Steps are left; the file is what is known so far. `coldstart run --resume` continues it.
+    Partial,
+    /// The user stopped it. `coldstart run --resume` continues it.
+    Interrupted,
+    /// Every step was done.
+    Complete,
+}
+
+/// One run on one machine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Profile {
+    /// The version of this format.
+    pub format: FormatVersion,
+    /// What wrote it.
+    pub tool: Tool,
+    /// When the run began (RFC 3339, UTC).
+    pub started_at: String,
+    /// Time spent on steps so far, over all sittings of a resumed run.
+    pub elapsed_ns: Nanos,
+    /// How far it came.
+    pub state: RunState,
+    /// Ids of the plan's steps that are done, whatever came out.
+    pub done: Vec<String>,
+    /// What was measured, and on what.
+    pub target: Target,
+    /// What was decided before the run.
+    pub plan: Plan,
+    /// Whether the machine was fit to be measured.
+    pub fitness: Fitness,
+    /// Every trial, load and pull, with all of its readings.
+    pub traces: Vec<Trace>,
+    /// Every phase under every condition: the traces' readings by key, and the sweep.
+    pub measurements: Vec<Measurement>,
+    /// Totals of the traces that cover a whole cold start.
+    pub totals: Vec<Total>,
+    /// What the hardware allows.
+    pub limits: Vec<LimitMeasurement>,
+    /// The warm-up of every whole trial, with its raw curve.
+    pub warm_up: Vec<WarmUpCurve>,
+    /// Whether the trials warmed up alike; `null` before the first.
+    pub warm_up_agreement: Option<TrialsAgreement>,
+    /// Rates of the sweep's points.
+    pub throughput: Vec<ThroughputPoint>,
+    /// Service times as functions of batch and tokens.
+    pub fits: Fits,
+    /// What a reader must know before trusting a number.
+    pub caveats: Vec<Caveat>,
+}
+
+/// The total of whole cold starts under one condition.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Total {
+    /// Which phases it chains.
+    pub kind: TotalKind,
+    /// Conditions of the traces.
+    pub params: Params,
+    /// The phase at whose end the clock stopped.
+    pub ends_with: Phase,
+    /// Totals of the trials.
+    pub outcome: Outcome,
+}
+
+/// What may have disturbed the run.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Fitness {
+    /// Load average over a minute, before the first step; `null` where the kernel shows none.
+    pub load_average_before: Option<f64>,
+    /// The same after the last step.
+    pub load_average_after: Option<f64>,
+    /// A fixed copy and a fixed product, before and after the run.
+    pub canary: Vec<CanaryReading>,
+}
+
+/// One reading of the canary: work that is the same in every run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CanaryReading {
+    /// `before` or `after`.
+    pub when: String,
+    /// 64 MiB copied between touched buffers, best of several.
+    pub copy_ns: Nanos,
+    /// A product of 512 × 512 × 512 in f32, best of several.
+    pub gemm_ns: Nanos,
+}
+
+/// What a reader must know before trusting a number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Caveat {
+    /// Stable name for programs, such as `limit_not_tight`.
+    pub code: String,
+    /// The sentence for people.
+    pub text: String,
+}
+
+impl Profile {
+    /// The measurement under `key`.
+    pub fn measurement(&self, key: &Key) -> Option<&Measurement> {
+        self.measurements.iter().find(|measurement| measurement.key == *key)
+    }
+
+    /// All measurements of a phase.
+    pub fn of_phase(&self, phase: Phase) -> impl Iterator<Item = &Measurement> {
+        self.measurements.iter().filter(move |measurement| measurement.key.phase == phase)
+    }
+
+    /// Adds a caveat once.
+    pub fn caveat(&mut self, code: &str, text: impl Into<String>) {
+        let caveat = Caveat { code: code.to_owned(), text: text.into() };
+        if !self.caveats.contains(&caveat) {
+            self.caveats.push(caveat);
+        }
+    }
+}
