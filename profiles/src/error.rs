@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::format::FormatVersion;
 use crate::phase::Phase;
-use crate::profile::FormatVersion;
 
 /// Why a profile could not be read, written or computed on. Messages complete "failed to …".
 #[derive(Debug, thiserror::Error)]

@@ -7,7 +7,8 @@ use serde::Deserialize;
 
 use crate::error::ProfileError;
 use crate::measurement::Outcome;
-use crate::profile::{FormatVersion, Profile};
+use crate::format::FormatVersion;
+use crate::profile::Profile;
 use crate::summary::summarize;
 use crate::trace::TraceEnd;
 

@@ -5,12 +5,15 @@
 #![forbid(unsafe_code)]
 
 mod error;
+pub mod exit;
+mod format;
 mod key;
 mod phase;
 mod samples;
 mod units;
 
 pub use error::ProfileError;
+pub use format::FormatVersion;
 pub use key::{Clock, Key, Params};
 pub use phase::Phase;
 pub use samples::{Mark, Samples};

@@ -116,8 +116,10 @@ mod tests {
     fn empty_and_misplaced_are_refused_on_read() {
         assert!(serde_json::from_str::<Samples>(r#"{"samples_ns":[]}"#).is_err());
         assert!(
-            serde_json::from_str::<Samples>(r#"{"samples_ns":[1],"marks":[{"index":1,"reason":"x","excluded":true}]}"#)
-                .is_err()
+            serde_json::from_str::<Samples>(
+                r#"{"samples_ns":[1],"marks":[{"index":1,"reason":"x","excluded":true}]}"#
+            )
+            .is_err()
         );
         assert_eq!(serde_json::from_str::<Samples>(r#"{"samples_ns":[3,2]}"#).unwrap().len(), 2);
     }
