@@ -1,0 +1,1 @@
+//! Checks of shapes and formats on entry to an operation, shared by all devices.
