@@ -10,6 +10,8 @@ mod format;
 mod key;
 mod phase;
 mod samples;
+pub mod stats;
+mod summary;
 mod units;
 
 pub use error::ProfileError;
@@ -17,4 +19,5 @@ pub use format::FormatVersion;
 pub use key::{Clock, Key, Params};
 pub use phase::Phase;
 pub use samples::{Mark, Samples};
+pub use summary::{Summary, Withheld, summarize};
 pub use units::{Bytes, Nanos};
