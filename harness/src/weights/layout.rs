@@ -1,0 +1,138 @@
+//! Where every tensor lies on the device: segments that map a range of a file to a range of device memory.
+
+use std::collections::BTreeMap;
+
+use coldstart_kernels::Dtype as KernelDtype;
+use safetensors::Dtype;
+
+use super::error::WeightsError;
+use super::files::ModelFiles;
+
+/// Every tensor begins at a multiple of this many bytes on the device: what CUDA's own allocations guarantee, and
+/// enough for every vector load.
+pub const DEVICE_ALIGN: u64 = 256;
+
+/// A range of a file that becomes a range of device memory in one piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Segment {
+    /// Which of the model's files.
+    pub file: usize,
+    /// The first byte, counted from the start of the file.
+    pub begin: u64,
+    /// How many bytes.
+    pub bytes: u64,
+    /// Where the first byte lies on the device.
+    pub offset: u64,
+}
+
+/// Where one tensor lies on the device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// The type of its elements, as in the file: a load converts nothing.
+    pub dtype: Dtype,
+    /// Its shape, row-major.
+    pub shape: Vec<usize>,
+    /// Its first byte in the buffer, a multiple of [`DEVICE_ALIGN`].
+    pub offset: usize,
+    /// Its length in bytes.
+    pub bytes: usize,
+}
+
+impl Placed {
+    /// The format as the kernels know it; `None` for formats that they do not compute in.
+    pub fn kernel_dtype(&self) -> Option<KernelDtype> {
+        KernelDtype::from_name(&self.dtype.to_string())
+    }
+}
+
+/// The tensors of a model on the device, by name.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TensorTable(BTreeMap<String, Placed>);
+
+impl TensorTable {
+    /// Where the tensor of that name lies.
+    pub fn get(&self, name: &str) -> Option<&Placed> {
+        self.0.get(name)
+    }
+
+    /// Where the tensor of that name lies, or an error that says that the model lacks it.
+    pub fn require(&self, name: &str) -> Result<&Placed, WeightsError> {
+        self.get(name).ok_or_else(|| WeightsError::NoTensor { tensor: name.to_owned(), count: self.len() })
+    }
+
+    /// Names and places, ordered by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Placed)> {
+        self.0.iter().map(|(name, placed)| (name.as_str(), placed))
+    }
+
+    /// How many tensors.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// The plan of a model's place on the device: one buffer that holds all of it.
+#[derive(Debug, Clone)]
+pub struct DeviceLayout {
+    segments: Vec<Segment>,
+    table: TensorTable,
+    buffer_bytes: u64,
+}
+
+impl DeviceLayout {
+    /// Lay the tensors out in the order of the files. Neighbours share a segment as long as that keeps the alignment;
+    /// a tensor whose length is no multiple of [`DEVICE_ALIGN`] is followed by a gap.
+    pub fn of(model: &ModelFiles) -> DeviceLayout {
+        let mut segments: Vec<Segment> = Vec::new();
+        let mut table = BTreeMap::new();
+        let mut end = 0u64;
+        for tensor in model.tensors() {
+            let offset = end.next_multiple_of(DEVICE_ALIGN);
+            end = offset + tensor.bytes;
+            let placed = Placed {
+                dtype: tensor.dtype,
+                shape: tensor.shape.clone(),
+                offset: offset as usize,
+                bytes: tensor.bytes as usize,
+            };
+            table.insert(tensor.name.clone(), placed);
+            match segments.last_mut() {
+                _ if tensor.bytes == 0 => {}
+                Some(last)
+                    if last.file == tensor.file
+                        && last.begin + last.bytes == tensor.begin
+                        && last.offset + last.bytes == offset =>
+                {
+                    last.bytes += tensor.bytes;
+                }
+                _ => segments.push(Segment {
+                    file: tensor.file,
+                    begin: tensor.begin,
+                    bytes: tensor.bytes,
+                    offset,
+                }),
+            }
+        }
+        DeviceLayout { segments, table: TensorTable(table), buffer_bytes: end }
+    }
+
+    /// The segments, ordered by file and by their first byte; they do not overlap on either side.
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// Where every tensor lies.
+    pub fn table(&self) -> &TensorTable {
+        &self.table
+    }
+
+    /// The size of the buffer that holds the model, gaps included.
+    pub fn buffer_bytes(&self) -> u64 {
+        self.buffer_bytes
+    }
+}
