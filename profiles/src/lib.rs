@@ -8,6 +8,7 @@ mod error;
 pub mod exit;
 mod format;
 mod key;
+mod load;
 mod phase;
 mod samples;
 pub mod stats;
@@ -17,6 +18,9 @@ mod units;
 pub use error::ProfileError;
 pub use format::FormatVersion;
 pub use key::{Clock, Key, Params};
+pub use load::{
+    AbsentPart, COLD_RESIDENCY_LIMIT, LoadDetail, PageCache, Residency, ResidencyMethod,
+};
 pub use phase::Phase;
 pub use samples::{Mark, Samples};
 pub use summary::{Summary, Withheld, summarize};

@@ -64,7 +64,9 @@ pub enum WeightsError {
         second: PathBuf,
     },
     /// A tensor that the model needs is not there.
-    #[error("find the tensor `{tensor}` among the model's {count} tensors: the files do not fit config.json, download the model again")]
+    #[error(
+        "find the tensor `{tensor}` among the model's {count} tensors: the files do not fit config.json, download the model again"
+    )]
     NoTensor {
         /// The tensor.
         tensor: String,
@@ -72,7 +74,9 @@ pub enum WeightsError {
         count: usize,
     },
     /// More memory is needed than there is.
-    #[error("fit {needed} of {what} into {available} of available memory ({bound_by}): choose a smaller model, or free memory")]
+    #[error(
+        "fit {needed} of {what} into {available} of available memory ({bound_by}): choose a smaller model, or free memory"
+    )]
     TooLarge {
         /// What needs the memory.
         what: &'static str,
@@ -186,7 +190,9 @@ pub enum FileFault {
         size: u64,
     },
     /// The header would end behind the file.
-    #[error("its header claims {header} bytes but only {left} follow: the file is truncated or no safetensors file, download it again")]
+    #[error(
+        "its header claims {header} bytes but only {left} follow: the file is truncated or no safetensors file, download it again"
+    )]
     HeaderBeyondFile {
         /// The length that the first eight bytes claim.
         header: u64,
@@ -194,7 +200,9 @@ pub enum FileFault {
         left: u64,
     },
     /// The header is longer than is sane.
-    #[error("its header claims {header} bytes, more than the {cap} allowed: this is no sane safetensors file")]
+    #[error(
+        "its header claims {header} bytes, more than the {cap} allowed: this is no sane safetensors file"
+    )]
     HeaderTooLarge {
         /// The length that the first eight bytes claim.
         header: u64,
@@ -214,7 +222,9 @@ pub enum FileFault {
         tensor: String,
     },
     /// dtype × shape is no number of whole bytes below 2^64.
-    #[error("`{tensor}` with dtype {dtype} and shape {shape:?} has no sane size: write the file again with a correct tool")]
+    #[error(
+        "`{tensor}` with dtype {dtype} and shape {shape:?} has no sane size: write the file again with a correct tool"
+    )]
     Size {
         /// The tensor.
         tensor: String,
@@ -224,7 +234,9 @@ pub enum FileFault {
         shape: Vec<usize>,
     },
     /// The span of bytes is not what dtype and shape need.
-    #[error("`{tensor}` spans the bytes {begin}..{end} but dtype {dtype} and shape {shape:?} need {needed} bytes: write the file again with a correct tool")]
+    #[error(
+        "`{tensor}` spans the bytes {begin}..{end} but dtype {dtype} and shape {shape:?} need {needed} bytes: write the file again with a correct tool"
+    )]
     SpanMismatch {
         /// The tensor.
         tensor: String,
@@ -240,7 +252,9 @@ pub enum FileFault {
         needed: u64,
     },
     /// A tensor begins inside of the one before it.
-    #[error("`{tensor}` begins at byte {begin}, inside of `{before}` which ends at {end}: write the file again with a correct tool")]
+    #[error(
+        "`{tensor}` begins at byte {begin}, inside of `{before}` which ends at {end}: write the file again with a correct tool"
+    )]
     Overlap {
         /// The tensor.
         tensor: String,
@@ -252,7 +266,9 @@ pub enum FileFault {
         end: u64,
     },
     /// Bytes before a tensor belong to none.
-    #[error("the bytes {end}..{begin} before `{tensor}` belong to no tensor: write the file again with a correct tool")]
+    #[error(
+        "the bytes {end}..{begin} before `{tensor}` belong to no tensor: write the file again with a correct tool"
+    )]
     Hole {
         /// The tensor behind the hole.
         tensor: String,
@@ -262,7 +278,9 @@ pub enum FileFault {
         begin: u64,
     },
     /// A tensor ends behind the file.
-    #[error("`{tensor}` ends at byte {end} of the data but the file holds only {data}: it is truncated, download it again")]
+    #[error(
+        "`{tensor}` ends at byte {end} of the data but the file holds only {data}: it is truncated, download it again"
+    )]
     Truncated {
         /// The tensor.
         tensor: String,
@@ -272,7 +290,9 @@ pub enum FileFault {
         data: u64,
     },
     /// Bytes behind the last tensor.
-    #[error("{extra} bytes follow its last tensor: the download was damaged or the file was written wrongly, get it again")]
+    #[error(
+        "{extra} bytes follow its last tensor: the download was damaged or the file was written wrongly, get it again"
+    )]
     Trailing {
         /// How many.
         extra: u64,

@@ -41,10 +41,8 @@ fn available_under(root: &Path) -> Result<Available, WeightsError> {
         .find_map(|line| line.strip_prefix("MemAvailable:")?.trim().strip_suffix("kB")?.trim().parse().ok())
         .unwrap_or(u64::MAX / 1024);
     let host = Available { bytes: Bytes::new(kib * 1024), bound_by: "MemAvailable of the host" };
-    let cgroup = cgroup_left(root).map(|left| Available {
-        bytes: Bytes::new(left),
-        bound_by: "the memory limit of the cgroup",
-    });
+    let cgroup = cgroup_left(root)
+        .map(|left| Available { bytes: Bytes::new(left), bound_by: "the memory limit of the cgroup" });
     Ok(cgroup.into_iter().fold(host, |least, other| if other.bytes < least.bytes { other } else { least }))
 }
 
@@ -84,10 +82,8 @@ fn level_left(dir: &Path, limit: &str, usage: &str, inactive: &str) -> Option<u6
     let limit = number(limit)?;
     let used = number(usage).unwrap_or(0);
     let stat = fs::read_to_string(dir.join("memory.stat")).unwrap_or_default();
-    let inactive: u64 = stat
-        .lines()
-        .find_map(|line| line.strip_prefix(inactive)?.trim().parse().ok())
-        .unwrap_or(0);
+    let inactive: u64 =
+        stat.lines().find_map(|line| line.strip_prefix(inactive)?.trim().parse().ok()).unwrap_or(0);
     Some(limit.saturating_sub(used.saturating_sub(inactive)))
 }
 

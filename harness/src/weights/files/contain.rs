@@ -13,8 +13,7 @@ use crate::weights::error::{FileFault, WeightsError};
 /// `models--X/snapshots/REVISION` of a hub cache, into `models--X/blobs`. With `follow` it may lead anywhere; the name
 /// itself must be plain even then. `Ok(None)`: there is no such file.
 pub(super) fn resolve(dir: &Path, name: &str, follow: bool) -> Result<Option<PathBuf>, WeightsError> {
-    let outside =
-        |why: String| WeightsError::Outside { dir: dir.to_owned(), name: format!("`{name}`"), why };
+    let outside = |why: String| WeightsError::Outside { dir: dir.to_owned(), name: format!("`{name}`"), why };
     let plain = !name.is_empty()
         && Path::new(name).components().all(|part| matches!(part, Component::Normal(_)))
         && !name.contains('\0');

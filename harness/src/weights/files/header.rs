@@ -177,9 +177,7 @@ fn check_neighbours(
 ) -> Result<(), FileFault> {
     match begin.cmp(&covered) {
         std::cmp::Ordering::Equal => Ok(()),
-        std::cmp::Ordering::Greater => {
-            Err(FileFault::Hole { tensor: name.to_owned(), end: covered, begin })
-        }
+        std::cmp::Ordering::Greater => Err(FileFault::Hole { tensor: name.to_owned(), end: covered, begin }),
         std::cmp::Ordering::Less => Err(FileFault::Overlap {
             tensor: name.to_owned(),
             begin,

@@ -74,20 +74,11 @@ pub struct Inventory {
     /// How many files.
     pub files: usize,
     /// How many tensors.
-    pub tensors: usize,
-    /// Tensors and bytes by dtype (`BF16`, `F32` …).
-    pub dtypes: BTreeMap<String, DtypeShare>,
+    pub tensors: u64,
+    /// Bytes by dtype (`BF16`, `F32` …).
+    pub dtypes: BTreeMap<String, Bytes>,
     /// SHA-256, in hex, of all headers (length and JSON) in the order of the files' names: equal for equal layouts.
     pub header_sha256: String,
-}
-
-/// What one dtype holds of a model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct DtypeShare {
-    /// How many tensors.
-    pub tensors: u64,
-    /// How many bytes.
-    pub bytes: Bytes,
 }
 
 impl ModelFiles {
@@ -153,16 +144,15 @@ impl ModelFiles {
 
     /// What a profile says about these files.
     pub fn inventory(&self) -> Inventory {
-        let mut dtypes: BTreeMap<String, DtypeShare> = BTreeMap::new();
+        let mut dtypes: BTreeMap<String, Bytes> = BTreeMap::new();
         for tensor in &self.tensors {
             let share = dtypes.entry(tensor.dtype.to_string()).or_default();
-            share.tensors += 1;
-            share.bytes = share.bytes.saturating_add(Bytes::new(tensor.bytes));
+            *share = share.saturating_add(Bytes::new(tensor.bytes));
         }
         Inventory {
             bytes: Bytes::new(self.bytes()),
             files: self.files.len(),
-            tensors: self.tensors.len(),
+            tensors: self.tensors.len() as u64,
             dtypes,
             header_sha256: self.header_sha256.clone(),
         }
