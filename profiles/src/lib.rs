@@ -18,9 +18,7 @@ mod units;
 pub use error::ProfileError;
 pub use format::FormatVersion;
 pub use key::{Clock, Key, Params};
-pub use load::{
-    AbsentPart, COLD_RESIDENCY_LIMIT, LoadDetail, PageCache, Residency, ResidencyMethod,
-};
+pub use load::{AbsentPart, COLD_RESIDENCY_LIMIT, LoadDetail, PageCache, Residency, ResidencyMethod};
 pub use phase::Phase;
 pub use samples::{Mark, Samples};
 pub use summary::{Summary, Withheld, summarize};

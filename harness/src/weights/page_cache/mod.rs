@@ -23,7 +23,6 @@ pub(crate) fn in_memory(file: &File, path: &Path) -> Result<bool, WeightsError> 
     if unsafe { libc::fstatfs(file.as_raw_fd(), &mut stat) } != 0 {
         return Err(WeightsError::io("ask the file system of", path)(std::io::Error::last_os_error()));
     }
-    #[expect(clippy::unnecessary_cast, reason = "the field's type differs between C libraries")]
     let magic = stat.f_type as i64;
     #[expect(clippy::unnecessary_cast, reason = "the constant's type differs between C libraries")]
     Ok(magic == libc::TMPFS_MAGIC as i64 || magic == RAMFS_MAGIC)
