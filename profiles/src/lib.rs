@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod doctor;
 mod error;
 pub mod exit;
 mod format;
@@ -15,6 +16,7 @@ pub mod stats;
 mod summary;
 mod units;
 
+pub use doctor::{Check, CheckStatus, DoctorReport};
 pub use error::ProfileError;
 pub use format::FormatVersion;
 pub use key::{Clock, Key, Params};
