@@ -20,7 +20,8 @@ impl Profile {
         let sweep: Vec<Measurement> =
             self.measurements.drain(..).filter(|row| row.key.phase == Phase::Throughput).collect();
         let mut rows = rows_of(&self.traces);
-        rows.extend(sweep.into_iter().filter(|row| row.outcome.as_measured().is_some()));
+        // A row without conditions says why there is no sweep; it is made again below if that still holds.
+        rows.extend(sweep.into_iter().filter(|row| !row.key.params.is_empty()));
         self.add_failed(&mut rows);
         self.add_skipped(&mut rows);
         for row in &mut rows {

@@ -5,6 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::load::PageCache;
 use crate::phase::Phase;
 use crate::target::ImageSource;
 use crate::units::{Bytes, Nanos};
@@ -158,14 +159,18 @@ pub enum StepKind {
         /// Which.
         limit: LimitKind,
     },
-    /// One whole cold start in a fresh process.
+    /// One whole cold start in a fresh process; without forward passes where the model has none.
     Trial {
         /// Which repetition.
         trial: u32,
         /// How the weights are loaded.
         strategy: String,
-        /// `cold`, `warm` or `memory`.
-        page_cache: String,
+        /// What the page cache holds of the files before.
+        page_cache: PageCache,
+        /// Whether the bytes on the device are checked afterwards, outside of all timed regions.
+        verify: bool,
+        /// The forward passes, from the first batch to the steady state.
+        forward: Option<ForwardPlan>,
     },
     /// One load of the weights in a fresh process, without a forward pass.
     Load {
@@ -173,8 +178,10 @@ pub enum StepKind {
         trial: u32,
         /// How the weights are loaded.
         strategy: String,
-        /// `cold`, `warm` or `memory`.
-        page_cache: String,
+        /// What the page cache holds of the files before.
+        page_cache: PageCache,
+        /// Whether the bytes on the device are checked afterwards, outside of all timed regions.
+        verify: bool,
     },
     /// One pull of the image.
     Pull {
@@ -185,12 +192,35 @@ pub enum StepKind {
     Container {
         /// Which repetition.
         trial: u32,
+        /// How the weights are loaded.
+        strategy: String,
+        /// What the page cache holds of the files before.
+        page_cache: PageCache,
+        /// The forward passes, from the first batch to the steady state.
+        forward: Option<ForwardPlan>,
     },
     /// Steady-state throughput over batch sizes, in one process.
     Sweep {
+        /// How the weights are loaded.
+        strategy: String,
         /// The points, in order.
         points: Vec<SweepPoint>,
     },
+}
+
+/// The forward passes of a trial: the same one again and again, every one recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ForwardPlan {
+    /// What one pass does.
+    pub mode: ForwardMode,
+    /// Sequences at a time.
+    pub batch: u32,
+    /// Tokens of each.
+    pub tokens: u32,
+    /// Iterations at most.
+    pub max_iterations: u32,
+    /// Time at most: the trial's share of the budget.
+    pub max_time_ns: Nanos,
 }
 
 /// One point of a throughput sweep.

@@ -1,0 +1,55 @@
+//! One function a command: from its arguments to its result on stdout and its exit code.
+
+use coldstart_profiles::{Nanos, Profile, exit, profile_schema};
+use coldstart_reports as reports;
+
+use super::args::{Cli, Command, ReportArgs};
+use super::exit::CliError;
+use super::{output, run};
+use crate::{doctor, trial};
+
+/// Runs the command.
+pub(super) fn dispatch(cli: Cli, started: Nanos) -> Result<u8, CliError> {
+    let style = output::style(cli.color);
+    match cli.command {
+        Command::Run(args) => runtime()?.block_on(run::run(*args, cli.json, &style)),
+        Command::Report(args) => report(&args, cli.json, &style),
+        Command::Doctor(_) => runtime()?.block_on(examine(cli.json, &style)),
+        Command::Schema => {
+            output::print(&profile_schema())?;
+            Ok(exit::OK)
+        }
+        Command::Trial { spec } => Ok(trial::child_main(&spec, started)),
+    }
+}
+
+/// The runtime of commands that wait for children, engines and signals: two threads, so that a blocked one
+/// does not hold up Ctrl-C.
+fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::Internal(format!("start the async runtime: {error}")))
+}
+
+/// `coldstart report`.
+fn report(args: &ReportArgs, json: bool, style: &reports::Style) -> Result<u8, CliError> {
+    let profiles = args.profiles.iter().map(|path| Profile::read(path)).collect::<Result<Vec<_>, _>>()?;
+    let text = match (profiles.as_slice(), json) {
+        ([profile], true) => profile.to_json()?,
+        (several, true) => format!("{}\n", serde_json::to_string_pretty(several)?),
+        ([profile], false) => reports::terminal(profile, style),
+        (several, false) => reports::comparison(several, style),
+    };
+    output::print(&text)?;
+    Ok(exit::OK)
+}
+
+/// `coldstart doctor`.
+async fn examine(json: bool, style: &reports::Style) -> Result<u8, CliError> {
+    let report = doctor::examine(&doctor::Options::default()).await;
+    let text = if json { format!("{}\n", serde_json::to_string_pretty(&report)?) } else { reports::doctor(&report, style) };
+    output::print(&text)?;
+    Ok(exit::OK)
+}

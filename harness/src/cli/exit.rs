@@ -1,0 +1,47 @@
+//! From errors to exit codes: a table that scripts rely on.
+
+use std::process::ExitCode;
+
+use coldstart_profiles::{ProfileError, exit};
+
+use crate::resolve::ResolveError;
+use crate::run::RunError;
+
+/// Why a command could not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CliError {
+    /// No plan.
+    #[error("{0}")]
+    Resolve(#[from] ResolveError),
+    /// No profile written.
+    #[error("{0}")]
+    Run(#[from] RunError),
+    /// A profile that can't be read.
+    #[error("{0}")]
+    Profile(#[from] ProfileError),
+    /// A result that could not be printed.
+    #[error("print the result: {0}")]
+    Print(#[from] std::io::Error),
+    /// A result that has no JSON.
+    #[error("write the result as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    /// Something that must not happen.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl CliError {
+    /// The exit code that this error ends the program with.
+    fn code(&self) -> u8 {
+        match self {
+            CliError::Resolve(_) | CliError::Run(_) | CliError::Profile(_) => exit::USAGE,
+            CliError::Print(_) | CliError::Json(_) | CliError::Internal(_) => exit::INTERNAL,
+        }
+    }
+}
+
+/// Prints an error and gives its exit code.
+pub(super) fn report(error: &CliError) -> ExitCode {
+    eprintln!("coldstart: failed to {error}");
+    ExitCode::from(error.code())
+}

@@ -1,0 +1,244 @@
+//! Which steps a plan has at a given scale, and what each demands of the budget.
+
+use coldstart_profiles::{Bytes, ForwardMode, ForwardPlan, LimitKind, Nanos, PageCache, Phase, StepKind, SweepPoint};
+
+use super::budget::Demand;
+use super::estimate::{CONTAINER, ForwardFacts, PROCESS, at, synthetic_pull};
+use super::plan::{Machine, PageCacheFacts, trial_mode};
+use super::request::{ImageRequest, Request};
+use super::scale::Scale;
+
+/// Steps before they have an order and a share of the budget.
+#[derive(Debug)]
+pub(super) struct Draft {
+    /// One repetition of everything each.
+    pub(super) rounds: Vec<Vec<(StepKind, Demand)>>,
+    /// What comes after all rounds.
+    pub(super) last: Option<(StepKind, Demand)>,
+}
+
+impl Draft {
+    /// What is needed at least for all steps.
+    pub(super) fn least(&self) -> Nanos {
+        self.rounds.iter().flatten().chain(&self.last).map(|(_, demand)| demand.least).sum()
+    }
+}
+
+/// The warm-up analysis needs a curve of this length.
+const LEAST_ITERATIONS: u32 = 50;
+/// A warm-up that is not over by then never will be.
+const MOST_ITERATIONS: u32 = 500;
+/// The median of a sweep point has an interval from 6 samples on; the first few may still warm up.
+pub(crate) const LEAST_POINT_ITERATIONS: u32 = 10;
+/// A certified p99 needs this many.
+const MOST_POINT_ITERATIONS: u32 = 662;
+/// Time at most for the forward passes of one trial, and of one point of a sweep.
+const MOST_TIME: Nanos = Nanos::from_secs(60);
+/// A pull whose size is not known beforehand.
+const UNKNOWN_PULL: Nanos = Nanos::from_secs(10);
+
+/// Everything that has to be known to draft steps.
+struct Drafting<'a> {
+    request: &'a Request,
+    machine: &'a Machine,
+    strategies: &'a [String],
+    wanted: &'a [Phase],
+    scale: &'a Scale,
+}
+
+/// The steps for the phases in `wanted` at `scale`.
+pub(super) fn draft(
+    request: &Request,
+    machine: &Machine,
+    strategies: &[String],
+    wanted: &[Phase],
+    scale: &Scale,
+) -> Draft {
+    let drafting = Drafting { request, machine, strategies, wanted, scale };
+    let rounds = scale.trials.max(scale.pulls);
+    Draft { rounds: (0..rounds).map(|round| drafting.round(round)).collect(), last: drafting.sweep() }
+}
+
+impl Drafting<'_> {
+    fn wants(&self, any_of: &[Phase]) -> bool {
+        any_of.iter().any(|phase| self.wanted.contains(phase))
+    }
+
+    /// The forward pass of a trial, where one is wanted and possible.
+    fn forward(&self) -> Option<(ForwardPlan, &ForwardFacts)> {
+        let facts = self.machine.model.forward.as_ref().ok()?;
+        self.wants(&[Phase::FirstBatch, Phase::WarmUp]).then_some(())?;
+        let (mode, batch) = (trial_mode(facts), 1);
+        let tokens = *self.scale.prompts.first()?;
+        let iteration = facts.iteration(mode, batch, tokens, &self.machine.probe);
+        let plan = ForwardPlan {
+            mode,
+            batch,
+            tokens,
+            max_iterations: MOST_ITERATIONS,
+            max_time_ns: times(iteration, LEAST_ITERATIONS),
+        };
+        Some((plan, facts))
+    }
+
+    /// What the forward passes of one trial demand.
+    fn forward_demand(&self) -> Demand {
+        match self.forward() {
+            None => Demand::fixed(Nanos::ZERO),
+            Some((plan, _)) => {
+                let iteration = Nanos::from_nanos(plan.max_time_ns.as_nanos() / u64::from(LEAST_ITERATIONS));
+                // The first batch touches every page of the workspace.
+                let least = times(iteration, LEAST_ITERATIONS + 5);
+                Demand { least, wanted: times(iteration, MOST_ITERATIONS).min(MOST_TIME).max(least) }
+            }
+        }
+    }
+
+    /// One repetition of everything.
+    fn round(&self, round: u32) -> Vec<(StepKind, Demand)> {
+        let mut steps = Vec::new();
+        let starts = [Phase::ProcessStart, Phase::Alloc, Phase::WeightsLoad, Phase::FirstBatch, Phase::WarmUp];
+        if round < self.scale.trials && self.wants(&starts) {
+            steps.push(self.trial(round));
+            steps.extend(self.loads(round));
+        }
+        if round < self.scale.trials {
+            steps.extend(self.limits());
+        }
+        if round < self.scale.containers && self.wants(&[Phase::ContainerStart]) {
+            steps.push(self.container(round));
+        }
+        if round < self.scale.pulls && self.wants(&[Phase::ImagePull]) {
+            let demand = match self.request.image {
+                ImageRequest::Reference(_) => Demand::fixed(UNKNOWN_PULL),
+                ImageRequest::Synthetic(_) => Demand::fixed(synthetic_pull(self.scale.image)),
+            };
+            steps.push((StepKind::Pull { trial: round }, demand));
+        }
+        steps
+    }
+
+    /// Page-cache states that can be had, the one of whole trials first.
+    fn page_caches(&self) -> &'static [PageCache] {
+        match self.machine.model.page_cache {
+            PageCacheFacts::Evictable => &[PageCache::Cold, PageCache::Warm],
+            PageCacheFacts::Memory => &[PageCache::Memory],
+        }
+    }
+
+    /// What it takes to bring the files into a state and to load them once.
+    fn load_demand(&self, verify: bool) -> Demand {
+        let bytes = self.machine.model.bytes;
+        let probe = &self.machine.probe;
+        let read = at(bytes, probe.read_bytes_per_s);
+        // Cold: read, copied into fresh memory. Warm: read to warm it first, then copied. Checked: both again.
+        let copy = at(bytes, probe.memcpy_bytes_per_s / FRESH);
+        let load = read.saturating_add(copy);
+        let check = if verify { copy.saturating_add(copy) } else { Nanos::ZERO };
+        Demand::fixed(PROCESS.saturating_add(load).saturating_add(check))
+    }
+
+    fn trial(&self, trial: u32) -> (StepKind, Demand) {
+        let page_cache = self.page_caches()[0];
+        let verify = trial == 0;
+        let forward = self.forward().map(|(plan, _)| plan);
+        let load = self.load_demand(verify);
+        let demand = self.forward_demand().plus(load.least);
+        let strategy = self.strategies[0].clone();
+        (StepKind::Trial { trial, strategy, page_cache, verify, forward }, demand)
+    }
+
+    /// Loads under every other condition than that of whole trials.
+    fn loads(&self, trial: u32) -> Vec<(StepKind, Demand)> {
+        if !self.wants(&[Phase::WeightsLoad]) {
+            return Vec::new();
+        }
+        let mut steps = Vec::new();
+        for (s, strategy) in self.strategies.iter().enumerate() {
+            for (c, page_cache) in self.page_caches().iter().enumerate() {
+                if (s, c) == (0, 0) {
+                    continue;
+                }
+                // Each strategy is checked once; the one of whole trials is checked there.
+                let verify = trial == 0 && s > 0 && c == 0;
+                let kind =
+                    StepKind::Load { trial, strategy: strategy.clone(), page_cache: *page_cache, verify };
+                steps.push((kind, self.load_demand(verify)));
+            }
+        }
+        steps
+    }
+
+    fn container(&self, trial: u32) -> (StepKind, Demand) {
+        let page_cache = self.page_caches()[0];
+        let forward = self.forward().map(|(plan, _)| plan);
+        let load = self.load_demand(false);
+        let strategy = self.strategies[0].clone();
+        let mut demand = self.forward_demand().plus(load.least).plus(CONTAINER);
+        // What a container adds is at its start: its warm-up needs no more than the least.
+        demand.wanted = demand.least;
+        (StepKind::Container { trial, strategy, page_cache, forward }, demand)
+    }
+
+    /// One reading of each limit that bounds something in this plan.
+    fn limits(&self) -> Vec<(StepKind, Demand)> {
+        let bytes = self.machine.model.bytes;
+        let probe = &self.machine.probe;
+        let read = at(bytes.min(READ_LIMIT), probe.read_bytes_per_s);
+        let mut kinds: Vec<(LimitKind, Nanos)> = Vec::new();
+        if self.wants(&[Phase::WeightsLoad]) {
+            if self.machine.model.page_cache == PageCacheFacts::Evictable {
+                kinds.push((LimitKind::DirectRead, read));
+            }
+            kinds.push((LimitKind::CachedRead, read.saturating_add(read)));
+            kinds.push((LimitKind::Memcpy, Nanos::from_millis(150)));
+            kinds.push((LimitKind::MemcpyFresh, Nanos::from_millis(200)));
+        }
+        if self.wants(&[Phase::Throughput]) {
+            kinds.push((LimitKind::MemoryRead, Nanos::from_millis(150)));
+            kinds.push((LimitKind::Gemm, Nanos::from_nanos_f64(10.0 * 2.15e9 / probe.gemm_flops_per_s * 1e9)));
+        }
+        if self.wants(&[Phase::ImagePull]) {
+            kinds.push((LimitKind::InflateGzip, Nanos::from_millis(250)));
+            kinds.push((LimitKind::InflateZstd, Nanos::from_millis(150)));
+            kinds.push((LimitKind::Sha256, Nanos::from_millis(100)));
+        }
+        kinds
+            .into_iter()
+            .map(|(limit, time)| (StepKind::Limit { limit }, Demand::fixed(time.saturating_add(PROCESS))))
+            .collect()
+    }
+
+    /// The throughput sweep.
+    fn sweep(&self) -> Option<(StepKind, Demand)> {
+        let facts = self.machine.model.forward.as_ref().ok()?;
+        self.wants(&[Phase::Throughput]).then_some(())?;
+        let mut total = Demand::fixed(self.load_demand(false).least);
+        let mut points = Vec::new();
+        for (mode, batch, tokens) in self.scale.points(facts.encoder) {
+            let iteration = facts.iteration(mode, batch, tokens, &self.machine.probe);
+            // A decode step needs a cache with a prompt in it.
+            let fill = match mode {
+                ForwardMode::Decode => facts.iteration(ForwardMode::Prefill, batch, tokens, &self.machine.probe),
+                ForwardMode::Prefill | ForwardMode::Encode => Nanos::ZERO,
+            };
+            let least = times(iteration, LEAST_POINT_ITERATIONS);
+            let wanted = times(iteration, MOST_POINT_ITERATIONS).min(MOST_TIME).max(least);
+            total = Demand {
+                least: total.least.saturating_add(least).saturating_add(fill),
+                wanted: total.wanted.saturating_add(wanted).saturating_add(fill),
+            };
+            points.push(SweepPoint { mode, batch, tokens, max_iterations: MOST_POINT_ITERATIONS, allowance_ns: least });
+        }
+        (!points.is_empty()).then(|| (StepKind::Sweep { strategy: self.strategies[0].clone(), points }, total))
+    }
+}
+
+/// Copying into fresh memory is slower by about this factor: every page is touched for the first time.
+const FRESH: f64 = 4.0;
+/// At most this much of the model is read for a reading of a limit.
+const READ_LIMIT: Bytes = Bytes::from_mib(1024);
+
+fn times(time: Nanos, count: u32) -> Nanos {
+    Nanos::from_nanos(time.as_nanos().saturating_mul(u64::from(count)))
+}

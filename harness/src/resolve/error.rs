@@ -1,0 +1,54 @@
+//! Why no plan could be made.
+
+use coldstart_profiles::{Nanos, ProfileError};
+
+use crate::weights::WeightsError;
+
+/// Why no plan could be made. Messages complete "failed to …".
+#[derive(Debug, thiserror::Error)]
+pub enum ResolveError {
+    /// A device that does not exist, or that this release does not drive.
+    #[error("use the device `{name}`: {why}")]
+    Device {
+        /// What was asked for.
+        name: String,
+        /// Which devices there are.
+        why: String,
+    },
+    /// A phase that does not exist.
+    #[error(transparent)]
+    Phase(ProfileError),
+    /// A way of loading that does not exist here.
+    #[error("use the strategy `{name}`: on this device the strategies are {known}")]
+    Strategy {
+        /// What was asked for.
+        name: String,
+        /// Those that exist.
+        known: String,
+    },
+    /// A model that can't be opened or made.
+    #[error(transparent)]
+    Model(#[from] WeightsError),
+    /// A model whose config.json or tensors are not what they must be.
+    #[error("{0}")]
+    Config(String),
+    /// A budget that is too short for the least that a result needs.
+    #[error(
+        "plan within {budget}: the least that a result needs ({least_counts}) takes about {least} here: \
+         raise `--budget`, or leave something out with `--phases`, `--strategies`, `--batches` or `--quick`"
+    )]
+    Budget {
+        /// What was given.
+        budget: Nanos,
+        /// What is needed.
+        least: Nanos,
+        /// Which least counts stand behind it.
+        least_counts: String,
+    },
+    /// Phases that can't be measured here at all.
+    #[error("measure anything: {why}")]
+    Nothing {
+        /// Why each was skipped.
+        why: String,
+    },
+}

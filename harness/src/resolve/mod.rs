@@ -1,0 +1,17 @@
+//! What was typed, and what the machine has, become one [`Plan`](coldstart_profiles::Plan): plain data, decided before
+//! anything is measured, and stored in the profile.
+
+mod budget;
+mod draft;
+mod error;
+mod estimate;
+mod gather;
+mod plan;
+mod request;
+mod scale;
+
+pub use error::ResolveError;
+pub use estimate::ForwardFacts;
+pub use gather::{Gathered, gather};
+pub use plan::{EngineFacts, Machine, ModelFacts, PageCacheFacts, plan};
+pub use request::{ImageRequest, ModelRequest, Request, Synthetic, device, phases};

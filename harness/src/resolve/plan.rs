@@ -1,0 +1,244 @@
+//! From a request and a machine to a plan. Pure: no clock, no file, no engine.
+
+use coldstart_profiles::{
+    Bytes, EngineTarget, ForwardMode, ImageSource, ImageSpec, ModelSpec, Nanos, Phase, Plan, Probe, SkippedPhase, Step, StepKind,
+};
+use rand::SeedableRng as _;
+use rand::seq::SliceRandom as _;
+use rand_chacha::ChaCha8Rng;
+
+use super::budget::{Demand, share_out};
+use super::draft::{Draft, draft};
+use super::error::ResolveError;
+use super::estimate::ForwardFacts;
+use super::request::{ImageRequest, Request};
+use super::scale::{Scale, ladder};
+
+/// What a plan needs to know of the machine.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// The engine, or why there is none to use.
+    pub engine: Result<EngineFacts, String>,
+    /// The model.
+    pub model: ModelFacts,
+    /// Ways of loading on this device, the default first.
+    pub strategies: Vec<String>,
+    /// A quick look at rates.
+    pub probe: Probe,
+}
+
+/// What a plan needs to know of an engine.
+#[derive(Debug, Clone)]
+pub struct EngineFacts {
+    /// What it is.
+    pub target: EngineTarget,
+    /// Whether it can take zstd layers.
+    pub takes_zstd: bool,
+    /// Why containers of our own can't be started there; `None` if they can.
+    pub no_containers: Option<String>,
+}
+
+/// What a plan needs to know of a model.
+#[derive(Debug, Clone)]
+pub struct ModelFacts {
+    /// Where it comes from.
+    pub spec: ModelSpec,
+    /// Bytes of all tensors.
+    pub bytes: Bytes,
+    /// What a forward pass costs, or why there is none.
+    pub forward: Result<ForwardFacts, String>,
+    /// What is known of its page cache.
+    pub page_cache: PageCacheFacts,
+}
+
+/// What is known of the page cache of a model's files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PageCacheFacts {
+    /// The files can be evicted, and it can be seen that they were.
+    Evictable,
+    /// The files live in memory (tmpfs): there is no cold state.
+    Memory,
+}
+
+/// Time of a run without `--budget`.
+const BUDGET: Nanos = Nanos::from_secs(90);
+/// Time of a quick run without `--budget`.
+const BUDGET_QUICK: Nanos = Nanos::from_secs(20);
+/// What goes on between steps: describing the machine, writing the profile after each, printing.
+const OVERHEAD: Nanos = Nanos::from_millis(1500);
+
+/// Decides everything that a run does.
+///
+/// Counts and sizes that the user left open shrink, in the order of [`ladder`], until what is needed at least fits the
+/// budget; what is left of it is shared out over the steps.
+///
+/// # Errors
+/// When a strategy does not exist, when nothing of what was asked for can be measured here, or when a budget that the
+/// user gave is too short for the least counts. A default budget that is too short is passed instead, and the plan's
+/// estimate says so.
+pub fn plan(request: &Request, machine: &Machine) -> Result<Plan, ResolveError> {
+    let strategies = strategies(request, machine)?;
+    let skipped = skipped(request, machine);
+    let wanted: Vec<Phase> =
+        request.phases.iter().copied().filter(|phase| skipped.iter().all(|skip| skip.phase != *phase)).collect();
+    if wanted.is_empty() {
+        let why = skipped.iter().map(|skip| format!("{}: {}", skip.phase, skip.why)).collect::<Vec<_>>().join("; ");
+        return Err(ResolveError::Nothing { why });
+    }
+    let budget = request.budget.unwrap_or(if request.quick { BUDGET_QUICK } else { BUDGET });
+    let usable = budget.saturating_sub(OVERHEAD);
+    let mut chosen: Option<(Scale, Draft)> = None;
+    for scale in ladder(request, machine) {
+        let draft = draft(request, machine, &strategies, &wanted, &scale);
+        let fits = draft.least() <= usable;
+        chosen = Some((scale, draft));
+        if fits {
+            break;
+        }
+    }
+    let (scale, draft) = chosen.ok_or_else(|| ResolveError::Nothing { why: "the plan is empty".to_owned() })?;
+    if request.budget.is_some() && draft.least() > usable {
+        return Err(ResolveError::Budget {
+            budget,
+            least: draft.least().saturating_add(OVERHEAD),
+            least_counts: format!("{} trials, 50 iterations each", scale.trials),
+        });
+    }
+    Ok(Plan {
+        seed: request.seed,
+        quick: request.quick,
+        budget_ns: budget,
+        device: request.device.clone(),
+        model: machine.model.spec.clone(),
+        image: image(request, &wanted, &scale),
+        phases: request.phases.clone(),
+        trials: scale.trials,
+        trial_timeout_ns: request.trial_timeout,
+        strategy: strategies[0].clone(),
+        probe: machine.probe.clone(),
+        steps: steps(draft, usable, request.seed),
+        skipped,
+    })
+}
+
+/// The strategies to use, the one of whole trials first; never empty.
+fn strategies(request: &Request, machine: &Machine) -> Result<Vec<String>, ResolveError> {
+    if let Some(name) = request.strategies.iter().find(|name| !machine.strategies.contains(name)) {
+        return Err(ResolveError::Strategy { name: name.clone(), known: machine.strategies.join(", ") });
+    }
+    if !request.strategies.is_empty() {
+        return Ok(request.strategies.clone());
+    }
+    let count = if request.quick { 2 } else { machine.strategies.len() };
+    Ok(machine.strategies.iter().take(count.max(1)).cloned().collect())
+}
+
+/// Phases that were asked for and can't be measured here.
+fn skipped(request: &Request, machine: &Machine) -> Vec<SkippedPhase> {
+    let why = |phase: Phase| -> Option<String> {
+        match phase {
+            Phase::DriverInit | Phase::ContextCreate | Phase::ModuleLoad => {
+                Some("the host device has none".to_owned())
+            }
+            Phase::FirstBatch | Phase::WarmUp | Phase::Throughput => machine.model.forward.as_ref().err().cloned(),
+            Phase::ImagePull => match &machine.engine {
+                Err(why) => Some(why.clone()),
+                Ok(engine) => no_pull(request, engine),
+            },
+            Phase::ContainerStart => match &machine.engine {
+                Err(why) => Some(why.clone()),
+                Ok(engine) => engine.no_containers.clone(),
+            },
+            Phase::ProcessStart | Phase::Alloc | Phase::WeightsLoad => None,
+        }
+    };
+    request.phases.iter().filter_map(|phase| Some(SkippedPhase { phase: *phase, why: why(*phase)? })).collect()
+}
+
+/// Why the synthetic image can't be pulled by this engine. (A user's image is asked for when its turn comes.)
+fn no_pull(request: &Request, engine: &EngineFacts) -> Option<String> {
+    let ImageRequest::Synthetic(synthetic) = &request.image else { return None };
+    if !engine.target.local {
+        return Some("the engine runs on another machine, which can't reach the synthetic registry on this one's loopback address: give `--image`".to_owned());
+    }
+    (synthetic.image.codec == "zstd" && !engine.takes_zstd).then(|| {
+        format!("Docker Engine {} can't take zstd layers (23.0 can): use `--image-codec gzip`", engine.target.version)
+    })
+}
+
+/// The image of the plan.
+fn image(request: &Request, wanted: &[Phase], scale: &Scale) -> Option<ImageSpec> {
+    wanted.contains(&Phase::ImagePull).then(|| match &request.image {
+        ImageRequest::Reference(reference) => {
+            ImageSpec { source: ImageSource::Reference, reference: reference.clone(), synthetic: None }
+        }
+        ImageRequest::Synthetic(synthetic) => ImageSpec {
+            source: ImageSource::Synthetic,
+            reference: "coldstart/synthetic".to_owned(),
+            synthetic: Some(coldstart_profiles::SyntheticImage { size_bytes: scale.image, ..synthetic.image.clone() }),
+        },
+    })
+}
+
+/// The steps in their order, each with its share of the budget: rounds of one repetition of everything, shuffled by the
+/// seed so that no variant always comes first, and the sweep at the end.
+fn steps(draft: Draft, budget: Nanos, seed: u64) -> Vec<Step> {
+    let mut drafts: Vec<(StepKind, Demand)> = Vec::new();
+    for (round, mut steps) in draft.rounds.into_iter().enumerate() {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed ^ (round as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        steps.shuffle(&mut rng);
+        drafts.extend(steps);
+    }
+    drafts.extend(draft.last);
+    let demands: Vec<Demand> = drafts.iter().map(|(_, demand)| *demand).collect();
+    let shares = share_out(budget, &demands);
+    drafts
+        .into_iter()
+        .zip(shares)
+        .enumerate()
+        .map(|(index, ((mut kind, demand), share))| {
+            // What a step does besides its forward passes takes its time whatever the share.
+            let spare = share.saturating_sub(demand.least);
+            grant(&mut kind, spare);
+            Step { id: format!("{index:03}-{}", slug(&kind)), kind, estimate_ns: demand.least.saturating_add(half(spare)), allowance_ns: share }
+        })
+        .collect()
+}
+
+/// Steady series end before their caps more often than not.
+fn half(time: Nanos) -> Nanos {
+    Nanos::from_nanos(time.as_nanos() / 2)
+}
+
+/// Gives the time beyond the least to the step's forward passes.
+fn grant(kind: &mut StepKind, spare: Nanos) {
+    match kind {
+        StepKind::Trial { forward: Some(forward), .. } | StepKind::Container { forward: Some(forward), .. } => {
+            forward.max_time_ns = forward.max_time_ns.saturating_add(spare);
+        }
+        StepKind::Sweep { points, .. } => {
+            let share = Nanos::from_nanos(spare.as_nanos() / (points.len() as u64).max(1));
+            for point in points {
+                point.allowance_ns = point.allowance_ns.saturating_add(share);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A short name of what a step does.
+fn slug(kind: &StepKind) -> String {
+    match kind {
+        StepKind::Limit { limit } => format!("limit-{limit}"),
+        StepKind::Trial { trial, strategy, page_cache, .. } => format!("trial-{strategy}-{page_cache}-{trial}"),
+        StepKind::Load { trial, strategy, page_cache, .. } => format!("load-{strategy}-{page_cache}-{trial}"),
+        StepKind::Pull { trial } => format!("pull-{trial}"),
+        StepKind::Container { trial, .. } => format!("container-{trial}"),
+        StepKind::Sweep { .. } => "sweep".to_owned(),
+    }
+}
+
+/// What one forward pass of this model does in a trial.
+pub(super) fn trial_mode(facts: &ForwardFacts) -> ForwardMode {
+    if facts.encoder { ForwardMode::Encode } else { ForwardMode::Prefill }
+}

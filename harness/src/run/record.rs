@@ -1,0 +1,95 @@
+//! What came out of a step, entered into the profile. Pure.
+
+use coldstart_profiles::{
+    ForwardMode, Key, LimitMeasurement, Measurement, Nanos, Outcome, Params, Phase, Profile, Samples, SweepPoint,
+    ThroughputPoint, Trace, WarmUpCurve, Work,
+};
+
+use crate::phases::forward_params;
+use crate::trial::PointReport;
+
+/// Enters a trace, and the warm-up curve that belongs to it.
+pub(crate) fn trace(profile: &mut Profile, trace: Trace, curve: Option<WarmUpCurve>) {
+    if let Some(curve) = curve {
+        if let (None, why) = (curve.analysis.steady_start, &curve.analysis.why) {
+            let why = why.clone().unwrap_or_else(|| "no steady state".to_owned());
+            profile.caveat("no_steady_state", format!("`{}` reached no steady state: {why}", trace.step));
+        }
+        profile.warm_up.push(curve);
+    }
+    profile.traces.push(trace);
+}
+
+/// Enters a reading of a limit. Readings of one kind, taken in one way, stand together.
+pub(crate) fn limit(profile: &mut Profile, reading: LimitMeasurement) {
+    let same = profile.limits.iter_mut().find(|known| {
+        (known.kind, &known.params, known.work) == (reading.kind, &reading.params, reading.work)
+            && known.outcome.as_measured().is_some()
+    });
+    match (same, reading.outcome.as_measured()) {
+        (Some(known), Some((more, _))) => {
+            if let Some((samples, _)) = known.outcome.as_measured() {
+                let all = [samples.as_slice(), more.as_slice()].concat();
+                known.outcome = Samples::new(all).map_or_else(|error| Outcome::failed(error.to_string()), Outcome::measured);
+            }
+        }
+        // A failure after the first of its kind says nothing new.
+        (_, None) if profile.limits.iter().any(|known| known.kind == reading.kind && known.outcome == reading.outcome) => {}
+        _ => profile.limits.push(reading),
+    }
+}
+
+/// Enters one point of the sweep; one that was there is replaced.
+pub(crate) fn point(profile: &mut Profile, report: &PointReport) {
+    let key = point_key(&report.point);
+    profile.measurements.retain(|row| row.key != key);
+    profile.throughput.retain(|point| point.key != key);
+    let work = Work::Tokens(tokens_per_iteration(&report.point));
+    let outcome = match &report.samples_ns {
+        Ok(samples) => Samples::new(samples.clone()).map_or_else(|error| Outcome::failed(error.to_string()), Outcome::measured),
+        Err(why) => Outcome::failed(why.clone()),
+    };
+    if let (Some((samples, _)), Some(stop)) = (outcome.as_measured(), report.stop) {
+        let per_s = |each: u64| (each * samples.len() as u64) as f64 / report.window_ns.max(Nanos::from_nanos(1)).as_secs_f64();
+        profile.throughput.push(ThroughputPoint {
+            key: key.clone(),
+            mode: report.point.mode,
+            batch: report.point.batch,
+            tokens: report.point.tokens,
+            items_per_s: per_s(u64::from(report.point.batch)),
+            tokens_per_s: per_s(work.amount()),
+            flops: report.flops,
+            read_bytes: coldstart_profiles::Bytes::new(report.read_bytes),
+            workspace_bytes: coldstart_profiles::Bytes::new(report.workspace_bytes),
+            stop,
+        });
+    }
+    profile.measurements.push(Measurement { key, work: Some(work), limit: None, outcome });
+}
+
+/// A sweep that gave no points at all, or broke off: what is missing stands in the table with the reason.
+pub(crate) fn sweep_failed(profile: &mut Profile, points: &[SweepPoint], why: &str) {
+    for point in points {
+        let key = point_key(point);
+        if profile.measurement(&key).is_none() {
+            profile.measurements.push(Measurement::without_samples(key, Outcome::failed(why)));
+        }
+    }
+}
+
+/// The key of a point.
+pub(crate) fn point_key(point: &SweepPoint) -> Key {
+    Key::host(Phase::Throughput, params_of(point))
+}
+
+fn params_of(point: &SweepPoint) -> Params {
+    forward_params(point.mode, point.batch, point.tokens)
+}
+
+/// Tokens that one iteration reads or generates.
+fn tokens_per_iteration(point: &SweepPoint) -> u64 {
+    match point.mode {
+        ForwardMode::Prefill | ForwardMode::Encode => u64::from(point.batch) * u64::from(point.tokens),
+        ForwardMode::Decode => u64::from(point.batch),
+    }
+}

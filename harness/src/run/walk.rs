@@ -1,0 +1,282 @@
+//! One step of the plan after the other. A step that fails is recorded as failed, and the run goes on.
+
+use std::time::Duration;
+
+use coldstart_profiles::{
+    ForwardPlan, LimitKind, LimitMeasurement, Nanos, Outcome, PageCache, Params, Profile, RunState, Scope, Step, StepKind,
+    SweepPoint, TotalKind, Work, Bytes,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::compose::{Context, Origin, compose, failed};
+use super::error::RunError;
+use super::images::Images;
+use super::progress::Progress;
+use super::record;
+use super::stage::stage;
+use super::store::Store;
+use crate::clock;
+use crate::trial::{ChildLine, ChildSpec, LimitSpec, Subject, SweepSpec, TrialSpec, run_child};
+use crate::weights::ModelFiles;
+
+/// What a run works with.
+pub struct Tools {
+    /// The model's files, for staging the page cache.
+    pub files: ModelFiles,
+    /// What pulls images and starts containers; `None` where no step needs it.
+    pub images: Option<Images>,
+    /// Resolution of the monotonic clock.
+    pub resolution: Nanos,
+    /// Cancelled by Ctrl-C.
+    pub cancel: CancellationToken,
+}
+
+/// How a walk ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Every step was done.
+    Complete,
+    /// The user stopped it.
+    Interrupted,
+}
+
+/// Walks the steps of the profile's plan that are not done yet. The profile is on disk after each.
+///
+/// # Errors
+/// Only when the profile can't be written: everything else is an outcome.
+pub async fn walk(profile: &mut Profile, store: &Store, tools: &Tools, progress: &mut Progress) -> Result<Ending, RunError> {
+    let open: Vec<Step> = profile.plan.steps.iter().filter(|step| !profile.done.contains(&step.id)).cloned().collect();
+    profile.derive();
+    store.save_as(profile, RunState::Partial)?;
+    for step in &open {
+        if tools.cancel.is_cancelled() {
+            break;
+        }
+        progress.begin(step);
+        let begin = clock::monotonic();
+        let mut walker = Walker { profile, tools, progress };
+        walker.take(step).await;
+        profile.elapsed_ns = profile.elapsed_ns.saturating_add(clock::monotonic().saturating_sub(begin));
+        if tools.cancel.is_cancelled() {
+            break;
+        }
+        profile.done.push(step.id.clone());
+        profile.derive();
+        store.save_as(profile, RunState::Partial)?;
+        progress.end(step);
+    }
+    if !tools.cancel.is_cancelled() {
+        Walker { profile, tools, progress }.measure_loose_limits_again().await;
+    }
+    profile.derive();
+    let ending = if tools.cancel.is_cancelled() { Ending::Interrupted } else { Ending::Complete };
+    let state = match ending {
+        Ending::Complete => RunState::Complete,
+        Ending::Interrupted => RunState::Interrupted,
+    };
+    store.save_as(profile, state)?;
+    Ok(ending)
+}
+
+/// What a trial or a load is asked to do.
+struct Asked<'a> {
+    scope: Scope,
+    trial: u32,
+    strategy: &'a str,
+    page_cache: PageCache,
+    verify: bool,
+    forward: Option<ForwardPlan>,
+}
+
+struct Walker<'a> {
+    profile: &'a mut Profile,
+    tools: &'a Tools,
+    progress: &'a Progress,
+}
+
+impl Walker<'_> {
+    /// Does one step and enters what came out.
+    async fn take(&mut self, step: &Step) {
+        match &step.kind {
+            StepKind::Limit { limit } => self.limit(*limit).await,
+            StepKind::Trial { trial, strategy, page_cache, verify, forward } => {
+                let (trial, page_cache, verify, forward) = (*trial, *page_cache, *verify, *forward);
+                self.trial(step, Asked { scope: Scope::ColdStart, trial, strategy, page_cache, verify, forward }).await;
+            }
+            StepKind::Load { trial, strategy, page_cache, verify } => {
+                let (trial, page_cache, verify) = (*trial, *page_cache, *verify);
+                self.trial(step, Asked { scope: Scope::Load, trial, strategy, page_cache, verify, forward: None }).await;
+            }
+            StepKind::Pull { trial } => self.pull(step, *trial).await,
+            StepKind::Container { trial, strategy, page_cache, forward } => {
+                let (trial, page_cache, forward) = (*trial, *page_cache, *forward);
+                let asked = Asked { scope: Scope::ColdStart, trial, strategy, page_cache, verify: false, forward };
+                self.container(step, asked).await;
+            }
+            StepKind::Sweep { strategy, points } => self.sweep(strategy, points).await,
+        }
+    }
+
+    fn subject(&self) -> Subject {
+        Subject {
+            device: self.profile.plan.device.clone(),
+            model: self.profile.plan.model.path().to_owned(),
+            follow_symlinks: self.profile.plan.model.follow_symlinks(),
+            seed: self.profile.plan.seed,
+        }
+    }
+
+    fn timeout(&self) -> Duration {
+        self.profile.plan.trial_timeout_ns.as_duration()
+    }
+
+    fn context(&self, step: &Step, asked: &Asked<'_>) -> Context {
+        Context {
+            step: step.id.clone(),
+            trial: asked.trial,
+            scope: asked.scope,
+            params: Params::new().with("page_cache", asked.page_cache).with("staging", asked.strategy),
+            resolution: self.tools.resolution,
+        }
+    }
+
+    fn spec(&self, asked: &Asked<'_>) -> TrialSpec {
+        TrialSpec {
+            subject: self.subject(),
+            strategy: asked.strategy.to_owned(),
+            page_cache: asked.page_cache,
+            verify: asked.verify,
+            forward: asked.forward,
+        }
+    }
+
+    /// Brings the page cache into its state; what went wrong is a caveat, and seen again in the reading's residency.
+    fn stage(&mut self, step: &Step, state: PageCache) {
+        if let Err(error) = tokio::task::block_in_place(|| stage(&self.tools.files, state)) {
+            self.profile.caveat("page_cache", format!("before `{}`: failed to {error}", step.id));
+        }
+    }
+
+    async fn trial(&mut self, step: &Step, asked: Asked<'_>) {
+        self.stage(step, asked.page_cache);
+        let context = self.context(step, &asked);
+        let spec = ChildSpec::Trial(self.spec(&asked));
+        match run_child(&spec, self.timeout(), &self.tools.cancel, |_| {}).await {
+            Ok(output) => {
+                let report = output.lines.into_iter().find_map(|line| match line {
+                    ChildLine::Trial(report) => Some(report),
+                    _ => None,
+                });
+                match report {
+                    Some(report) => {
+                        let (trace, curve) = compose(context, Origin::Process { spawned_ns: output.spawned_ns }, report);
+                        record::trace(self.profile, trace, curve);
+                    }
+                    None => {
+                        let why = "ended well but said nothing".to_owned();
+                        record::trace(self.profile, failed(context, TotalKind::Process, why, String::new()), None);
+                    }
+                }
+            }
+            Err(failure) if failure.cancelled => {}
+            Err(failure) => {
+                let trace = failed(context, TotalKind::Process, failure.why, failure.stderr);
+                record::trace(self.profile, trace, None);
+            }
+        }
+    }
+
+    async fn limit(&mut self, kind: LimitKind) {
+        // Reads past the cache leave it as it is, and reads through it want it warm.
+        if kind == LimitKind::CachedRead {
+            let _ = tokio::task::block_in_place(|| stage(&self.tools.files, PageCache::Warm));
+        }
+        let spec = ChildSpec::Limit(LimitSpec { kind, subject: self.subject() });
+        let failed = |why: String| LimitMeasurement {
+            kind,
+            params: Params::new(),
+            work: Work::Bytes(Bytes::ZERO),
+            outcome: Outcome::failed(why),
+        };
+        match run_child(&spec, self.timeout(), &self.tools.cancel, |_| {}).await {
+            Ok(output) => {
+                let readings = output.lines.into_iter().filter_map(|line| match line {
+                    ChildLine::Limit(reading) => Some(reading),
+                    _ => None,
+                });
+                readings.for_each(|reading| record::limit(self.profile, reading));
+            }
+            Err(failure) if failure.cancelled => {}
+            Err(failure) => record::limit(self.profile, failed(failure.why)),
+        }
+    }
+
+    async fn sweep(&mut self, strategy: &str, points: &[SweepPoint]) {
+        let spec = ChildSpec::Sweep(SweepSpec {
+            subject: self.subject(),
+            strategy: strategy.to_owned(),
+            points: points.to_vec(),
+        });
+        let allowance: Nanos = points.iter().map(|point| point.allowance_ns).sum();
+        let timeout = self.timeout() + allowance.as_duration() * 3;
+        let (profile, progress) = (&mut *self.profile, self.progress);
+        let ended = run_child(&spec, timeout, &self.tools.cancel, |line| {
+            if let ChildLine::Point(report) = line {
+                record::point(profile, report);
+                let SweepPoint { mode, batch, tokens, .. } = report.point;
+                progress.note(format!("throughput: {} of batch {batch}, {} {tokens} done", mode.name(), mode.tokens_name()));
+            }
+        })
+        .await;
+        match ended {
+            Ok(_) => record::sweep_failed(self.profile, points, "the sweep ended without this point"),
+            Err(failure) if failure.cancelled => {}
+            Err(failure) => {
+                let why = format!("{}\n{}", failure.why, failure.stderr);
+                record::sweep_failed(self.profile, points, why.trim());
+            }
+        }
+    }
+
+    async fn pull(&mut self, step: &Step, trial: u32) {
+        match &self.tools.images {
+            Some(images) => images.pull(self.profile, step, trial, &self.tools.cancel).await,
+            None => self.profile.caveat("no_engine", format!("`{}` was left out: there is no engine any more", step.id)),
+        }
+    }
+
+    async fn container(&mut self, step: &Step, asked: Asked<'_>) {
+        let Some(images) = &self.tools.images else {
+            self.profile.caveat("no_engine", format!("`{}` was left out: there is no engine any more", step.id));
+            return;
+        };
+        self.stage(step, asked.page_cache);
+        let (context, spec, timeout) = (self.context(step, &asked), self.spec(&asked), self.timeout());
+        match images.container(&spec, &self.tools.files, timeout, &self.tools.cancel).await {
+            Ok(Some((origin, report))) => {
+                let (trace, curve) = compose(context, origin, report);
+                record::trace(self.profile, trace, curve);
+            }
+            Ok(None) => {}
+            Err((why, stderr)) => {
+                record::trace(self.profile, failed(context, TotalKind::Container, why, stderr), None);
+            }
+        }
+    }
+
+    /// A limit that a load beat was not the limit: it is measured once more. What still beats it gets a caveat.
+    async fn measure_loose_limits_again(&mut self) {
+        self.profile.derive();
+        let mut loose: Vec<LimitKind> = (self.profile.measurements.iter())
+            .filter(|row| row.achieved().is_some_and(|ratio| ratio > coldstart_profiles::LOOSE))
+            .filter_map(|row| Some(row.limit.as_ref()?.kind))
+            .collect();
+        loose.sort_unstable();
+        loose.dedup();
+        for kind in loose {
+            if !self.tools.cancel.is_cancelled() {
+                self.limit(kind).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! One measurement in one fresh process: the driver, the context and the allocator's pools live as long as a process,
+//! so that only the first of anything in it is cold.
+//!
+//! The parent writes a [`ChildSpec`] on the command line of `coldstart trial`; the child answers with lines of JSON on
+//! stdout. A child that crashes, hangs or is killed is a failed sample with the end of its stderr.
+
+mod child;
+mod parent;
+mod spec;
+
+pub use child::main as child_main;
+pub use parent::{ChildFailure, ChildOutput, run_child};
+pub use spec::{
+    ChildLine, ChildSpec, CurveReport, LimitSpec, PointReport, Subject, SweepSpec, TrialReport, TrialSpec,
+};

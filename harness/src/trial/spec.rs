@@ -1,0 +1,179 @@
+//! What a parent asks of a fresh process, and what it gets back: the JSON between the two.
+
+use coldstart_profiles::{ForwardPlan, LimitKind, LimitMeasurement, Nanos, PageCache, Reading, StopReason, SweepPoint};
+use serde::{Deserialize, Serialize};
+
+/// One measurement in a fresh process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum ChildSpec {
+    /// One cold start, or one load of the weights.
+    Trial(TrialSpec),
+    /// One reading of a limit.
+    Limit(LimitSpec),
+    /// The throughput sweep.
+    Sweep(SweepSpec),
+}
+
+/// The model, and the device that it goes to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Subject {
+    /// Device, such as `host`.
+    pub device: String,
+    /// Directory or file of the model.
+    pub model: String,
+    /// Whether links out of the directory are followed.
+    pub follow_symlinks: bool,
+    /// Seed of the token ids.
+    pub seed: u64,
+}
+
+/// One cold start, or one load of the weights.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrialSpec {
+    /// What is loaded, and where to.
+    pub subject: Subject,
+    /// How the weights are loaded.
+    pub strategy: String,
+    /// What the parent prepared. A trial that finds something else marks its reading.
+    pub page_cache: PageCache,
+    /// Whether the bytes on the device are compared with the files, after all timed regions.
+    pub verify: bool,
+    /// The forward passes that follow; `None` for a load alone.
+    pub forward: Option<ForwardPlan>,
+}
+
+/// One reading of a limit.
+    Limit(LimitSpec),
+    /// The throughput sweep.
+    Sweep(SweepSpec),
+}
+
+/// The model, and the device that it goes to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Subject {
+    /// Device, such as `host`.
+    pub device: String,
+    /// Directory or file of the model.
+    pub model: String,
+    /// Whether links out of the directory are followed.
+    pub follow_symlinks: bool,
+    /// Seed of the token ids.
+    pub seed: u64,
+}
+
+/// One cold start, or one load of the weights.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrialSpec {
+    /// What is loaded, and where to.
+    pub subject: Subject,
+    /// How the weights are loaded.
+    pub strategy: String,
+    /// What the parent prepared. A trial that finds something else marks its reading.
+    pub page_cache: PageCache,
+    /// Whether the bytes on the device are compared with the files, after all timed regions.
+    pub verify: bool,
+    /// The forward passes that follow; `None` for a load alone.
+    pub forward: Option<ForwardPlan>,
+}
+
+/// The forward passes of a trial: the same one again and again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForwardSpec {
+    /// What one pass does.
+    pub mode: ForwardMode,
+    /// Sequences at a time.
+    pub batch: u32,
+    /// Tokens of each.
+    pub tokens: u32,
+    /// Iterations at most.
+    pub max_iterations: u32,
+    /// Time at most.
+    pub max_time_ns: Nanos,
+    /// Whether `max_time_ns` comes from the run's budget.
+    pub budgeted: bool,
+}
+
+/// One reading of a limit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LimitSpec {
+    /// Which limit.
+    pub kind: LimitKind,
+    /// The files that reads read, and the device that products run on.
+    pub subject: Subject,
+}
+
+/// The throughput sweep.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SweepSpec {
+    /// What is loaded, and where to.
+    pub subject: Subject,
+    /// How the weights are loaded.
+    pub strategy: String,
+    /// The points, in order.
+    pub points: Vec<SweepPoint>,
+}
+
+/// What a child printed: one line of JSON each.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "line", rename_all = "snake_case")]
+pub enum ChildLine {
+    /// A trial's result: its only line.
+    Trial(TrialReport),
+    /// A limit's result: its only line.
+    Limit(LimitMeasurement),
+    /// One point of a sweep, as soon as it is measured.
+    Point(PointReport),
+    /// What went wrong, in words; nothing follows.
+    Error {
+        /// Completes "failed to …".
+        what: String,
+    },
+}
+
+/// One trial as the child saw it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrialReport {
+    /// The monotonic clock at the first line of `main`.
+    pub main_ns: Nanos,
+    /// The phases in order, their begins counted from the first line of `main`. After a failure: those that ended.
+    pub readings: Vec<Reading>,
+    /// From the first line of `main` to the end of the last phase.
+    pub total_ns: Nanos,
+    /// The forward passes; `None` without any.
+    pub curve: Option<CurveReport>,
+    /// What went wrong after the last reading; `None` if all went well.
+    pub error: Option<String>,
+}
+
+/// Every forward pass of a trial from the first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CurveReport {
+    /// What each pass did.
+    pub forward: ForwardPlan,
+    /// When each began, counted from the first line of `main`.
+    pub begins_ns: Vec<Nanos>,
+    /// The times in the order taken.
+    pub samples_ns: Vec<Nanos>,
+    /// Why it stopped.
+    pub stop: StopReason,
+}
+
+/// One point of a sweep.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PointReport {
+    /// Which point.
+    pub point: SweepPoint,
+    /// The times of the steady window in the order taken, or why there are none.
+    pub samples_ns: Result<Vec<Nanos>, String>,
+    /// From the begin of the first to the end of the last.
+    pub window_ns: Nanos,
+    /// Operations of one iteration.
+    pub flops: u64,
+    /// Bytes that one iteration reads at least once.
+    pub read_bytes: u64,
+    /// Device memory besides the weights.
+    pub workspace_bytes: u64,
+    /// Why it stopped.
+    pub stop: Option<StopReason>,
+}
