@@ -25,6 +25,21 @@ pub enum ProfileError {
         /// How many samples there are.
         n: usize,
     },
+    /// A fit over too few points to show a deviation.
+    #[error(
+        "fit a service time to {found} distinct points: at least {needed} are needed; sweep more batch sizes or lengths"
+    )]
+    TooFewPoints {
+        /// How many it takes.
+        needed: usize,
+        /// How many there are.
+        found: usize,
+    },
+    /// A fit over points that do not determine it.
+    #[error(
+        "fit a service time: the points lie on a line or are too large; vary batch size and context independently"
+    )]
+    DegeneratePoints,
     /// A file of another major version of the format.
     #[error(
         "read {}: it has format {found}, and this coldstart reads format {}: use the coldstart release that reads format {found}",

@@ -15,6 +15,7 @@ mod samples;
 pub mod stats;
 mod summary;
 mod units;
+pub mod warm_up;
 
 pub use doctor::{Check, CheckStatus, DoctorReport};
 pub use error::ProfileError;

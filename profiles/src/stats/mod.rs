@@ -4,8 +4,15 @@
 //! answer is `None` or an error, never a NaN.
 
 mod binomial;
+mod fit;
+mod least_squares;
+mod mean;
 mod order;
 mod percentile;
+mod rate;
 
+pub use fit::{FitQuality, LinearFit, PlaneFit, fit_line, fit_plane};
+pub use mean::{MeanInterval, lag1_autocorrelation, mean_interval};
 pub use order::{OrderStatistics, min_max_coverage};
 pub use percentile::{Percentile, PercentileConvention};
+pub use rate::{Completion, throughput_per_s};

@@ -14,7 +14,7 @@ const ALPHA_CERTIFIED: f64 = 0.01;
 /// At least one reading, in ascending order.
 ///
 /// The intervals assume nothing of the distribution but independence. Under autocorrelation they are too
-/// narrow.
+/// narrow; [`mean_interval`](crate::stats::mean_interval) is the one that corrects for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrderStatistics {
     ascending: Vec<Nanos>,
