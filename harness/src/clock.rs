@@ -13,6 +13,19 @@ pub fn monotonic() -> Nanos {
     Nanos::from_nanos(seconds.saturating_mul(1_000_000_000).saturating_add(nanos))
 }
 
+/// The least step that the clock was seen to make, over a few hundred pairs of readings: what a reading can't tell apart.
+pub fn resolution() -> Nanos {
+    (0..512)
+        .filter_map(|_| {
+            let first = monotonic();
+            // A clock coarser than a reading stands still: wait for its next step.
+            let next = (0..100_000).map(|_| monotonic()).find(|next| *next > first)?;
+            Some(next.saturating_sub(first))
+        })
+        .min()
+        .unwrap_or(Nanos::from_nanos(1))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -22,5 +35,6 @@ mod tests {
         let first = monotonic();
         assert!(first > Nanos::ZERO);
         assert!(monotonic() >= first);
+        assert!(resolution() > Nanos::ZERO);
     }
 }

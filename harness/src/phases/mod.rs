@@ -1,0 +1,13 @@
+//! One file a phase: each takes ONE reading. Repetition, statistics and printing happen elsewhere.
+
+mod alloc;
+mod first_batch;
+mod forward;
+mod warm_up;
+mod weights_load;
+
+pub(crate) use alloc::alloc;
+pub(crate) use first_batch::first_batch;
+pub(crate) use forward::{Passes, forward_params};
+pub(crate) use warm_up::warm_up;
+pub(crate) use weights_load::weights_load;
