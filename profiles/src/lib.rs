@@ -11,6 +11,7 @@ mod format;
 mod key;
 mod load;
 mod phase;
+mod pull;
 mod samples;
 pub mod stats;
 mod summary;
@@ -23,6 +24,10 @@ pub use format::FormatVersion;
 pub use key::{Clock, Key, Params};
 pub use load::{AbsentPart, COLD_RESIDENCY_LIMIT, LoadDetail, PageCache, Residency, ResidencyMethod};
 pub use phase::Phase;
+pub use pull::{
+    ContainerDetail, ExtractBound, InflateDetail, Interval, LayerDetail, LayerStatus, PullDetail,
+    PullDialect, PullSource, PullStage, SizesFrom, StageTimes,
+};
 pub use samples::{Mark, Samples};
 pub use summary::{Summary, Withheld, summarize};
 pub use units::{Bytes, Nanos};
