@@ -42,7 +42,8 @@ impl Profile {
             for phase in self.plan.phases.iter().filter(|phase| covered(trace).contains(phase)) {
                 let key = Key::host(*phase, failed_params(trace, *phase));
                 let measured = rows.iter().any(|row| {
-                    row.key.phase == *phase && key.params.iter().all(|(name, value)| row.key.params.get(name) == Some(value))
+                    row.key.phase == *phase
+                        && key.params.iter().all(|(name, value)| row.key.params.get(name) == Some(value))
                 });
                 if !measured {
                     rows.push(Measurement::without_samples(key, Outcome::failed(why.clone())));
@@ -74,19 +75,28 @@ impl Profile {
 
     /// Caveats that follow from the numbers.
     fn derive_caveats(&mut self) {
-        self.caveats.retain(|caveat| !matches!(caveat.code.as_str(), "limit_not_tight" | "inconsistent_warm_up" | "partial"));
+        self.caveats.retain(|caveat| {
+            !matches!(caveat.code.as_str(), "limit_not_tight" | "inconsistent_warm_up" | "partial")
+        });
         let loose: Vec<String> = (self.measurements.iter())
             .filter(|row| row.achieved().is_some_and(|ratio| ratio > LOOSE))
             .filter_map(|row| {
                 let kind = row.limit.as_ref()?.kind;
-                Some(format!("`{}` beats its limit `{kind}` by {:.0} %: the limit is not tight", row.key, (row.achieved()? - 1.0) * 100.0))
+                Some(format!(
+                    "`{}` beats its limit `{kind}` by {:.0} %: the limit is not tight",
+                    row.key,
+                    (row.achieved()? - 1.0) * 100.0
+                ))
             })
             .collect();
         for text in loose {
             self.caveat("limit_not_tight", text);
         }
         if self.warm_up_agreement.as_ref().is_some_and(|agreement| !agreement.consistent) {
-            self.caveat("inconsistent_warm_up", "trials disagree on how they warm up: look at each curve before using the steady state");
+            self.caveat(
+                "inconsistent_warm_up",
+                "trials disagree on how they warm up: look at each curve before using the steady state",
+            );
         }
         let marks: Vec<(String, String)> = (self.traces.iter())
             .filter_map(|trace| Some((trace.step.clone(), trace.mark()?.to_owned())))
@@ -106,7 +116,9 @@ fn covered(trace: &Trace) -> &'static [Phase] {
         Scope::Pull => &[Phase::ImagePull],
         Scope::Load => &[Phase::WeightsLoad],
         Scope::ColdStart if trace.total_kind == TotalKind::Container => &[Phase::ContainerStart],
-        Scope::ColdStart => &[Phase::ProcessStart, Phase::Alloc, Phase::WeightsLoad, Phase::FirstBatch, Phase::WarmUp],
+        Scope::ColdStart => {
+            &[Phase::ProcessStart, Phase::Alloc, Phase::WeightsLoad, Phase::FirstBatch, Phase::WarmUp]
+        }
     }
 }
 
@@ -127,7 +139,8 @@ fn counts(trace: &Trace, reading: &Reading) -> bool {
 
 fn covered_or_device(trace: &Trace, phase: Phase) -> bool {
     let device = matches!(phase, Phase::DriverInit | Phase::ContextCreate | Phase::ModuleLoad);
-    covered(trace).contains(&phase) || (device && trace.scope == Scope::ColdStart && trace.total_kind == TotalKind::Process)
+    covered(trace).contains(&phase)
+        || (device && trace.scope == Scope::ColdStart && trace.total_kind == TotalKind::Process)
 }
 
 /// Readings under one key, on their way to samples.
@@ -183,7 +196,12 @@ fn totals_of(traces: &[Trace]) -> Vec<Total> {
         let entry = gathered.entry((trace.total_kind, trace.params.clone(), last.phase)).or_default();
         entry.push(total, trace.mark());
     }
-    let total = |((kind, params, ends_with), entry): (_, Gathered)| Total { kind, params, ends_with, outcome: entry.outcome() };
+    let total = |((kind, params, ends_with), entry): (_, Gathered)| Total {
+        kind,
+        params,
+        ends_with,
+        outcome: entry.outcome(),
+    };
     gathered.into_iter().map(total).collect()
 }
 

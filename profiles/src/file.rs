@@ -6,8 +6,8 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::error::ProfileError;
-use crate::measurement::Outcome;
 use crate::format::FormatVersion;
+use crate::measurement::Outcome;
 use crate::profile::Profile;
 use crate::summary::summarize;
 use crate::trace::TraceEnd;
@@ -44,7 +44,9 @@ impl Profile {
                 return Err(ProfileError::OtherMajor { path: path.to_owned(), found: format.major });
             }
             Ok(_) => {}
-            Err(source) if source.is_data() => return Err(ProfileError::NotAProfile { path: path.to_owned() }),
+            Err(source) if source.is_data() => {
+                return Err(ProfileError::NotAProfile { path: path.to_owned() });
+            }
             Err(source) => return Err(json(source)),
         }
         let profile: Profile = serde_json::from_str(text).map_err(json)?;
@@ -87,7 +89,10 @@ impl Profile {
             if let TraceEnd::Completed { total_ns, unattributed_ns } = trace.end
                 && trace.parts_ns().saturating_add(unattributed_ns) != total_ns
             {
-                return Err(edited(format!("parts and unattributed time of trace `{}` are not its total", trace.step)));
+                return Err(edited(format!(
+                    "parts and unattributed time of trace `{}` are not its total",
+                    trace.step
+                )));
             }
         }
         Ok(())

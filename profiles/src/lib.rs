@@ -4,30 +4,56 @@
 
 #![forbid(unsafe_code)]
 
+mod assemble;
 mod doctor;
 mod error;
 pub mod exit;
+mod file;
 mod format;
 mod key;
 mod load;
+mod measurement;
 mod phase;
+mod plan;
+mod profile;
 mod pull;
 mod samples;
+mod schema;
 pub mod stats;
 mod summary;
+mod target;
+mod throughput;
+mod trace;
 mod units;
 pub mod warm_up;
+mod work;
 
+pub use assemble::LOOSE;
 pub use doctor::{Check, CheckStatus, DoctorReport};
 pub use error::ProfileError;
+pub use file::write_atomic;
 pub use format::FormatVersion;
 pub use key::{Clock, Key, Params};
 pub use load::{AbsentPart, COLD_RESIDENCY_LIMIT, LoadDetail, PageCache, Residency, ResidencyMethod};
+pub use measurement::{Measurement, Outcome};
 pub use phase::Phase;
+pub use plan::{
+    ForwardMode, ForwardPlan, ImageSpec, ModelSpec, Plan, Probe, SkippedPhase, Step, StepKind, SweepPoint,
+    SyntheticImage,
+};
+pub use profile::{CanaryReading, Caveat, Fitness, Profile, RunState, Tool, Total};
 pub use pull::{
     ContainerDetail, ExtractBound, InflateDetail, Interval, LayerDetail, LayerStatus, PullDetail,
     PullDialect, PullSource, PullStage, SizesFrom, StageTimes,
 };
 pub use samples::{Mark, Samples};
+pub use schema::profile_schema;
 pub use summary::{Summary, Withheld, summarize};
+pub use target::{DeviceTarget, EngineTarget, HostTarget, ImageSource, ImageTarget, ModelTarget, Target};
+pub use throughput::{EncodeFit, Fit, Fits, ThroughputPoint};
+pub use trace::{AllocDetail, Detail, Reading, Scope, TotalKind, Trace, TraceEnd};
 pub use units::{Bytes, Nanos};
+pub use warm_up::{
+    StopLimits, StopReason, StopRule, TrialsAgreement, WarmUpAnalysis, WarmUpClass, WarmUpCurve,
+};
+pub use work::{Limit, LimitKind, LimitMeasurement, Work};

@@ -91,7 +91,8 @@ impl Fits {
                 .filter_map(|point| Some((point, median_of(point)?)))
                 .collect::<Vec<_>>()
         };
-        let mut lengths: Vec<u32> = of_mode(ForwardMode::Encode).iter().map(|(point, _)| point.tokens).collect();
+        let mut lengths: Vec<u32> =
+            of_mode(ForwardMode::Encode).iter().map(|(point, _)| point.tokens).collect();
         lengths.sort_unstable();
         lengths.dedup();
         let encode = lengths

@@ -56,7 +56,13 @@ impl Work {
             v if v >= 99_950.0 => (v / 1e3, "k"),
             v => (v, ""),
         };
-        let digits = if value >= 99.95 { 0 } else if value >= 9.995 { 1 } else { 2 };
+        let digits = if value >= 99.95 {
+            0
+        } else if value >= 9.995 {
+            1
+        } else {
+            2
+        };
         match self {
             Work::Bytes(_) => format!("{value:.digits$} {prefix}B/s"),
             Work::Flops(_) => format!("{value:.digits$} {prefix}FLOP/s"),
