@@ -80,7 +80,7 @@ impl Profile {
             .chain(self.limits.iter().map(|row| (format!("limit {}", row.kind), &row.outcome)));
         for (name, outcome) in outcomes {
             if let Outcome::Measured { samples, summary } = outcome
-                && summarize(samples) != *summary
+                && summarize(samples) != **summary
             {
                 return Err(edited(format!("the summary of `{name}` does not follow from its samples")));
             }

@@ -17,7 +17,7 @@ pub enum Outcome {
         /// Every reading in the order taken.
         samples: Samples,
         /// `summarize` of the samples that are not excluded. A reader computes it again and refuses a file in which it differs.
-        summary: Summary,
+        summary: Box<Summary>,
     },
     /// It could not be, or was not asked to be, measured here.
     Skipped {
@@ -34,7 +34,7 @@ pub enum Outcome {
 impl Outcome {
     /// The outcome of a measurement that gave these samples.
     pub fn measured(samples: Samples) -> Self {
-        let summary = summarize(&samples);
+        let summary = Box::new(summarize(&samples));
         Outcome::Measured { samples, summary }
     }
 
