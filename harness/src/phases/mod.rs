@@ -8,6 +8,6 @@ mod weights_load;
 
 pub(crate) use alloc::alloc;
 pub(crate) use first_batch::first_batch;
-pub(crate) use forward::{Passes, forward_params};
+pub(crate) use forward::{Began, Passes, forward_params};
 pub(crate) use warm_up::warm_up;
-pub(crate) use weights_load::weights_load;
+pub(crate) use weights_load::{Files, weights_load};

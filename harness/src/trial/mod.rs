@@ -5,9 +5,13 @@
 //! stdout. A child that crashes, hangs or is killed is a failed sample with the end of its stderr.
 
 mod child;
+mod cold_start;
+mod limit;
 mod parent;
 mod spec;
+mod sweep;
 
+pub(crate) use child::HANDSHAKE;
 pub use child::main as child_main;
 pub use parent::{ChildFailure, ChildOutput, run_child};
 pub use spec::{
