@@ -249,3 +249,6 @@ fn roofline(point: &ThroughputPoint, work: Work, limits: &[LimitMeasurement]) ->
     let (kind, nanos) = if compute.1 >= memory.1 { compute } else { memory };
     Some(Limit { kind, work, best_ns: Nanos::from_nanos_f64(nanos) })
 }
+
+#[cfg(test)]
+mod tests;
