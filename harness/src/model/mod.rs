@@ -5,6 +5,7 @@
 //! their weights as views of the one buffer that they were loaded into, and allocate all of their memory when made.
 
 mod batch;
+mod check;
 mod config;
 mod cost;
 mod decoder;

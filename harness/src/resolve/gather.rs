@@ -1,0 +1,258 @@
+//! What the machine has: the facts behind a plan, gathered before anything is measured.
+
+use std::path::{Path, PathBuf};
+
+use coldstart_kernels::host::HostDevice;
+use coldstart_kernels::{Device as _, Ops as _};
+use coldstart_profiles::{
+    Bytes, DeviceTarget, EngineTarget, FormatVersion, Fits, Fitness, ModelSpec, ModelTarget, Nanos, Phase, Plan, Probe, Profile,
+    ResidencyMethod, RunState, Target, Tool,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::error::ResolveError;
+use super::estimate::ForwardFacts;
+use super::plan::{EngineFacts, Machine, ModelFacts, PageCacheFacts};
+use super::request::ModelRequest;
+use crate::docker::{Connection, Engine, EngineInfo, Locality};
+use crate::model::{Forward, read_config};
+use crate::run::{Images, Tools};
+use crate::weights::synthetic::{self, SyntheticSize};
+use crate::weights::{
+    DeviceLayout, ModelFiles, OpenOptions, Strategy, WeightsError, check_device_fits, limits, page_cache,
+};
+use crate::{clock, fitness, host};
+
+/// The version of the measuring method: results of different versions are not compared.
+const METHOD: u32 = 1;
+
+/// What the machine has, with the handles that a run goes on with.
+#[derive(Debug)]
+pub struct Gathered {
+    /// The facts that a plan rests on.
+    pub machine: Machine,
+    target: Target,
+    files: ModelFiles,
+    engine: Option<Engine>,
+    canary: coldstart_profiles::CanaryReading,
+}
+
+/// Looks at the machine. Makes the synthetic model where it is missing.
+///
+/// # Errors
+/// When the model can't be opened, made or held in memory.
+pub async fn gather(
+    model: &ModelRequest,
+    phases: &[Phase],
+    cancel: &CancellationToken,
+) -> Result<Gathered, ResolveError> {
+    let spec = locate(model, cancel).await?;
+    let look = || look(&spec);
+    let seen = tokio::task::block_in_place(look)?;
+    let engine = if phases.iter().any(|phase| matches!(phase, Phase::ImagePull | Phase::ContainerStart)) {
+        connect().await
+    } else {
+        Err("no phase that was asked for needs a container engine".to_owned())
+    };
+    let facts = engine.as_ref().map(|engine| engine_facts(engine.info())).map_err(Clone::clone);
+    let target = Target { engine: facts.as_ref().ok().map(|facts| facts.target.clone()), ..seen.target };
+    let machine =
+        Machine { engine: facts, model: seen.model, strategies: seen.strategies, probe: seen.probe };
+    Ok(Gathered { machine, target, files: seen.files, engine: engine.ok(), canary: seen.canary })
+}
+
+impl Gathered {
+    /// What was found: image, model, device, host, engine.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// A profile in which nothing is measured yet.
+    pub fn profile(&self, plan: Plan) -> Profile {
+        let fitness = Fitness {
+            load_average_before: host::Host::here().load_average(),
+            load_average_after: None,
+            canary: vec![self.canary.clone()],
+        };
+        Profile {
+            format: FormatVersion::CURRENT,
+            tool: Tool { name: "coldstart".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned(), method: METHOD },
+            started_at: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            elapsed_ns: Nanos::ZERO,
+            state: RunState::Partial,
+            done: Vec::new(),
+            target: self.target.clone(),
+            plan,
+            fitness,
+            traces: Vec::new(),
+            measurements: Vec::new(),
+            totals: Vec::new(),
+            limits: Vec::new(),
+            warm_up: Vec::new(),
+            warm_up_agreement: None,
+            throughput: Vec::new(),
+            fits: Fits::default(),
+            caveats: Vec::new(),
+        }
+    }
+
+    /// What the walk of this plan works with.
+    pub fn tools(self, plan: &Plan, cancel: CancellationToken) -> Tools {
+        let images = self.engine.map(|engine| Images::new(engine, plan));
+        Tools { files: self.files, images, resolution: clock::resolution(), cancel }
+    }
+}
+
+/// Where the model lies; a synthetic one is made first.
+async fn locate(model: &ModelRequest, cancel: &CancellationToken) -> Result<ModelSpec, ResolveError> {
+    match model {
+        ModelRequest::Directory { path, follow_symlinks } => Ok(ModelSpec::Directory {
+            path: absolute(path).display().to_string(),
+            follow_symlinks: *follow_symlinks,
+        }),
+        ModelRequest::Synthetic(name) => {
+            let size: SyntheticSize = name.parse()?;
+            let path = super::make::synthetic_model(size, cancel).await?;
+            Ok(ModelSpec::Synthetic { size: name.clone(), path: path.display().to_string() })
+        }
+    }
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// What a look at model and device showed.
+struct Seen {
+    target: Target,
+    files: ModelFiles,
+    model: ModelFacts,
+    strategies: Vec<String>,
+    probe: Probe,
+    canary: coldstart_profiles::CanaryReading,
+}
+
+fn look(spec: &ModelSpec) -> Result<Seen, ResolveError> {
+    let options = OpenOptions { follow_symlinks: spec.follow_symlinks() };
+    let files = ModelFiles::open(Path::new(spec.path()), options)?;
+    let device = HostDevice::open(0).map_err(WeightsError::device("open the host device"))?;
+    let layout = DeviceLayout::of(&files);
+    check_device_fits(&device, &layout)?;
+    let forward = read_config(&files).map_err(|error| ResolveError::Config(error.to_string()))?;
+    forward.check(&device, layout.table()).map_err(|error| ResolveError::Config(error.to_string()))?;
+    let residency = page_cache::residency(files.files())?;
+    let in_memory = residency.method == ResidencyMethod::Tmpfs;
+    let inventory = files.inventory();
+    let canary = fitness::canary(&device, "before").map_err(WeightsError::device("take the canary's readings"))?;
+    let probe = probe(&files, &canary)?;
+    let model = ModelFacts {
+        spec: spec.clone(),
+        bytes: inventory.bytes,
+        forward: forward_facts(&forward, inventory.bytes),
+        page_cache: if in_memory { PageCacheFacts::Memory } else { PageCacheFacts::Evictable },
+    };
+    let target = Target {
+        image: None,
+        model: Some(ModelTarget {
+            source: spec.to_string(),
+            bytes: inventory.bytes,
+            tensors: inventory.tensors,
+            dtypes: inventory.dtypes,
+            header_sha256: inventory.header_sha256,
+            architecture: forward.architecture().map(str::to_owned),
+            forward_unsupported: forward.why_not().map(str::to_owned),
+            file_system: files.files().first().and_then(|file| host::Host::here().file_system(&file.path)),
+        }),
+        device: describe(&device)?,
+        host: host::describe(),
+        engine: None,
+    };
+    Ok(Seen { target, files, model, strategies: strategies(in_memory), probe, canary })
+}
+
+/// Ways of loading on the host device, the default of a cold (or in-memory) start first.
+fn strategies(in_memory: bool) -> Vec<String> {
+    use Strategy::{Buffered, BufferedInPlace, Direct, Mmap, MmapPopulate};
+    let order: &[Strategy] = if in_memory {
+        // tmpfs takes O_DIRECT and ignores it: a reading there would say nothing.
+        &[BufferedInPlace, Mmap, Buffered, MmapPopulate]
+    } else {
+        &[Direct, BufferedInPlace, Mmap, Buffered, MmapPopulate]
+    };
+    order.iter().map(ToString::to_string).collect()
+}
+
+fn describe(device: &HostDevice) -> Result<DeviceTarget, ResolveError> {
+    let description = device.describe().map_err(WeightsError::device("describe the device"))?;
+    Ok(DeviceTarget {
+        kind: description.kind.to_string(),
+        name: description.name,
+        count: 1,
+        memory_bytes: Bytes::new(description.memory_bytes),
+        threads: u32::try_from(description.compute_units).ok(),
+        driver: description.driver,
+        gemm: device.gemm_name(),
+        stand_in: false,
+    })
+}
+
+/// What a forward pass costs: the slope and the foot of its operations over the length of a prompt.
+fn forward_facts(forward: &Forward, weights: Bytes) -> Result<ForwardFacts, String> {
+    if let Some(why) = forward.why_not() {
+        return Err(why.to_owned());
+    }
+    let flops = |length: usize| forward.flops(1, length).unwrap_or(0);
+    let per_token = flops(64).saturating_sub(flops(32)) / 32;
+    let longest = forward.max_positions().unwrap_or(usize::MAX);
+    Ok(ForwardFacts {
+        encoder: matches!(forward, Forward::Encoder(_)),
+        max_tokens: u32::try_from(longest).unwrap_or(u32::MAX),
+        flops_per_token: per_token,
+        flops_per_sequence: flops(32).saturating_sub(32 * per_token),
+        weight_bytes: weights.get(),
+        kv_bytes_per_token: match forward {
+            Forward::Decoder(config) => config.kv_bytes(1, 1, coldstart_kernels::Dtype::F32),
+            _ => 0,
+        },
+    })
+}
+
+/// Rates from the canary, and from one short read of the model's files.
+fn probe(files: &ModelFiles, canary: &coldstart_profiles::CanaryReading) -> Result<Probe, ResolveError> {
+    let rate = |amount: f64, time: Nanos| amount / time.as_secs_f64().max(1e-9);
+    let read = limits::read_rate(files, READ_PROBE)?;
+    Ok(Probe {
+        memcpy_bytes_per_s: rate(fitness::COPY_BYTES as f64, canary.copy_ns),
+        gemm_flops_per_s: rate(fitness::GEMM_FLOPS as f64, canary.gemm_ns),
+        read_bytes_per_s: read,
+    })
+}
+
+/// How much of the model's files is read for the plan's estimates.
+const READ_PROBE: Bytes = Bytes::from_mib(64);
+
+/// The engine, or why there is none.
+async fn connect() -> Result<Engine, String> {
+    let run = format!("{:x}-{:x}", std::process::id(), clock::monotonic().as_nanos());
+    match Engine::connect(&run).await {
+        Connection::Ready(engine) => Ok(engine),
+        Connection::Absent { why } => Err(why),
+    }
+}
+
+fn engine_facts(info: &EngineInfo) -> EngineFacts {
+    let remote = match &info.locality {
+        Locality::Local => None,
+        Locality::Remote { why } => Some(why.clone()),
+    };
+    EngineFacts {
+        target: EngineTarget {
+            version: info.version.clone(),
+            api_version: info.api_version.clone(),
+            storage: info.store.clone(),
+            local: remote.is_none(),
+        },
+        takes_zstd: info.takes_zstd,
+        no_containers: remote.map(|why| format!("the engine does not run on this machine's kernel ({why}): its clock is another one")),
+    }
+}
