@@ -1,0 +1,16 @@
+//! The machine as the kernel describes it: processor, memory, control groups, mounts, load.
+//!
+//! Everything comes from files below one root ([`Host::under`]), so that tests run on trees of fixtures; [`Host::here`]
+//! is this machine. What the kernel does not show is `None`, never a guess.
+
+mod cgroup;
+mod cpu;
+mod machine;
+mod memory;
+mod mounts;
+#[cfg(test)]
+pub(crate) mod tree;
+
+pub use cgroup::CgroupLimits;
+pub use machine::{Host, describe};
+pub use memory::AvailableMemory;
