@@ -107,7 +107,8 @@ impl Host {
         // A container often sees its own group as the root of the mount while /proc/self/cgroup tells the path from
         // the real root (or, with a namespace, one with `..`): then only the mount's own directory is in sight.
         let inside = group.strip_prefix(&mount.root).unwrap_or(Path::new(""));
-        let inside = if inside.components().any(|part| part.as_os_str() == "..") { Path::new("") } else { inside };
+        let inside =
+            if inside.components().any(|part| part.as_os_str() == "..") { Path::new("") } else { inside };
         let own = mount.point.join(inside);
         own.ancestors().take_while(|dir| dir.starts_with(&mount.point)).map(Path::to_owned).collect()
     }
@@ -117,7 +118,8 @@ impl Host {
         self.read("/proc/self/cgroup")?.lines().find_map(|line| {
             let mut fields = line.splitn(3, ':').skip(1);
             let (controllers, path) = (fields.next()?, fields.next()?);
-            (version.is_line_of(controllers, controller) && path.starts_with('/')).then(|| PathBuf::from(path))
+            (version.is_line_of(controllers, controller) && path.starts_with('/'))
+                .then(|| PathBuf::from(path))
         })
     }
 
@@ -226,8 +228,7 @@ mod tests {
         ];
         assert_eq!(limits(&files), (Some(3000), None));
         for path in ["0::/../..\n", "0::/\n", "0::/not/in/sight\n"] {
-            let files =
-                [V2_MOUNT, ("proc/self/cgroup", path), ("sys/fs/cgroup/memory.max", "5000\n")];
+            let files = [V2_MOUNT, ("proc/self/cgroup", path), ("sys/fs/cgroup/memory.max", "5000\n")];
             assert_eq!(limits(&files), (Some(5000), None), "{path}");
         }
     }

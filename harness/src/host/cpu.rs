@@ -11,10 +11,12 @@ impl Host {
     /// The processor's model: `model name` on x86, the board's or the core's name elsewhere.
     pub(crate) fn cpu_model(&self) -> Option<String> {
         let of = |name: &str| self.field("/proc/cpuinfo", name);
-        of("model name").or_else(|| of("cpu model")).or_else(|| of("Model")).or_else(|| of("cpu")).or_else(|| {
-            // 64-bit Arm shows numbers only; MIDR_EL1 names implementer and part.
-            Some(format!("Arm implementer {} part {}", of("CPU implementer")?, of("CPU part")?))
-        })
+        of("model name").or_else(|| of("cpu model")).or_else(|| of("Model")).or_else(|| of("cpu")).or_else(
+            || {
+                // 64-bit Arm shows numbers only; MIDR_EL1 names implementer and part.
+                Some(format!("Arm implementer {} part {}", of("CPU implementer")?, of("CPU part")?))
+            },
+        )
     }
 
     /// Cores that this process may use: those of its affinity mask (which control groups of kind `cpuset` narrow), at
@@ -31,7 +33,9 @@ impl Host {
 
     /// The numbers of the processors in the affinity mask; empty where the kernel does not show it.
     fn allowed_cpus(&self) -> BTreeSet<u32> {
-        self.field("/proc/self/status", "Cpus_allowed_list").and_then(|list| cpu_list(&list)).unwrap_or_default()
+        self.field("/proc/self/status", "Cpus_allowed_list")
+            .and_then(|list| cpu_list(&list))
+            .unwrap_or_default()
     }
 
     /// The frequency governor of the processors that this process may use, several joined by a comma; `None` where the

@@ -137,7 +137,10 @@ mod tests {
             ("etc/os-release", "NAME=Debian\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n"),
             ("proc/sys/kernel/hostname", "node-7\n"),
             ("proc/sys/kernel/osrelease", "6.1.0-18-amd64\n"),
-            ("proc/cpuinfo", "processor\t: 0\nmodel name\t: AMD EPYC 9654\n\nprocessor\t: 1\nmodel name\t: other\n"),
+            (
+                "proc/cpuinfo",
+                "processor\t: 0\nmodel name\t: AMD EPYC 9654\n\nprocessor\t: 1\nmodel name\t: other\n",
+            ),
             ("proc/self/status", "Name:\tcat\nCpus_allowed_list:\t0-2,8\n"),
             ("proc/self/cgroup", "0::/app\n"),
             ("proc/self/mountinfo", "30 1 0:28 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"),

@@ -51,8 +51,7 @@ mod tests {
     use crate::host::tree::tree;
 
     const MEMINFO: (&str, &str) = ("proc/meminfo", "MemTotal: 16777216 kB\nMemAvailable: 8388608 kB\n");
-    const V2: (&str, &str) =
-        ("proc/self/mountinfo", "30 1 0:28 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
+    const V2: (&str, &str) = ("proc/self/mountinfo", "30 1 0:28 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
     const GIB: u64 = 1 << 30;
 
     #[test]
