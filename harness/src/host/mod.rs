@@ -5,6 +5,7 @@
 
 mod cgroup;
 mod cpu;
+mod cpu_times;
 mod machine;
 mod memory;
 mod mounts;
@@ -12,5 +13,6 @@ mod mounts;
 pub(crate) mod tree;
 
 pub use cgroup::CgroupLimits;
+pub use cpu_times::CpuTimes;
 pub use machine::{Host, describe};
 pub use memory::AvailableMemory;
