@@ -1,3 +1,7 @@
-//! Decisions from coldstart profiles: how many replicas, when to scale, where to keep what is large.
+//! Decisions from coldstart profiles. Pure functions: profiles in, an answer with the numbers that it rests on out.
 
 #![forbid(unsafe_code)]
+
+mod fitness;
+
+pub use fitness::{Finding, FitnessVerdict, judge_fitness};

@@ -1,0 +1,11 @@
+//! The real binary on the real machine: what a user types, and what comes out.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on fails")]
+
+mod bad_models;
+mod bad_usage;
+mod engine;
+mod failures;
+mod interrupt;
+mod runs;
+mod support;
