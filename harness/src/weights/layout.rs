@@ -136,3 +136,33 @@ impl DeviceLayout {
         self.buffer_bytes
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::files::testing::{index, vectors};
+    use super::super::files::{ModelFiles, OpenOptions};
+    use super::*;
+
+    #[test]
+    fn neighbours_share_a_segment_while_the_alignment_allows() {
+        let dir = tempfile::tempdir().unwrap();
+        vectors(&dir.path().join("1.safetensors"), &[("a", 64), ("b", 128), ("c", 3), ("d", 64), ("e", 0)]);
+        vectors(&dir.path().join("2.safetensors"), &[("f", 1)]);
+        index(dir.path(), &[("a", "1.safetensors"), ("f", "2.safetensors")]);
+        let model = ModelFiles::open(dir.path(), OpenOptions::default()).unwrap();
+        let layout = DeviceLayout::of(&model);
+        let (first, second) = (model.files()[0].data_begin, model.files()[1].data_begin);
+        // a, b and c are one piece: c begins aligned, only what follows it does not.
+        let expected = [
+            Segment { file: 0, begin: first, bytes: 780, offset: 0 },
+            Segment { file: 0, begin: first + 780, bytes: 256, offset: 1024 },
+            Segment { file: 1, begin: second, bytes: 4, offset: 1280 },
+        ];
+        assert_eq!(layout.segments(), expected);
+        assert_eq!(layout.buffer_bytes(), 1284);
+        assert!(layout.table().iter().all(|(_, placed)| placed.offset as u64 % DEVICE_ALIGN == 0));
+        let f = layout.table().require("f").unwrap();
+        assert_eq!((f.offset, f.bytes, f.kernel_dtype()), (1280, 4, Some(KernelDtype::F32)));
+        assert!(layout.table().require("g").is_err());
+    }
+}

@@ -5,6 +5,11 @@ mod header;
 mod index;
 mod model;
 
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
 pub(crate) use contain::open_regular;
 pub use header::MAX_HEADER_BYTES;
 pub use model::{Inventory, ModelFiles, OpenOptions, TensorEntry, WeightFile};

@@ -134,11 +134,17 @@ pub(super) fn by_nowait(file: &File, size: u64) -> io::Result<u64> {
             absent.push(at);
         }
     }
-    for at in &absent {
-        // SAFETY: the descriptor is open; clean pages that nobody maps are dropped, contents never change.
-        unsafe {
-            libc::posix_fadvise(fd, *at as libc::off_t, page as libc::off_t, libc::POSIX_FADV_DONTNEED)
-        };
+    // A page that is still being read cannot be dropped, so the calls are repeated.
+    for wait_ms in [2, 10, 30] {
+        if absent.is_empty() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(wait_ms));
+        for at in &absent {
+            let (at, length) = (*at as libc::off_t, page as libc::off_t);
+            // SAFETY: the descriptor is open; clean pages that nobody maps are dropped, contents never change.
+            unsafe { libc::posix_fadvise(fd, at, length, libc::POSIX_FADV_DONTNEED) };
+        }
     }
     let present = samples - absent.len() as u64;
     Ok((u128::from(size) * u128::from(present) / u128::from(samples.max(1))) as u64)
@@ -160,5 +166,91 @@ fn is_ready(fd: i32, at: u64) -> io::Result<bool> {
             Some(libc::EINTR) => {}
             _ => return Err(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+    use crate::weights::page_cache::{evict, warm};
+
+    /// A file of `pages` pages, on the disk that the build directory lies on: /tmp may be a tmpfs.
+    fn file_of(pages: usize) -> (tempfile::NamedTempFile, WeightFile) {
+        let mut file =
+            tempfile::NamedTempFile::new_in(env!("CARGO_MANIFEST_DIR").to_owned() + "/target").unwrap();
+        file.write_all(&vec![7; pages * page_size()]).unwrap();
+        file.as_file().sync_all().unwrap();
+        let path = file.path().to_owned();
+        let size = (pages * page_size()) as u64;
+        (file, WeightFile { path, size, data_begin: 0 })
+    }
+
+    #[test]
+    fn evicted_files_are_cold_and_warmed_files_warm() {
+        let (_keep, file) = file_of(512);
+        let files = [file];
+        let warmed = warm(&files).unwrap();
+        if warmed.method == ResidencyMethod::Tmpfs {
+            eprintln!("SKIPPED: the build directory is in memory, nothing can be evicted there");
+            return;
+        }
+        assert_eq!(warmed.fraction(), Some(1.0));
+        assert!(warmed.partial_reason().is_some());
+        let evicted = evict(&files).unwrap();
+        assert_eq!(evicted.state, coldstart_profiles::PageCache::Cold);
+        assert_eq!(evicted.residency.fraction(), Some(0.0));
+        assert_eq!(evicted.residency.method, ResidencyMethod::Mincore);
+    }
+
+    #[test]
+    fn a_mapped_file_keeps_its_pages_and_the_residency_says_so() {
+        let (keep, file) = file_of(64);
+        // SAFETY: this test alone has the file.
+        let map = unsafe { MmapOptions::new().map(keep.as_file()) }.unwrap();
+        assert_eq!(map.iter().map(|byte| u64::from(*byte)).sum::<u64>(), 7 * map.len() as u64);
+        let files = [file];
+        let evicted = evict(&files).unwrap();
+        assert!(evicted.residency.partial_reason().unwrap().contains("100.0 %"), "{evicted:?}");
+        drop(map);
+        assert_eq!(evict(&files).unwrap().residency.partial_reason(), None);
+    }
+
+    #[test]
+    fn sampling_agrees_with_mincore() {
+        let (keep, file) = file_of(2048);
+        let handle = keep.as_file();
+        if in_memory(handle, &file.path).unwrap() {
+            eprintln!("SKIPPED: the build directory is in memory");
+            return;
+        }
+        assert_eq!(by_nowait(handle, file.size).unwrap(), file.size);
+        // Drop the second half.
+        let half = file.size as libc::off_t / 2;
+        // SAFETY: the descriptor is open; clean pages are dropped, contents never change.
+        unsafe { libc::posix_fadvise(handle.as_raw_fd(), half, half, libc::POSIX_FADV_DONTNEED) };
+        let exact = by_mincore(handle, &file.path, file.size).unwrap();
+        assert_eq!(exact, file.size / 2);
+        let sampled = by_nowait(handle, file.size).unwrap();
+        assert!(sampled.abs_diff(exact) <= file.size / 50, "{sampled} against {exact}");
+        // The sampling itself must not warm the file.
+        let after = by_mincore(handle, &file.path, file.size).unwrap();
+        assert!(after <= exact + file.size / 100, "{after} after, {exact} before");
+    }
+
+    #[test]
+    fn files_in_memory_are_told_apart() {
+        let shm = Path::new("/dev/shm");
+        let Ok(mut file) = tempfile::NamedTempFile::new_in(shm) else {
+            eprintln!("SKIPPED: /dev/shm cannot be written");
+            return;
+        };
+        file.write_all(&[1; 5000]).unwrap();
+        let files = [WeightFile { path: file.path().to_owned(), size: 5000, data_begin: 0 }];
+        let evicted = evict(&files).unwrap();
+        assert_eq!(evicted.state, coldstart_profiles::PageCache::Memory);
+        assert_eq!(evicted.residency.method, ResidencyMethod::Tmpfs);
+        assert_eq!(evicted.residency.fraction(), Some(1.0));
     }
 }
