@@ -97,6 +97,24 @@ pub enum WeightsError {
         /// Its length now.
         found: Bytes,
     },
+    /// The file system cannot read around the page cache.
+    #[error("read {} around the page cache: its file system does not take O_DIRECT: use the strategy `buffered`", path.display())]
+    NoDirect {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The kernel cannot fault a mapping in on request.
+    #[error("fault in {}: this kernel has no MADV_POPULATE_READ (Linux 5.14): use the strategy `mmap`", path.display())]
+    NoPopulate {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The CPU cannot address this device's memory.
+    #[error("load by `{strategy}` to this device: the CPU cannot address its memory: use a staged strategy")]
+    NotHostMemory {
+        /// The strategy.
+        strategy: &'static str,
+    },
     /// A strategy that does not exist.
     #[error("know the loading strategy `{name}`: the strategies are {known}")]
     UnknownStrategy {

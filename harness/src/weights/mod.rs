@@ -2,7 +2,7 @@
 //!
 //! 1. [`ModelFiles::open`] finds and checks a model's files: they are untrusted input.
 //! 2. [`DeviceLayout::of`] gives every tensor its place in one device buffer.
-//! 3. [`alloc_weights`] makes the buffer (the phase `alloc`), `load` fills it (the phase `weights_load`).
+//! 3. [`alloc_weights`] makes the buffer (the phase `alloc`), [`load_weights`] fills it (the phase `weights_load`).
 //! 4. `verify` compares the device with the files, outside of every timed region.
 
 mod error;
@@ -16,5 +16,7 @@ mod strategy;
 pub use error::{FileFault, WeightsError};
 pub use files::{Inventory, MAX_HEADER_BYTES, ModelFiles, OpenOptions, TensorEntry, WeightFile};
 pub use layout::{DEVICE_ALIGN, DeviceLayout, Placed, Segment, TensorTable};
-pub use load::{Loaded, alloc_weights, check_device_fits};
+pub use load::{
+    LoadDevice, LoadOptions, LoadReading, Loaded, alloc_weights, check_device_fits, load_weights,
+};
 pub use strategy::Strategy;

@@ -1,0 +1,11 @@
+//! What a load needs of a device beyond [`Device`].
+
+use coldstart_kernels::Device;
+
+/// A device that weights are loaded to.
+pub trait LoadDevice: Device {
+    /// The whole buffer as memory that the CPU can write, where the device has such memory (the host device).
+    ///
+    /// A load then copies with several threads, each into its own part, or reads straight into it.
+    fn host_bytes(buffer: &mut Self::Buffer) -> Option<&mut [u8]>;
+}
