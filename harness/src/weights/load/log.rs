@@ -50,9 +50,8 @@ impl Log {
             done[*index] = *at;
         }
         let whole = |tensor: &TensorEntry| {
-            let first = windows.partition_point(|(file, range)| {
-                (*file, range.end) <= (tensor.file, tensor.begin)
-            });
+            let first =
+                windows.partition_point(|(file, range)| (*file, range.end) <= (tensor.file, tensor.begin));
             let end = tensor.begin + tensor.bytes;
             let last = windows.partition_point(|(file, range)| (*file, range.start) < (tensor.file, end));
             done.get(first..last)?.iter().max().copied()

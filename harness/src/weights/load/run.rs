@@ -1,7 +1,7 @@
 //! The phase `weights_load`.
 
-use std::sync::atomic::AtomicBool;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Instant;
 

@@ -31,14 +31,13 @@ impl Source {
     /// Open `file`. Fails when it is no longer as long as it was when it was checked.
     pub(super) fn open(file: &WeightFile, strategy: Strategy) -> Result<Source, WeightsError> {
         let direct = if strategy.bypasses_page_cache() { libc::O_DIRECT } else { 0 };
-        let opened = OpenOptions::new()
-            .read(true)
-            .custom_flags(direct | libc::O_NOFOLLOW)
-            .open(&file.path)
-            .map_err(|source| match source.raw_os_error() {
-                Some(libc::EINVAL) if direct != 0 => WeightsError::NoDirect { path: file.path.clone() },
-                _ => WeightsError::Io { action: "open", path: file.path.clone(), source },
-            })?;
+        let opened =
+            OpenOptions::new().read(true).custom_flags(direct | libc::O_NOFOLLOW).open(&file.path).map_err(
+                |source| match source.raw_os_error() {
+                    Some(libc::EINVAL) if direct != 0 => WeightsError::NoDirect { path: file.path.clone() },
+                    _ => WeightsError::Io { action: "open", path: file.path.clone(), source },
+                },
+            )?;
         let mut source = Source { path: file.path.clone(), file: opened, size: file.size, map: None };
         let size = source.current_size()?;
         if size != file.size {
@@ -58,7 +57,8 @@ impl Source {
     fn map(&mut self, strategy: Strategy) -> Result<(), WeightsError> {
         // SAFETY: nobody may shorten the file while it is mapped: a read behind its end would end the process by SIGBUS,
         // which the parent of a trial records as a failed sample. A change of its bytes is found by the check afterwards.
-        let map = unsafe { MmapOptions::new().map(&self.file) }.map_err(WeightsError::io("map", &self.path))?;
+        let map =
+            unsafe { MmapOptions::new().map(&self.file) }.map_err(WeightsError::io("map", &self.path))?;
         if strategy == Strategy::Mmap {
             map.advise(Advice::Sequential).map_err(WeightsError::io("advise the mapping of", &self.path))?;
         }

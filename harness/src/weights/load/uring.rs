@@ -102,21 +102,27 @@ impl<'a, P: HostMemory> Reader<'a, P> {
     }
 
     /// Ask for what is missing of the slot's window.
-    fn submit<D: LoadDevice<Pinned = P>>(&mut self, job: &Job<'_, D>, slot: usize) -> Result<(), WeightsError> {
+    fn submit<D: LoadDevice<Pinned = P>>(
+        &mut self,
+        job: &Job<'_, D>,
+        slot: usize,
+    ) -> Result<(), WeightsError> {
         let Slot { memory, reading: Some(reading) } = &mut self.slots[slot] else { return Ok(()) };
         let source = &job.sources[reading.window.file];
         let whole = aligned(&reading.window.range);
         // Waits for the copies of this slot's last turn.
         let bytes = memory.as_mut_slice().map_err(WeightsError::device("wait for staging memory"))?;
         let target = &mut bytes[reading.got..(whole.end - whole.start) as usize];
-        let entry = opcode::Read::new(types::Fd(source.file.as_raw_fd()), target.as_mut_ptr(), target.len() as u32)
-            .offset(whole.start + reading.got as u64)
-            .build()
-            .user_data(slot as u64);
+        let entry =
+            opcode::Read::new(types::Fd(source.file.as_raw_fd()), target.as_mut_ptr(), target.len() as u32)
+                .offset(whole.start + reading.got as u64)
+                .build()
+                .user_data(slot as u64);
         // SAFETY: the descriptor lives as long as the job, which outlives the reader. The target lies inside of the slot's
         // memory, which nobody touches until this read's completion, and which `drop` keeps until then.
         let pushed = unsafe { self.ring.submission().push(&entry) };
-        let failed = |source| WeightsError::Io { action: "read around the page cache", path: path(job, 0), source };
+        let failed =
+            |source| WeightsError::Io { action: "read around the page cache", path: path(job, 0), source };
         pushed.map_err(|_| failed(io::Error::other("the submission queue is full")))?;
         self.in_flight += 1;
         self.ring.submit().map_err(failed)?;
