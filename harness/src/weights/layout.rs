@@ -160,7 +160,7 @@ mod tests {
         ];
         assert_eq!(layout.segments(), expected);
         assert_eq!(layout.buffer_bytes(), 1284);
-        assert!(layout.table().iter().all(|(_, placed)| placed.offset as u64 % DEVICE_ALIGN == 0));
+        assert!(layout.table().iter().all(|(_, placed)| (placed.offset as u64).is_multiple_of(DEVICE_ALIGN)));
         let f = layout.table().require("f").unwrap();
         assert_eq!((f.offset, f.bytes, f.kernel_dtype()), (1280, 4, Some(KernelDtype::F32)));
         assert!(layout.table().require("g").is_err());

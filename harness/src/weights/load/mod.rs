@@ -12,9 +12,11 @@ mod log;
 mod run;
 mod source;
 mod uring;
+mod verify;
 mod window;
 mod worker;
 
 pub use alloc::{Loaded, alloc_weights, check_device_fits};
 pub use device::LoadDevice;
 pub use run::{LoadOptions, LoadReading, load_weights};
+pub use verify::{Verified, verify};
