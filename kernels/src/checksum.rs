@@ -33,6 +33,12 @@ pub fn of(bytes: &[u8]) -> u64 {
 /// What `bytes` contribute to the checksum of a longer stretch in which they start at word `first`, that is at byte
 /// 8·`first`. Only the last piece may have a length that is no multiple of eight.
 pub fn at(bytes: &[u8], first: u64) -> u64 {
+    sum(bytes, first)
+}
+
+/// [`at`], to be compiled into the function that calls it, with that function's vector instructions.
+#[inline(always)]
+pub(crate) fn sum(bytes: &[u8], first: u64) -> u64 {
     let (words, tail) = bytes.as_chunks::<8>();
     let mut key = first.wrapping_mul(KEY_STEP);
     let mut sum = 0u64;
