@@ -1,1 +1,21 @@
-//! x
+//! Profiles, plans and checks as text: functions from data to `String`.
+//!
+//! No file is opened and no clock is read here, and nothing is computed that belongs to a profile. Names, references
+//! and error messages in a profile are untrusted: what a terminal would obey is shown instead.
+
+#![forbid(unsafe_code)]
+
+mod bar;
+mod comparison;
+mod doctor;
+mod grid;
+mod plan;
+mod scale;
+mod style;
+mod terminal;
+
+pub use comparison::comparison;
+pub use doctor::doctor;
+pub use plan::plan_table;
+pub use style::Style;
+pub use terminal::terminal;

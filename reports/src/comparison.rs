@@ -1,0 +1,138 @@
+//! Several profiles side by side. No verdict: whether a difference means anything is the gate's question.
+
+use coldstart_profiles::{Key, Nanos, Phase, Profile, RunState, TotalKind};
+
+use crate::grid::{Cell, Column, Grid, notes, paragraph};
+use crate::scale::Scale;
+use crate::style::{Style, Tone};
+use crate::terminal::section;
+
+/// A row of medians, one for each profile that has it.
+struct Line {
+    name: String,
+    tone: Tone,
+    medians: Vec<Option<Nanos>>,
+}
+
+/// Medians of several profiles: phases and totals of the cold start, pulls, and the points of the sweep. Each comes
+/// with the name to show it under, such as its file's. Of two, the ratio of the second to the first stands beside them.
+pub fn comparison(profiles: &[(&str, &Profile)], style: &Style) -> String {
+    let mut text = legend(profiles, style);
+    let doubts = differences(profiles);
+    if !doubts.is_empty() {
+        text.push_str(&paragraph(style, Tone::Warn, &format!("Not alike: {}.", doubts.join(", "))));
+    }
+    for (title, lines) in [("Cold start", phases(profiles)), ("Steady state", points(profiles))] {
+        let body = table(&lines, profiles.len(), style);
+        if !body.is_empty() {
+            text.push('\n');
+            text.push_str(&section(style, title, "medians", &body));
+        }
+    }
+    text
+}
+
+/// `A`, `B` … beyond `Z` numbers.
+fn letter(index: usize) -> String {
+    match u8::try_from(index) {
+        Ok(index @ 0..26) => char::from(b'A' + index).to_string(),
+        _ => (index + 1).to_string(),
+    }
+}
+
+fn legend(profiles: &[(&str, &Profile)], style: &Style) -> String {
+    let described: Vec<(String, String)> = (profiles.iter().enumerate())
+        .map(|(index, (name, profile))| {
+            let model = profile.target.model.as_ref().map_or("no model", |model| model.source.as_str());
+            let state = match profile.state {
+                RunState::Complete => "",
+                RunState::Partial => " · PARTIAL",
+                RunState::Interrupted => " · INTERRUPTED",
+            };
+            let device = &profile.target.device.name;
+            (letter(index), format!("{name} · {model} on {device} · {}{state}", profile.started_at))
+        })
+        .collect();
+    notes(style, Tone::Strong, described.iter().map(|(letter, text)| (letter.as_str(), text.as_str())))
+}
+
+/// What makes two columns incomparable at a glance.
+fn differences(profiles: &[(&str, &Profile)]) -> Vec<&'static str> {
+    fn differ<T: PartialEq>(profiles: &[(&str, &Profile)], of: impl Fn(&Profile) -> T) -> bool {
+        profiles.windows(2).any(|pair| of(pair[0].1) != of(pair[1].1))
+    }
+    let model = |profile: &Profile| profile.target.model.as_ref().map(|model| model.header_sha256.clone());
+    let device = |profile: &Profile| (profile.target.device.name.clone(), profile.target.device.count);
+    let checks = [
+        ("models", differ(profiles, model)),
+        ("devices", differ(profiles, device)),
+        ("hosts", differ(profiles, |profile| profile.target.host.name.clone())),
+        ("methods of measuring", differ(profiles, |profile| profile.tool.method)),
+    ];
+    checks.into_iter().filter(|(_, differ)| *differ).map(|(what, _)| what).collect()
+}
+
+fn phases(profiles: &[(&str, &Profile)]) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let mut line = |name: &str, tone: Tone, median: &dyn Fn(&Profile) -> Option<Nanos>| {
+        let medians: Vec<Option<Nanos>> = profiles.iter().map(|(_, profile)| median(profile)).collect();
+        if medians.iter().any(Option::is_some) {
+            lines.push(Line { name: name.to_owned(), tone, medians });
+        }
+    };
+    line("image_pull", Tone::Plain, &|profile| profile.of_phase(Phase::ImagePull).find_map(median_of));
+    line("container_start", Tone::Plain, &|profile| profile.of_phase(Phase::ContainerStart).find_map(median_of));
+    for phase in Phase::ALL {
+        line(phase.name(), Tone::Plain, &|profile| {
+            let waterfall = profile.waterfall(TotalKind::Process)?;
+            waterfall.parts.iter().find(|part| part.phase == phase).map(|part| part.time.p50_ns)
+        });
+    }
+    for (name, kind) in [("total of a process", TotalKind::Process), ("total of a container", TotalKind::Container)] {
+        line(name, Tone::Strong, &|profile| Some(profile.waterfall(kind)?.total.p50_ns));
+    }
+    lines
+}
+
+fn median_of(row: &coldstart_profiles::Measurement) -> Option<Nanos> {
+    row.outcome.as_measured().map(|(_, summary)| summary.p50_ns)
+}
+
+fn points(profiles: &[(&str, &Profile)]) -> Vec<Line> {
+    let mut keys: Vec<(coldstart_profiles::ForwardMode, u32, u32, &Key)> = (profiles.iter())
+        .flat_map(|(_, profile)| &profile.throughput)
+        .map(|point| (point.mode, point.tokens, point.batch, &point.key))
+        .collect();
+    keys.sort();
+    keys.dedup();
+    keys.into_iter()
+        .map(|(mode, tokens, batch, key)| Line {
+            name: format!("{} batch {batch}, {} {tokens}", mode.name(), mode.tokens_name()),
+            tone: Tone::Plain,
+            medians: profiles.iter().map(|(_, profile)| profile.measurement(key).and_then(median_of)).collect(),
+        })
+        .collect()
+}
+
+fn table(lines: &[Line], profiles: usize, style: &Style) -> String {
+    let scale = Scale::times(lines.iter().flat_map(|line| &line.medians).flatten().copied());
+    let letters = (0..profiles).map(|index| {
+        let column = Column::number(if index == 0 { scale.title(&letter(0)) } else { letter(index) });
+        if index < 2 { column } else { column.drop(u8::try_from(profiles - index).unwrap_or(u8::MAX)) }
+    });
+    let ratio = (profiles == 2).then(|| Column::number("B ÷ A"));
+    let mut grid = Grid::new(style, [Column::text("")].into_iter().chain(letters).chain(ratio));
+    for line in lines {
+        let cells = line.medians.iter().map(|median| {
+            Cell::new(line.tone, median.map_or_else(|| "–".to_owned(), |median| scale.time(median)))
+        });
+        let ratio = match line.medians.as_slice() {
+            [Some(first), Some(second)] if *first > Nanos::ZERO => {
+                Cell::new(line.tone, format!("{:.2}", second.as_secs_f64() / first.as_secs_f64()))
+            }
+            _ => Cell::default(),
+        };
+        grid.row([Cell::new(line.tone, line.name.as_str())].into_iter().chain(cells).chain([ratio]));
+    }
+    grid.render()
+}

@@ -1,0 +1,334 @@
+//! Tables that fit: what does not is dropped, wrapped or cut, in that order.
+
+use tabled::Table;
+use tabled::builder::Builder;
+use tabled::grid::util::string::get_string_width;
+use tabled::settings::object::{Columns, Rows};
+use tabled::settings::style::HorizontalLine;
+use tabled::settings::{Alignment, Margin, Padding, Theme, Width};
+
+use crate::style::{Style, Tone};
+
+/// Left margin of a table, and the space between two columns.
+const GAP: usize = 2;
+/// A wrapped column is not made narrower than this while another one can give.
+const LEAST_WRAPPED: usize = 16;
+/// No column is made narrower than this.
+const LEAST: usize = 1;
+
+/// What becomes of a column where the table is too wide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fit {
+    Keep,
+    /// It is left out; the lowest rank goes first.
+    Drop(u8),
+    Wrap,
+}
+
+/// One column of a table.
+#[derive(Debug, Clone)]
+pub(crate) struct Column {
+    title: String,
+    right: bool,
+    fit: Fit,
+}
+
+impl Column {
+    /// A column of text.
+    pub(crate) fn text(title: impl Into<String>) -> Self {
+        Column { title: title.into(), right: false, fit: Fit::Keep }
+    }
+
+    /// A column of numbers, aligned on the right.
+    pub(crate) fn number(title: impl Into<String>) -> Self {
+        Column { right: true, ..Column::text(title) }
+    }
+
+    /// Left out where the table is too wide; of several the lowest rank goes first.
+    pub(crate) fn drop(self, rank: u8) -> Self {
+        Column { fit: Fit::Drop(rank), ..self }
+    }
+
+    /// Broken between words where the table is too wide.
+    pub(crate) fn wrap(self) -> Self {
+        Column { fit: Fit::Wrap, ..self }
+    }
+}
+
+/// One cell: text, and what it means.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Cell {
+    text: String,
+    tone: Tone,
+}
+
+impl Cell {
+    /// A cell in the tone given.
+    pub(crate) fn new(tone: Tone, text: impl Into<String>) -> Self {
+        Cell { text: text.into(), tone }
+    }
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        Cell::new(Tone::Plain, text)
+    }
+}
+
+impl From<&str> for Cell {
+    fn from(text: &str) -> Self {
+        Cell::new(Tone::Plain, text)
+    }
+}
+
+/// A table on its way to text. Every cell passes through [`Style::clean`].
+#[derive(Debug, Clone)]
+pub(crate) struct Grid {
+    style: Style,
+    columns: Vec<Column>,
+    rows: Vec<Vec<Cell>>,
+    rules: Vec<usize>,
+}
+
+impl Grid {
+    /// A table without rows.
+    pub(crate) fn new(style: &Style, columns: impl IntoIterator<Item = Column>) -> Self {
+        let columns = (columns.into_iter())
+            .map(|column| Column { title: style.clean(&column.title), ..column })
+            .collect();
+        Grid { style: *style, columns, rows: Vec::new(), rules: Vec::new() }
+    }
+
+    /// Adds a row; missing cells are empty, surplus ones are dropped.
+    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
+        let mut row: Vec<Cell> = (cells.into_iter())
+            .map(|cell| Cell { text: self.style.clean_aligned(&cell.text), ..cell })
+            .collect();
+        row.resize(self.columns.len(), Cell::default());
+        self.rows.push(row);
+    }
+
+    /// A line between the rows so far and those that follow.
+    pub(crate) fn rule(&mut self) {
+        self.rules.push(self.rows.len());
+    }
+
+    /// Columns left beside the table for one more column, its gap taken off.
+    pub(crate) fn spare(&self) -> usize {
+        let natural = self.total(&self.widths());
+        self.style.columns().saturating_sub(natural + GAP)
+    }
+
+    /// One more column at the right, with a cell for each row so far.
+    pub(crate) fn push_column(&mut self, column: Column, cells: impl IntoIterator<Item = Cell>) {
+        self.columns.push(Column { title: self.style.clean(&column.title), ..column });
+        let mut cells = cells.into_iter();
+        for row in &mut self.rows {
+            let cell = cells.next().unwrap_or_default();
+            row.push(Cell { text: self.style.clean_aligned(&cell.text), ..cell });
+        }
+    }
+
+    /// The table as lines, each ended by a newline; empty without rows.
+    pub(crate) fn render(mut self) -> String {
+        if self.rows.is_empty() {
+            return String::new();
+        }
+        self.drop_empty_columns();
+        self.drop_columns();
+        let headed = self.columns.iter().any(|column| !column.title.is_empty());
+        let mut builder = Builder::new();
+        if headed {
+            builder.push_record(self.columns.iter().map(|column| column.title.clone()));
+        }
+        for row in &self.rows {
+            builder.push_record(row.iter().map(|cell| cell.text.clone()));
+        }
+        let mut table = builder.build();
+        self.decorate(&mut table, usize::from(headed));
+        self.narrow(&mut table);
+        let text = table.to_string();
+        let mut lines = String::with_capacity(text.len());
+        for line in text.lines() {
+            lines.push_str(line.trim_end());
+            lines.push('\n');
+        }
+        lines
+    }
+
+    fn decorate(&self, table: &mut Table, header_rows: usize) {
+        let line = if self.style.unicode { '─' } else { '-' };
+        let mut theme = Theme::new();
+        let rules = self.rules.iter().map(|rule| rule + header_rows);
+        for rule in rules.chain((header_rows > 0).then_some(header_rows)).filter(|rule| *rule > 0) {
+            theme.insert_horizontal_line(rule, HorizontalLine::new(line));
+        }
+        table.with(theme).with(Margin::new(GAP, 0, 0, 0)).with(Padding::new(GAP, 0, 0, 0));
+        table.modify(Columns::first(), Padding::zero());
+        for (index, _) in self.columns.iter().enumerate().filter(|(_, column)| column.right) {
+            table.modify(Columns::one(index), Alignment::right());
+        }
+        if !self.style.color {
+            return;
+        }
+        if let (true, Some(color)) = (header_rows > 0, Tone::Faint.color()) {
+            table.modify(Rows::first(), color);
+        }
+        for (row, cells) in self.rows.iter().enumerate() {
+            for (column, cell) in cells.iter().enumerate() {
+                if let Some(color) = cell.tone.color() {
+                    table.modify((row + header_rows, column), color);
+                }
+            }
+        }
+    }
+
+    /// Wraps and cuts what is still too wide.
+    fn narrow(&self, table: &mut Table) {
+        let natural = self.widths();
+        let mut target = natural.clone();
+        while self.total(&target) > self.style.columns() {
+            let wrapped =
+                |index: &usize| self.columns[*index].fit == Fit::Wrap && target[*index] > LEAST_WRAPPED;
+            let widest = |indices: Vec<usize>| indices.into_iter().max_by_key(|index| target[*index]);
+            let Some(index) = widest((0..target.len()).filter(wrapped).collect())
+                .or_else(|| widest((0..target.len()).filter(|index| target[*index] > LEAST).collect()))
+            else {
+                break;
+            };
+            target[index] -= 1;
+        }
+        for (index, width) in target.into_iter().enumerate().filter(|(index, width)| *width < natural[*index])
+        {
+            if self.columns[index].fit == Fit::Wrap {
+                table.modify(Columns::one(index), Width::wrap(width).keep_words(true));
+            } else {
+                let suffix = if self.style.unicode { "…" } else { "~" };
+                table.modify(Columns::one(index), Width::truncate(width).suffix(suffix));
+            }
+        }
+    }
+
+    fn drop_empty_columns(&mut self) {
+        for index in (0..self.columns.len()).rev() {
+            let empty = self.rows.iter().all(|row| row[index].text.is_empty());
+            if empty && self.columns.len() > 1 {
+                self.remove(index);
+            }
+        }
+    }
+
+    fn drop_columns(&mut self) {
+        while self.total(&self.widths_if_wrapped()) > self.style.columns() {
+            let dropped = (self.columns.iter().enumerate())
+                .filter_map(|(index, column)| match column.fit {
+                    Fit::Drop(rank) => Some((rank, index)),
+                    Fit::Keep | Fit::Wrap => None,
+                })
+                .min();
+            let Some((_, index)) = dropped else { break };
+            self.remove(index);
+        }
+    }
+
+    fn remove(&mut self, index: usize) {
+        self.columns.remove(index);
+        for row in &mut self.rows {
+            row.remove(index);
+        }
+    }
+
+    /// The widest cell of each column.
+    fn widths(&self) -> Vec<usize> {
+        (self.columns.iter().enumerate())
+            .map(|(index, column)| {
+                let cells = self.rows.iter().map(|row| get_string_width(&row[index].text));
+                cells.chain([get_string_width(&column.title)]).max().unwrap_or(0)
+            })
+            .collect()
+    }
+
+    /// The same with wrapped columns as narrow as they like to be.
+    fn widths_if_wrapped(&self) -> Vec<usize> {
+        (self.columns.iter().zip(self.widths()))
+            .map(|(column, width)| if column.fit == Fit::Wrap { width.min(LEAST_WRAPPED) } else { width })
+            .collect()
+    }
+
+    fn total(&self, widths: &[usize]) -> usize {
+        widths.iter().sum::<usize>() + GAP * widths.len()
+    }
+}
+
+/// Text broken between words to the width of the terminal, indented like a table.
+pub(crate) fn paragraph(style: &Style, tone: Tone, text: &str) -> String {
+    let mut grid = Grid::new(style, [Column::text("").wrap()]);
+    grid.row([Cell::new(tone, text)]);
+    grid.render()
+}
+
+/// Conditions, then what is said of them; broken between words, the second part aligned.
+pub(crate) fn notes<'a>(
+    style: &Style,
+    tone: Tone,
+    notes: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> String {
+    let mut grid = Grid::new(style, [Column::text("").wrap(), Column::text("").wrap()]);
+    for (name, text) in notes {
+        grid.row([Cell::new(tone, name), Cell::from(text)]);
+    }
+    grid.render()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn style(width: usize) -> Style {
+        Style { width, color: false, unicode: true }
+    }
+
+    fn grid(width: usize) -> Grid {
+        let columns = [
+            Column::text("name"),
+            Column::number("time ms"),
+            Column::text("why").wrap(),
+            Column::text("bar").drop(0),
+        ];
+        let mut grid = Grid::new(&style(width), columns);
+        grid.row([
+            "alloc".into(),
+            "1.5".into(),
+            "because it is so and not otherwise".into(),
+            "████████".into(),
+        ]);
+        grid.rule();
+        grid.row([Cell::new(Tone::Strong, "total"), "12.0".into()]);
+        grid
+    }
+
+    #[test]
+    fn wide_enough() {
+        let text = "  name   time ms  why                                 bar\n\
+                    \x20 ────────────────────────────────────────────────────────────\n\
+                    \x20 alloc      1.5  because it is so and not otherwise  ████████\n\
+                    \x20 ────────────────────────────────────────────────────────────\n\
+                    \x20 total     12.0\n";
+        assert_eq!(grid(80).render(), text);
+    }
+
+    #[test]
+    fn the_bar_goes_then_text_wraps() {
+        for width in 40..80 {
+            let text = grid(width).render();
+            assert!(text.lines().all(|line| get_string_width(line) <= width), "{width}:\n{text}");
+            assert!(text.contains("12.0"), "{width}:\n{text}");
+        }
+        assert!(!grid(40).render().contains('█'));
+    }
+
+    #[test]
+    fn no_rows_no_table() {
+        assert_eq!(Grid::new(&style(80), [Column::text("a")]).render(), "");
+    }
+}

@@ -1,0 +1,40 @@
+//! A profile as a page for a terminal: the answer first, then what it rests on, then what is wrong with it.
+
+mod answer;
+mod fits;
+mod limits;
+mod notes;
+mod pull;
+mod section;
+mod throughput;
+mod title;
+mod warm_up;
+mod waterfall;
+mod weights;
+
+use coldstart_profiles::Profile;
+
+use crate::style::Style;
+
+pub(crate) use section::section;
+
+/// A profile as tables: what was measured on what, the answer in one sentence, the waterfall of the cold start,
+/// ways of loading the weights, the image pull, warm-up, throughput, fits, limits, and what to know before trusting it.
+///
+/// Tables keep to the width of `style` from 40 columns on. Every profile can be shown, whatever it lacks.
+pub fn terminal(profile: &Profile, style: &Style) -> String {
+    let parts = [
+        title::title(profile, style),
+        answer::answer(profile, style),
+        waterfall::waterfalls(profile, style),
+        weights::weights(profile, style),
+        pull::pull(profile, style),
+        warm_up::warm_up(profile, style),
+        throughput::throughput(profile, style),
+        fits::fits(profile, style),
+        limits::limits(profile, style),
+        notes::notes(profile, style),
+    ];
+    let filled: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    filled.join("\n")
+}
