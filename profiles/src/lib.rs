@@ -24,8 +24,10 @@ mod summary;
 mod target;
 mod throughput;
 mod trace;
+mod typical;
 mod units;
 pub mod warm_up;
+mod waterfall;
 mod work;
 
 pub use assemble::LOOSE;
@@ -52,8 +54,10 @@ pub use summary::{Summary, Withheld, summarize};
 pub use target::{DeviceTarget, EngineTarget, HostTarget, ImageSource, ImageTarget, ModelTarget, Target};
 pub use throughput::{EncodeFit, Fit, Fits, ThroughputPoint};
 pub use trace::{AllocDetail, Detail, Reading, Scope, TotalKind, Trace, TraceEnd};
+pub use typical::LoadParts;
 pub use units::{Bytes, Nanos};
 pub use warm_up::{
     StopLimits, StopReason, StopRule, TrialsAgreement, WarmUpAnalysis, WarmUpClass, WarmUpCurve,
 };
+pub use waterfall::{Waterfall, WaterfallPart};
 pub use work::{Limit, LimitKind, LimitMeasurement, Work};
