@@ -1,6 +1,8 @@
 //! The rules of the house that no compiler checks: which crate may name which, where `unsafe` may stand, how long a file
 //! may get, and that the repository speaks of nothing but itself.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test, helpers included")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
