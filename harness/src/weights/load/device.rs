@@ -1,6 +1,6 @@
 //! What a load needs of a device beyond [`Device`].
 
-use coldstart_kernels::Device;
+use coldstart_kernels::{Device, HostBuffer, HostDevice};
 
 /// A device that weights are loaded to.
 pub trait LoadDevice: Device {
@@ -8,4 +8,10 @@ pub trait LoadDevice: Device {
     ///
     /// A load then copies with several threads, each into its own part, or reads straight into it.
     fn host_bytes(buffer: &mut Self::Buffer) -> Option<&mut [u8]>;
+}
+
+impl LoadDevice for HostDevice {
+    fn host_bytes(buffer: &mut HostBuffer) -> Option<&mut [u8]> {
+        Some(buffer.as_mut_slice())
+    }
 }

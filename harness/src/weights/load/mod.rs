@@ -7,10 +7,14 @@
 
 mod alloc;
 mod device;
+#[cfg(test)]
+mod far;
 mod job;
 mod log;
 mod run;
 mod source;
+#[cfg(test)]
+mod tests;
 mod uring;
 mod verify;
 mod window;

@@ -60,6 +60,18 @@ pub fn load_weights<D: LoadDevice>(
     strategy: Strategy,
     options: LoadOptions,
 ) -> Result<LoadReading, WeightsError> {
+    load_by(device, model, layout, buffer, (strategy, Reads::of(strategy)), options)
+}
+
+/// The same, with the way to read given.
+pub(super) fn load_by<D: LoadDevice>(
+    device: &D,
+    model: &ModelFiles,
+    layout: &DeviceLayout,
+    buffer: &mut D::Buffer,
+    (strategy, reads): (Strategy, Reads),
+    options: LoadOptions,
+) -> Result<LoadReading, WeightsError> {
     let (needed, given) = (layout.buffer_bytes(), buffer.len() as u64);
     if given < needed {
         return Err(WeightsError::WrongBuffer { needed: Bytes::new(needed), given: Bytes::new(given) });
@@ -78,7 +90,6 @@ pub fn load_weights<D: LoadDevice>(
         (windows(layout.segments(), chunk as u64, None), Some(Mutex::new(buffer)))
     };
     let places: Vec<_> = cut.iter().map(|window| (window.file, window.range.clone())).collect();
-    let reads = Reads::of(strategy);
     let threads = thread_count(options.threads, reads).clamp(1, cut.len().max(1));
     let slots = options.slots.clamp(1, cut.len().div_ceil(threads).max(1));
     let job = Job {
