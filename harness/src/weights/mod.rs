@@ -8,6 +8,7 @@
 mod error;
 mod files;
 mod layout;
+pub mod limits;
 mod load;
 pub mod memory;
 pub mod page_cache;

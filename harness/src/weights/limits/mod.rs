@@ -1,0 +1,32 @@
+//! What the hardware allows for a load: raw reads and copies, without a model in the way.
+//!
+//! Every function takes readings into memory that is prepared as a load's is: fresh anonymous pages that ask for huge ones.
+//! The caller takes them back to back with what they bound, and keeps the best of the run.
+
+mod copy;
+mod fresh;
+mod raw;
+mod read;
+
+pub use copy::{memcpy, memcpy_fresh, memory_read};
+pub use read::{cached_read, direct_read, read_rate};
+
+use coldstart_profiles::{Bytes, Nanos, Params};
+
+/// Readings of one limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitReadings {
+    /// How they were taken: `block=4MiB,depth=8,threads=2`.
+    pub params: Params,
+    /// The bytes of each.
+    pub work: Bytes,
+    /// The time of each, in the order taken; at least one.
+    pub times: Vec<Nanos>,
+}
+
+impl LimitReadings {
+    /// The least time.
+    pub fn best(&self) -> Nanos {
+        self.times.iter().copied().min().unwrap_or_default()
+    }
+}

@@ -1,0 +1,182 @@
+//! Raw reads of a model's files.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+
+use coldstart_profiles::{Bytes, Nanos, Params};
+use io_uring::IoUring;
+
+use super::LimitReadings;
+use super::fresh::{affordable, cores, fresh};
+use super::raw::{Block, Way, read_blocks};
+use crate::weights::error::WeightsError;
+use crate::weights::files::ModelFiles;
+
+/// What one trial of a block size and a queue depth reads.
+const PROBE_BYTES: u64 = 64 << 20;
+
+/// Rounds of trials, interleaved: disks with burst credit favour who comes first.
+const ROUNDS: usize = 2;
+
+/// Block sizes and reads under way that are tried.
+const SHAPES: [(usize, usize); 4] = [(1 << 20, 16), (2 << 20, 8), (4 << 20, 8), (8 << 20, 4)];
+
+/// Read at most `most` of the model's files around the page cache, at the block size and queue depth that turn out best, into
+/// fresh memory. One reading of the whole; smaller trials before it are not in it.
+pub fn direct_read(model: &ModelFiles, most: Bytes) -> Result<LimitReadings, WeightsError> {
+    let files = open(model, libc::O_DIRECT)?;
+    let uring = IoUring::new(1).is_ok();
+    let variants: Vec<(usize, Way)> = SHAPES
+        .iter()
+        .flat_map(|(size, depth)| {
+            let ways = if uring {
+                vec![
+                    Way::Uring { threads: 1, depth: *depth },
+                    Way::Uring { threads: cores(), depth: depth.div_ceil(cores()) },
+                ]
+            } else {
+                vec![Way::Pread { threads: *depth }]
+            };
+            ways.into_iter().map(|way| (*size, way))
+        })
+        .collect();
+    let mut best: Option<(f64, usize, Way)> = None;
+    for round in 0..ROUNDS {
+        for turn in 0..variants.len() {
+            let (size, way) = variants[(turn + round) % variants.len()];
+            let skip = (round * variants.len() + turn) as u64 * PROBE_BYTES;
+            let (time, bytes) = read(model, &files, Bytes::new(PROBE_BYTES), skip, (size, way))?;
+            let rate = bytes as f64 / time.as_secs_f64().max(1e-9);
+            if best.is_none_or(|(best, ..)| rate > best) {
+                best = Some((rate, size, way));
+            }
+        }
+    }
+    let (size, way) = best.map_or((SHAPES[0].0, Way::Pread { threads: 1 }), |(_, size, way)| (size, way));
+    let (time, bytes) = read(model, &files, most, 0, (size, way))?;
+    Ok(readings(size, way, bytes, time))
+}
+
+/// Read at most `most` of the model's files through the page cache, which the caller has warmed, with all cores into fresh
+/// memory.
+pub fn cached_read(model: &ModelFiles, most: Bytes) -> Result<LimitReadings, WeightsError> {
+    let files = open(model, 0)?;
+    let (size, way) = (1 << 20, Way::Pread { threads: cores() });
+    let (time, bytes) = read(model, &files, most, 0, (size, way))?;
+    Ok(readings(size, way, bytes, time))
+}
+
+/// The rate in bytes per second of one short read of the model's files around the page cache (through it where the file system
+/// knows no other way): an estimate for a plan.
+pub fn read_rate(model: &ModelFiles, most: Bytes) -> Result<f64, WeightsError> {
+    let files = open(model, libc::O_DIRECT).or_else(|_| open(model, 0))?;
+    let (time, bytes) = read(model, &files, most, 0, (4 << 20, Way::Pread { threads: 2 * cores() }))?;
+    Ok(bytes as f64 / time.as_secs_f64().max(1e-9))
+}
+
+fn open(model: &ModelFiles, flags: i32) -> Result<Vec<File>, WeightsError> {
+    let open = |path: &std::path::Path| {
+        OpenOptions::new().read(true).custom_flags(flags | libc::O_NOFOLLOW).open(path).map_err(|error| {
+            if error.raw_os_error() == Some(libc::EINVAL) {
+                return WeightsError::NoDirect { path: path.to_owned() };
+            }
+            WeightsError::io("open", path)(error)
+        })
+    };
+    model.files().iter().map(|file| open(&file.path)).collect()
+}
+
+/// Read at most `most` bytes in whole blocks, beginning about `skip` bytes into the model (modulo its size).
+fn read(
+    model: &ModelFiles,
+    files: &[File],
+    most: Bytes,
+    skip: u64,
+    (size, way): (usize, Way),
+) -> Result<(Nanos, u64), WeightsError> {
+    let all: Vec<Block> = model
+        .files()
+        .iter()
+        .enumerate()
+        .flat_map(|(file, held)| {
+            (0..held.size.div_ceil(size as u64)).map(move |block| Block { file, begin: block * size as u64 })
+        })
+        .collect();
+    let count = (affordable(most.get())? / size).clamp(1, all.len().max(1));
+    let first = if all.is_empty() { 0 } else { (skip / size as u64) as usize % all.len() };
+    let blocks: Vec<Block> = all.iter().cycle().skip(first).take(count.min(all.len())).copied().collect();
+    let mut target = fresh(blocks.len() * size)?;
+    let path = model.files().first().map_or(model.dir(), |file| file.path.as_path());
+    read_blocks(files, &blocks, &mut target, size, way).map_err(WeightsError::io("read", path))
+}
+
+fn readings(size: usize, way: Way, bytes: u64, time: Nanos) -> LimitReadings {
+    let (threads, depth, by) = match way {
+        Way::Uring { threads, depth } => (threads, threads * depth, "io_uring"),
+        Way::Pread { threads } => (threads, threads, "pread"),
+    };
+    let params = Params::new()
+        .with("block", format_args!("{}MiB", size >> 20))
+        .with("depth", depth)
+        .with("threads", threads)
+        .with("by", by);
+    LimitReadings { params, work: Bytes::new(bytes), times: vec![time] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::weights::OpenOptions as ModelOptions;
+    use crate::weights::files::testing::raw_file;
+    use crate::weights::limits::{memcpy, memcpy_fresh, memory_read};
+
+    fn model(dir: &tempfile::TempDir, bytes: usize) -> ModelFiles {
+        let header = format!(r#"{{"a":{{"dtype":"U8","shape":[{bytes}],"data_offsets":[0,{bytes}]}}}}"#);
+        raw_file(&dir.path().join("model.safetensors"), &header, bytes);
+        ModelFiles::open(dir.path(), ModelOptions::default()).unwrap()
+    }
+
+    #[test]
+    fn reads_count_the_bytes_that_they_read() {
+        let dir = tempfile::tempdir_in(concat!(env!("CARGO_MANIFEST_DIR"), "/target")).unwrap();
+        let model = model(&dir, 9_000_001);
+        let size = model.files()[0].size;
+        let whole = [direct_read(&model, Bytes::from_mib(99)), cached_read(&model, Bytes::from_mib(99))];
+        for readings in whole.map(Result::unwrap) {
+            assert_eq!(readings.work.get(), size, "{}", readings.params);
+            assert_eq!(readings.times.len(), 1);
+            assert!(readings.best() > Nanos::ZERO);
+        }
+        let part = cached_read(&model, Bytes::from_mib(3)).unwrap();
+        assert_eq!(part.work, Bytes::from_mib(3));
+        assert!(read_rate(&model, Bytes::from_mib(4)).unwrap() > 1e6);
+    }
+
+    #[test]
+    fn every_way_reads_the_right_bytes() {
+        let dir = tempfile::tempdir_in(concat!(env!("CARGO_MANIFEST_DIR"), "/target")).unwrap();
+        let model = model(&dir, 300_000);
+        let expected = std::fs::read(&model.files()[0].path).unwrap();
+        let files = open(&model, libc::O_DIRECT).unwrap();
+        let blocks: Vec<Block> = (0..74).map(|at| Block { file: 0, begin: at * 4096 }).collect();
+        for way in [
+            Way::Uring { threads: 1, depth: 8 },
+            Way::Uring { threads: 3, depth: 2 },
+            Way::Pread { threads: 2 },
+        ] {
+            let mut target = fresh(74 * 4096).unwrap();
+            let (_, bytes) = read_blocks(&files, &blocks, &mut target, 4096, way).unwrap();
+            assert_eq!(bytes, expected.len() as u64, "{way:?}");
+            assert!(target[..expected.len()] == expected[..], "{way:?}");
+        }
+    }
+
+    #[test]
+    fn copies_are_timed() {
+        let bytes = Bytes::from_mib(8);
+        for readings in [memcpy(bytes), memcpy_fresh(bytes), memory_read(bytes)].map(Result::unwrap) {
+            assert_eq!((readings.work, readings.times.len()), (bytes, 3));
+            assert!(readings.best() > Nanos::ZERO);
+        }
+    }
+}
