@@ -14,7 +14,8 @@ use super::error::WeightsError;
 /// only a device whose memory the CPU can address has (the host device).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Strategy {
-    /// `mmap`: map the file with MADV_SEQUENTIAL and copy from the mapping; its page faults do the reading.
+    /// `mmap`: map the file, have each window read ahead (MADV_SEQUENTIAL, MADV_WILLNEED) and copy from the mapping; the
+    /// page faults of the copy wait for the reading.
     Mmap,
     /// `mmap-populate`: map the file, fault each window in with one MADV_POPULATE_READ (Linux 5.14), copy from the mapping.
     MmapPopulate,

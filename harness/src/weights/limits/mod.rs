@@ -29,4 +29,9 @@ impl LimitReadings {
     pub fn best(&self) -> Nanos {
         self.times.iter().copied().min().unwrap_or_default()
     }
+
+    /// Work ÷ least time, in bytes per second.
+    pub fn rate(&self) -> f64 {
+        self.work.get() as f64 / self.best().as_secs_f64().max(1e-9)
+    }
 }

@@ -48,7 +48,8 @@ impl<'a, D: LoadDevice> Job<'a, D> {
 
     /// Make one thread's staging memory: faulted in and page-locked now, so that reading does not pay for it.
     pub(super) fn staging(&self, log: &mut Log) -> Result<Vec<D::Pinned>, WeightsError> {
-        let how = Pinning { touch: true, ..Pinning::default() };
+        // Huge pages keep both the first touch and the scatter lists of direct reads short.
+        let how = Pinning { touch: true, huge_pages: true, ..Pinning::default() };
         let from = log.now();
         let slots = (0..self.slots)
             .map(|_| self.device.pinned(self.chunk, how).map_err(WeightsError::device("make staging memory")))

@@ -118,21 +118,27 @@ impl Source {
 
     /// Fault `range` of the mapping in.
     pub(super) fn populate(&self, range: &Range<u64>) -> Result<(), WeightsError> {
-        let page = page_size() as u64;
-        let begin = range.start / page * page;
-        let bytes = self.mapped(&(begin..range.end))?;
-        // SAFETY: the range lies inside of a live mapping and starts at a page; MADV_POPULATE_READ changes no byte.
-        let answer = unsafe {
-            libc::madvise(bytes.as_ptr() as *mut libc::c_void, bytes.len(), libc::MADV_POPULATE_READ)
-        };
-        if answer == 0 {
-            return Ok(());
-        }
-        let source = io::Error::last_os_error();
-        Err(match source.raw_os_error() {
+        self.advise(range, libc::MADV_POPULATE_READ).map_err(|source| match source.raw_os_error() {
             Some(libc::EINVAL) => WeightsError::NoPopulate { path: self.path.clone() },
             _ => WeightsError::Io { action: "fault in the mapping of", path: self.path.clone(), source },
         })
+    }
+
+    /// Have `range` of the mapping read ahead, without waiting: several threads that fault in turn look random to the kernel,
+    /// which then reads no further than each fault.
+    pub(super) fn read_ahead(&self, range: &Range<u64>) -> Result<(), WeightsError> {
+        self.advise(range, libc::MADV_WILLNEED).map_err(WeightsError::io("advise the mapping of", &self.path))
+    }
+
+    fn advise(&self, range: &Range<u64>, advice: i32) -> io::Result<()> {
+        let page = page_size() as u64;
+        let begin = range.start / page * page;
+        let bytes = self.mapped(&(begin..range.end)).map_err(io::Error::other)?;
+        // SAFETY: the range lies inside of a live mapping and starts at a page; neither advice changes a byte.
+        match unsafe { libc::madvise(bytes.as_ptr() as *mut libc::c_void, bytes.len(), advice) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
     }
 }
 

@@ -84,6 +84,8 @@ fn mapped<D: LoadDevice>(job: &Job<'_, D>, reads: Reads, log: &mut Log) -> Resul
             let from = log.now();
             source.populate(&window.range)?;
             log.read.push((from, log.now()));
+        } else {
+            source.read_ahead(&window.range)?;
         }
         let bytes = source.mapped(&window.range)?;
         job.put(&stream, &Staged::Mapped(bytes), window, log)?;
