@@ -265,7 +265,7 @@ fn add_block<S: Simd, const M: usize, const C: usize>(
     col: usize,
     sums: &mut [f32],
 ) {
-    assert!(keys >= 1 && keys <= KEYS && weights.len() >= M * KEYS && sums.len() >= M * dim);
+    assert!((1..=KEYS).contains(&keys) && weights.len() >= M * KEYS && sums.len() >= M * dim);
     assert!(col + C * S::LANES <= dim && values.len() >= (keys - 1) * stride + dim);
     let at = |i: usize, c: usize| i * dim + col + c * S::LANES;
     // SAFETY: for i < M and c < C, at(i, c) + LANES ≤ M·dim ≤ sums.len() by the checks above.
@@ -283,10 +283,10 @@ fn add_block<S: Simd, const M: usize, const C: usize>(
             }
         }
     }
-    for i in 0..M {
-        for c in 0..C {
+    for (i, held) in held.into_iter().enumerate() {
+        for (c, held) in held.into_iter().enumerate() {
             // SAFETY: as for the loads.
-            unsafe { simd.store(sums.as_mut_ptr().add(at(i, c)), held[i][c]) };
+            unsafe { simd.store(sums.as_mut_ptr().add(at(i, c)), held) };
         }
     }
 }

@@ -165,30 +165,30 @@ pub(super) unsafe fn dots<S: Simd, W: Element, const M: usize, const N: usize>(
     tail: Operand<f32>,
     w: Operand<W>,
 ) -> [[f32; N]; M] {
-    let mut sums = [[simd.splat(0.0); N]; M];
+    // By column, so that what one `w` vector meets lies together.
+    let mut sums = [[simd.splat(0.0); M]; N];
     let vectors = k / S::LANES;
     for v in 0..vectors {
         // SAFETY: vector v of each row is readable.
         let xs: [S::V; M] =
             std::array::from_fn(|i| unsafe { simd.load(x.start.add(i * x.row + v * x.step)) });
-        for j in 0..N {
+        for (j, sums) in sums.iter_mut().enumerate() {
             // SAFETY: as above.
             let wj = unsafe { W::load(simd, w.start.add(j * w.row + v * w.step)) };
-            for i in 0..M {
-                sums[i][j] = simd.fma(xs[i], wj, sums[i][j]);
+            for (sum, x) in sums.iter_mut().zip(xs) {
+                *sum = simd.fma(x, wj, *sum);
             }
         }
     }
     let mut out = [[0.0; N]; M];
-    for i in 0..M {
-        for j in 0..N {
-            let mut sum = simd.sum(sums[i][j]);
+    for (i, out) in out.iter_mut().enumerate() {
+        for (j, out) in out.iter_mut().enumerate() {
+            *out = simd.sum(sums[j][i]);
             for at in vectors * S::LANES..k {
                 // SAFETY: at < k.
                 let (a, b) = unsafe { (*tail.start.add(i * tail.row + at), *w.start.add(j * w.row + at)) };
-                sum = simd.fma1(a, b.widen(), sum);
+                *out = simd.fma1(a, b.widen(), *out);
             }
-            out[i][j] = sum;
         }
     }
     out

@@ -47,7 +47,7 @@ fn control_group() -> Option<(u64, u64)> {
         if let Some(group) = groups.lines().find_map(|l| l.strip_prefix("0::")) {
             (Path::new("/sys/fs/cgroup"), ["memory.max", "memory.current"], group)
         } else {
-            let memory = groups.lines().find(|line| line.splitn(3, ':').nth(1) == Some("memory"))?;
+            let memory = groups.lines().find(|line| line.split(':').nth(1) == Some("memory"))?;
             let names = ["memory.limit_in_bytes", "memory.usage_in_bytes"];
             (Path::new("/sys/fs/cgroup/memory"), names, memory.splitn(3, ':').nth(2)?)
         };

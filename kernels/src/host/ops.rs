@@ -36,12 +36,11 @@ impl HostDevice {
     fn attend_cached(
         &self,
         op: &'static str,
-        q: Read<'_>,
+        (q, y): (Read<'_>, Write<'_>),
         cache: &KvCache<HostBuffer>,
         batch: Option<Ragged<'_, HostBuffer>>,
         at: Placement<'_, HostBuffer>,
         attention: &Attention,
-        y: Write<'_>,
     ) -> Result<()> {
         let lens = [at.slots.len(), at.positions.len()];
         shape::cached_attention(op, &q.place, &cache.shape, lens, attention, &y.place)?;
@@ -212,7 +211,7 @@ impl Ops for HostDevice {
         attention: &Attention,
         y: Write<'_>,
     ) -> Result<()> {
-        self.attend_cached("attention_prefill", q, cache, Some(batch), at, attention, y)
+        self.attend_cached("attention_prefill", (q, y), cache, Some(batch), at, attention)
     }
 
     fn attention_decode(
@@ -223,7 +222,7 @@ impl Ops for HostDevice {
         attention: &Attention,
         y: Write<'_>,
     ) -> Result<()> {
-        self.attend_cached("attention_decode", q, cache, None, at, attention, y)
+        self.attend_cached("attention_decode", (q, y), cache, None, at, attention)
     }
 
     fn attention_full(

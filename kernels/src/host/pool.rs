@@ -164,10 +164,11 @@ impl Shared {
             if !self.enter(epoch) {
                 continue;
             }
-            // SAFETY: we entered while the job was open, so it was written before and stays until we leave.
             let outcome = catch_unwind(AssertUnwindSafe(|| {
-                if let Some(job) = unsafe { *self.job.get() } {
-                    // SAFETY: as above.
+                // SAFETY: we entered while the job was open, so the cell was written before and not again until we leave.
+                let job = unsafe { *self.job.get() };
+                if let Some(job) = job {
+                    // SAFETY: what it points to lives until we leave.
                     unsafe { (*job)() }
                 }
             }));

@@ -16,7 +16,6 @@ pub(super) trait Simd: Copy + Send + Sync {
 
     fn splat(self, x: f32) -> Self::V;
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
-    fn mul(self, a: Self::V, b: Self::V) -> Self::V;
     /// a·b + c
     fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// a·b + c of single numbers, rounded as in [`fma`](Simd::fma).
@@ -192,10 +191,6 @@ impl Simd for Portable {
     #[inline(always)]
     fn add(self, a: [f32; 8], b: [f32; 8]) -> [f32; 8] {
         std::array::from_fn(|lane| a[lane] + b[lane])
-    }
-    #[inline(always)]
-    fn mul(self, a: [f32; 8], b: [f32; 8]) -> [f32; 8] {
-        std::array::from_fn(|lane| a[lane] * b[lane])
     }
     #[inline(always)]
     fn fma(self, a: [f32; 8], b: [f32; 8], c: [f32; 8]) -> [f32; 8] {
