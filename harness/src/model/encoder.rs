@@ -129,11 +129,9 @@ impl Encoder {
         config: &EncoderConfig,
         table: &TensorTable,
     ) -> Result<Self, ModelError> {
-        let bare = Finder::new(table, "");
         // Models with a head on top keep the encoder under "bert.".
-        let model = if bare.has("embeddings.word_embeddings.weight") { bare } else { bare.under("bert.") };
-        let model =
-            if model.has("embeddings.word_embeddings.weight") { model } else { Finder::new(table, "") };
+        let prefix = if table.get("bert.embeddings.word_embeddings.weight").is_some() { "bert." } else { "" };
+        let model = Finder::new(table, prefix);
         let embeddings = model.under("embeddings.");
         let hidden = config.hidden;
         let words = embeddings.matrix("word_embeddings.weight", config.vocab, hidden)?;

@@ -17,6 +17,8 @@ mod parse;
 mod rope;
 mod runner;
 mod tensors;
+#[cfg(test)]
+mod tests;
 mod workspace;
 
 pub use batch::Batch;
