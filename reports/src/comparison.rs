@@ -1,6 +1,6 @@
 //! Several profiles side by side. No verdict: whether a difference means anything is the gate's question.
 
-use coldstart_profiles::{Key, Nanos, Phase, Profile, RunState, TotalKind};
+use coldstart_profiles::{ForwardMode, Key, Measurement, Nanos, Phase, Profile, RunState, TotalKind};
 
 use crate::grid::{Cell, Column, Grid, notes, paragraph};
 use crate::scale::Scale;
@@ -20,14 +20,21 @@ pub fn comparison(profiles: &[(&str, &Profile)], style: &Style) -> String {
     let mut text = legend(profiles, style);
     let doubts = differences(profiles);
     if !doubts.is_empty() {
+        text.push('\n');
         text.push_str(&paragraph(style, Tone::Warn, &format!("Not alike: {}.", doubts.join(", "))));
     }
-    for (title, lines) in [("Cold start", phases(profiles)), ("Steady state", points(profiles))] {
-        let body = table(&lines, profiles.len(), style);
-        if !body.is_empty() {
-            text.push('\n');
-            text.push_str(&section(style, title, "medians", &body));
-        }
+    let of_mode = |title, mode| (title, points(profiles, mode));
+    let tables = [
+        ("Cold start", phases(profiles)),
+        of_mode("Prefill", ForwardMode::Prefill),
+        of_mode("Decode", ForwardMode::Decode),
+        of_mode("Encode", ForwardMode::Encode),
+    ];
+    for (title, lines) in tables.into_iter().filter(|(_, lines)| !lines.is_empty()) {
+        let scale = Scale::times(lines.iter().flat_map(|line| &line.medians).flatten().copied());
+        text.push('\n');
+        let body = table(&lines, &scale, profiles.len(), style);
+        text.push_str(&section(style, title, &scale.title("medians in"), &body));
     }
     text
 }
@@ -81,43 +88,50 @@ fn phases(profiles: &[(&str, &Profile)]) -> Vec<Line> {
         }
     };
     line("image_pull", Tone::Plain, &|profile| profile.of_phase(Phase::ImagePull).find_map(median_of));
-    line("container_start", Tone::Plain, &|profile| profile.of_phase(Phase::ContainerStart).find_map(median_of));
+    line("container_start", Tone::Plain, &|profile| {
+        profile.of_phase(Phase::ContainerStart).find_map(median_of)
+    });
     for phase in Phase::ALL {
         line(phase.name(), Tone::Plain, &|profile| {
             let waterfall = profile.waterfall(TotalKind::Process)?;
             waterfall.parts.iter().find(|part| part.phase == phase).map(|part| part.time.p50_ns)
         });
     }
-    for (name, kind) in [("total of a process", TotalKind::Process), ("total of a container", TotalKind::Container)] {
+    for (name, kind) in
+        [("total of a process", TotalKind::Process), ("total of a container", TotalKind::Container)]
+    {
         line(name, Tone::Strong, &|profile| Some(profile.waterfall(kind)?.total.p50_ns));
     }
     lines
 }
 
-fn median_of(row: &coldstart_profiles::Measurement) -> Option<Nanos> {
+fn median_of(row: &Measurement) -> Option<Nanos> {
     row.outcome.as_measured().map(|(_, summary)| summary.p50_ns)
 }
 
-fn points(profiles: &[(&str, &Profile)]) -> Vec<Line> {
-    let mut keys: Vec<(coldstart_profiles::ForwardMode, u32, u32, &Key)> = (profiles.iter())
+fn points(profiles: &[(&str, &Profile)], mode: ForwardMode) -> Vec<Line> {
+    let mut keys: Vec<(u32, u32, &Key)> = (profiles.iter())
         .flat_map(|(_, profile)| &profile.throughput)
-        .map(|point| (point.mode, point.tokens, point.batch, &point.key))
+        .filter(|point| point.mode == mode)
+        .map(|point| (point.tokens, point.batch, &point.key))
         .collect();
     keys.sort();
     keys.dedup();
     keys.into_iter()
-        .map(|(mode, tokens, batch, key)| Line {
-            name: format!("{} batch {batch}, {} {tokens}", mode.name(), mode.tokens_name()),
+        .map(|(tokens, batch, key)| Line {
+            name: format!("{} {tokens}, batch {batch}", mode.tokens_name()),
             tone: Tone::Plain,
-            medians: profiles.iter().map(|(_, profile)| profile.measurement(key).and_then(median_of)).collect(),
+            medians: profiles
+                .iter()
+                .map(|(_, profile)| profile.measurement(key).and_then(median_of))
+                .collect(),
         })
         .collect()
 }
 
-fn table(lines: &[Line], profiles: usize, style: &Style) -> String {
-    let scale = Scale::times(lines.iter().flat_map(|line| &line.medians).flatten().copied());
+fn table(lines: &[Line], scale: &Scale, profiles: usize, style: &Style) -> String {
     let letters = (0..profiles).map(|index| {
-        let column = Column::number(if index == 0 { scale.title(&letter(0)) } else { letter(index) });
+        let column = Column::number(letter(index));
         if index < 2 { column } else { column.drop(u8::try_from(profiles - index).unwrap_or(u8::MAX)) }
     });
     let ratio = (profiles == 2).then(|| Column::number("B ÷ A"));

@@ -3,11 +3,20 @@
 use tabled::Table;
 use tabled::builder::Builder;
 use tabled::grid::util::string::get_string_width;
+use tabled::settings::formatting::TrimStrategy;
 use tabled::settings::object::{Columns, Rows};
 use tabled::settings::style::HorizontalLine;
 use tabled::settings::{Alignment, Margin, Padding, Theme, Width};
 
 use crate::style::{Style, Tone};
+
+/// Stands for a space at which no line is broken, until the table is text.
+const BOUND: char = '\u{a0}';
+/// Units that stay on one line with their number.
+const UNITS: [&str; 18] = [
+    "ns", "µs", "us", "ms", "s", "min", "%", "B", "KiB", "MiB", "GiB", "TiB", "B/s", "kB/s", "MB/s", "GB/s",
+    "cores", "core",
+];
 
 /// Left margin of a table, and the space between two columns.
 const GAP: usize = 2;
@@ -102,7 +111,11 @@ impl Grid {
     /// Adds a row; missing cells are empty, surplus ones are dropped.
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
         let mut row: Vec<Cell> = (cells.into_iter())
-            .map(|cell| Cell { text: self.style.clean_aligned(&cell.text), ..cell })
+            .zip(&self.columns)
+            .map(|(cell, column)| {
+                let text = self.style.clean_aligned(&cell.text);
+                Cell { text: if column.fit == Fit::Wrap { bind(&text) } else { text }, ..cell }
+            })
             .collect();
         row.resize(self.columns.len(), Cell::default());
         self.rows.push(row);
@@ -113,10 +126,24 @@ impl Grid {
         self.rules.push(self.rows.len());
     }
 
-    /// Columns left beside the table for one more column, its gap taken off.
-    pub(crate) fn spare(&self) -> usize {
-        let natural = self.total(&self.widths());
-        self.style.columns().saturating_sub(natural + GAP)
+    /// Columns left for a bar at the right, its gap taken off: beside the whole table where that is wide enough, else
+    /// beside what is left without the columns that are dropped before rank `below`. 0 where it is too narrow for a bar.
+    pub(crate) fn room_for_bar(&self, below: u8, least: usize, largest: usize) -> usize {
+        let comfortable = 2 * least;
+        let without = |rank: u8| {
+            let kept = (self.columns.iter().zip(self.widths()).enumerate())
+                .filter(|(index, (column, _))| {
+                    !self.is_empty(*index) && !matches!(column.fit, Fit::Drop(own) if own < rank)
+                })
+                .map(|(_, (_, width))| width + GAP);
+            self.style.columns().saturating_sub(kept.sum::<usize>() + GAP)
+        };
+        let room = if without(0) >= comfortable { without(0) } else { without(below) };
+        if room < least { 0 } else { room.min(largest) }
+    }
+
+    fn is_empty(&self, column: usize) -> bool {
+        self.rows.iter().all(|row| row[column].text.is_empty())
     }
 
     /// One more column at the right, with a cell for each row so far.
@@ -147,7 +174,7 @@ impl Grid {
         let mut table = builder.build();
         self.decorate(&mut table, usize::from(headed));
         self.narrow(&mut table);
-        let text = table.to_string();
+        let text = table.to_string().replace(BOUND, " ");
         let mut lines = String::with_capacity(text.len());
         for line in text.lines() {
             lines.push_str(line.trim_end());
@@ -201,7 +228,9 @@ impl Grid {
         for (index, width) in target.into_iter().enumerate().filter(|(index, width)| *width < natural[*index])
         {
             if self.columns[index].fit == Fit::Wrap {
+                // Lines that begin where a word was broken off would keep the space before it.
                 table.modify(Columns::one(index), Width::wrap(width).keep_words(true));
+                table.modify(Columns::one(index), TrimStrategy::Horizontal);
             } else {
                 let suffix = if self.style.unicode { "…" } else { "~" };
                 table.modify(Columns::one(index), Width::truncate(width).suffix(suffix));
@@ -211,8 +240,7 @@ impl Grid {
 
     fn drop_empty_columns(&mut self) {
         for index in (0..self.columns.len()).rev() {
-            let empty = self.rows.iter().all(|row| row[index].text.is_empty());
-            if empty && self.columns.len() > 1 {
+            if self.is_empty(index) && self.columns.len() > 1 {
                 self.remove(index);
             }
         }
@@ -260,10 +288,27 @@ impl Grid {
     }
 }
 
+/// The same text, its numbers bound to the units behind them.
+fn bind(text: &str) -> String {
+    let mut bound = String::with_capacity(text.len());
+    let mut number = false;
+    for (index, word) in text.split(' ').enumerate() {
+        let unit = UNITS.contains(&word.trim_end_matches([',', '.', ';', ')', ':']));
+        if index > 0 {
+            bound.push(if number && unit { BOUND } else { ' ' });
+        }
+        bound.push_str(word);
+        number = word.trim_start_matches(['(', '-']).starts_with(|c: char| c.is_ascii_digit());
+    }
+    bound
+}
+
 /// Text broken between words to the width of the terminal, indented like a table.
 pub(crate) fn paragraph(style: &Style, tone: Tone, text: &str) -> String {
     let mut grid = Grid::new(style, [Column::text("").wrap()]);
-    grid.row([Cell::new(tone, text)]);
+    if !text.is_empty() {
+        grid.row([Cell::new(tone, text)]);
+    }
     grid.render()
 }
 
@@ -278,6 +323,18 @@ pub(crate) fn notes<'a>(
         grid.row([Cell::new(tone, name), Cell::from(text)]);
     }
     grid.render()
+}
+
+/// Names that share a text, together: `driver_init, module_load` and the text.
+pub(crate) fn by_text<'a>(notes: impl IntoIterator<Item = (String, &'a str)>) -> Vec<(String, &'a str)> {
+    let mut groups: Vec<(String, &str)> = Vec::new();
+    for (name, text) in notes {
+        match groups.iter_mut().find(|(_, told)| *told == text) {
+            Some((names, _)) => names.push_str(&format!(", {name}")),
+            None => groups.push((name, text)),
+        }
+    }
+    groups
 }
 
 #[cfg(test)]
@@ -325,6 +382,16 @@ mod tests {
             assert!(text.contains("12.0"), "{width}:\n{text}");
         }
         assert!(!grid(40).render().contains('█'));
+    }
+
+    #[test]
+    fn a_number_stays_with_its_unit() {
+        let text = "it took a very long time, namely (11.25 s), which is 61 % of all of it";
+        for width in 40..70 {
+            let text = paragraph(&style(width), Tone::Plain, text);
+            assert!(text.contains("(11.25 s),") && text.contains("61 %"), "{width}:\n{text}");
+            assert!(text.lines().all(|line| get_string_width(line) <= width), "{width}:\n{text}");
+        }
     }
 
     #[test]

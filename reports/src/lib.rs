@@ -13,6 +13,8 @@ mod plan;
 mod scale;
 mod style;
 mod terminal;
+#[cfg(test)]
+mod tests;
 
 pub use comparison::comparison;
 pub use doctor::doctor;

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use coldstart_profiles::{Plan, Step, StepKind, SweepPoint};
+use coldstart_profiles::{ForwardMode, Plan, Step, StepKind, SweepPoint};
 
-use crate::grid::{Cell, Column, Grid, notes, paragraph};
+use crate::grid::{Cell, Column, Grid, by_text, notes, paragraph};
 use crate::scale::Scale;
 use crate::style::{Style, Tone};
 use crate::terminal::section;
 
 /// Steps that differ in nothing but their repetition.
 struct Group<'a> {
-    what: String,
+    what: &'static str,
     how: String,
     steps: Vec<&'a Step>,
 }
@@ -20,7 +20,7 @@ struct Group<'a> {
 pub fn plan_table(plan: &Plan, style: &Style) -> String {
     let groups = groups(plan);
     let estimate = |group: &Group<'_>| group.steps.iter().map(|step| step.estimate_ns).sum();
-    let scale = Scale::times(groups.iter().map(estimate).chain([plan.estimate_ns()]));
+    let scale = Scale::estimates();
     let mut grid = Grid::new(
         style,
         [
@@ -33,7 +33,7 @@ pub fn plan_table(plan: &Plan, style: &Style) -> String {
     for group in &groups {
         grid.row([
             format!("{} ×", group.steps.len()).into(),
-            group.what.as_str().into(),
+            group.what.into(),
             Cell::new(Tone::Faint, group.how.as_str()),
             scale.time(estimate(group)).into(),
         ]);
@@ -47,7 +47,11 @@ pub fn plan_table(plan: &Plan, style: &Style) -> String {
         Cell::new(Tone::Faint, format!("of a budget of {}", plan.budget_ns)),
         Cell::new(tone, scale.time(plan.estimate_ns())),
     ]);
-    let mut body = if groups.is_empty() { paragraph(style, Tone::Warn, "Nothing can be measured.") } else { grid.render() };
+    let mut body = if groups.is_empty() {
+        paragraph(style, Tone::Warn, "Nothing can be measured.")
+    } else {
+        grid.render()
+    };
     if over {
         let text = "The least number of trials and iterations takes longer than the budget; nothing more can be left out.";
         body.push_str(&paragraph(style, Tone::Warn, text));
@@ -56,7 +60,9 @@ pub fn plan_table(plan: &Plan, style: &Style) -> String {
     let quick = if plan.quick { "quick, " } else { "" };
     let aside = format!("{quick}interleaved, seed {}", plan.seed);
     let mut text = section(style, &title, &aside, &body);
-    let skipped = plan.skipped.iter().map(|skipped| (skipped.phase.name(), skipped.why.as_str()));
+    let skipped =
+        by_text(plan.skipped.iter().map(|skipped| (skipped.phase.to_string(), skipped.why.as_str())));
+    let skipped = skipped.iter().map(|(phases, why)| (phases.as_str(), *why));
     let left_out = section(style, "Not measured", "", &notes(style, Tone::Plain, skipped));
     if !left_out.is_empty() {
         text.push('\n');
@@ -65,40 +71,57 @@ pub fn plan_table(plan: &Plan, style: &Style) -> String {
     text
 }
 
-/// Steps in the order in which their groups first come up.
+/// Steps in the order in which their groups first come up. All limits are one group.
 fn groups(plan: &Plan) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     for step in &plan.steps {
         let (what, how) = describe(&step.kind);
-        match groups.iter_mut().find(|group| group.what == what && group.how == how) {
-            Some(group) => group.steps.push(step),
+        let limit = matches!(step.kind, StepKind::Limit { .. });
+        match groups.iter_mut().find(|group| group.what == what && (limit || group.how == how)) {
+            Some(group) => {
+                if limit && !group.how.split(", ").any(|told| told == how) {
+                    group.how.push_str(&format!(", {how}"));
+                }
+                group.steps.push(step);
+            }
             None => groups.push(Group { what, how, steps: vec![step] }),
         }
     }
     groups
 }
 
-fn describe(kind: &StepKind) -> (String, String) {
-    let (what, how) = match kind {
+fn describe(kind: &StepKind) -> (&'static str, String) {
+    match kind {
         StepKind::Limit { limit } => ("limit", limit.name().to_owned()),
-        StepKind::Trial { strategy, page_cache, .. } => ("cold start", format!("{page_cache} page cache, {strategy}")),
-        StepKind::Load { strategy, page_cache, .. } => ("weights load", format!("{page_cache} page cache, {strategy}")),
+        StepKind::Trial { strategy, page_cache, .. } => {
+            ("cold start", format!("{page_cache} page cache, {strategy}"))
+        }
+        StepKind::Load { strategy, page_cache, .. } => {
+            ("weights load", format!("{page_cache} page cache, {strategy}"))
+        }
         StepKind::Pull { .. } => ("image pull", String::new()),
-        StepKind::Container { .. } => ("container start", String::new()),
-        StepKind::Sweep { points } => ("throughput sweep", sweep(points)),
-    };
-    (what.to_owned(), how)
+        StepKind::Container { strategy, page_cache, .. } => {
+            ("container start", format!("{page_cache} page cache, {strategy}"))
+        }
+        StepKind::Sweep { points, .. } => ("throughput sweep", sweep(points)),
+    }
 }
 
 /// `prefill: batch 1, 2, 4 × prompt 16, 64; decode: batch 1, 2, 4 × context 64, 256`.
 fn sweep(points: &[SweepPoint]) -> String {
     let modes: BTreeSet<_> = points.iter().map(|point| point.mode).collect();
-    let of_mode = |mode: coldstart_profiles::ForwardMode| {
+    let of_mode = |mode: ForwardMode| {
         let list = |value: fn(&SweepPoint) -> u32| {
             let values: BTreeSet<u32> = points.iter().filter(|point| point.mode == mode).map(value).collect();
             values.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
         };
-        format!("{}: batch {} × {} {}", mode.name(), list(|p| p.batch), mode.tokens_name(), list(|p| p.tokens))
+        format!(
+            "{}: batch {} × {} {}",
+            mode.name(),
+            list(|p| p.batch),
+            mode.tokens_name(),
+            list(|p| p.tokens)
+        )
     };
     modes.into_iter().map(of_mode).collect::<Vec<_>>().join("; ")
 }

@@ -31,6 +31,11 @@ impl Scale {
         Scale { unit: unit.to_owned(), per, decimals }
     }
 
+    /// Seconds with one decimal: estimates claim no more.
+    pub(crate) fn estimates() -> Self {
+        Scale { unit: "s".to_owned(), per: 1e9, decimals: 1 }
+    }
+
     /// Amounts of data in binary units. The largest one picks the unit.
     pub(crate) fn bytes(values: impl IntoIterator<Item = Bytes>) -> Self {
         let largest = values.into_iter().max().unwrap_or(Bytes::ZERO).get();
@@ -153,7 +158,7 @@ mod tests {
         assert_eq!((rates.title("rate"), rates.text(0.3e9)), ("rate GB/s".to_owned(), "0.30".to_owned()));
         let sizes = Scale::bytes([Bytes::from_mib(86), Bytes::new(1)]);
         assert_eq!((sizes.unit.as_str(), sizes.size(Bytes::new(1)).as_str()), ("MiB", "<0.1"));
-        assert_eq!(Scale::counts([f64::NAN, 3.14]).text(f64::NAN), "–");
+        assert_eq!(Scale::counts([f64::NAN, 2.5]).text(f64::NAN), "–");
     }
 
     #[test]

@@ -8,11 +8,13 @@ use crate::style::{Style, Tone};
 
 /// How long the cold start took, and what most of it was.
 pub(crate) fn answer(profile: &Profile, style: &Style) -> String {
-    let sentence = match profile.waterfall(TotalKind::Process).or_else(|| profile.waterfall(TotalKind::Container)) {
-        Some(waterfall) => of_waterfall(&waterfall),
-        None => of_pull(profile)
-            .unwrap_or_else(|| "No whole cold start was measured: the notes at the end say why.".to_owned()),
-    };
+    let sentence =
+        match profile.waterfall(TotalKind::Process).or_else(|| profile.waterfall(TotalKind::Container)) {
+            Some(waterfall) => of_waterfall(&waterfall),
+            None => of_pull(profile).unwrap_or_else(|| {
+                "No whole cold start was measured: the notes at the end say why.".to_owned()
+            }),
+        };
     paragraph(style, Tone::Strong, &sentence)
 }
 

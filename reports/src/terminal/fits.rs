@@ -1,22 +1,25 @@
 //! Service times as formulas.
 
 use coldstart_profiles::stats::{FitQuality, LinearFit, PlaneFit};
-use coldstart_profiles::{Fit, Nanos, Profile};
+use coldstart_profiles::{Fit, ForwardMode, Nanos, Profile};
 
 use super::section;
 use crate::grid::{Cell, Column, Grid, notes};
 use crate::scale::percent;
 use crate::style::{Style, Tone};
 
+/// A formula and its quality, or why there is none.
+type Described<'a> = Result<(String, &'a FitQuality), &'a str>;
+
 /// The fits over the sweep, each with its quality; below them why others could not be made.
 pub(crate) fn fits(profile: &Profile, style: &Style) -> String {
-    let mut rows: Vec<(String, Result<(String, &FitQuality), &str>)> = Vec::new();
+    let mut rows: Vec<(String, Described<'_>)> = Vec::new();
     let fits = &profile.fits;
-    let swept = |mode: coldstart_profiles::ForwardMode| profile.throughput.iter().any(|point| point.mode == mode);
-    if swept(coldstart_profiles::ForwardMode::Prefill) {
+    let swept = |mode: ForwardMode| profile.throughput.iter().any(|point| point.mode == mode);
+    if swept(ForwardMode::Prefill) {
         rows.push(("prefill".to_owned(), line(&fits.prefill, "tok")));
     }
-    if swept(coldstart_profiles::ForwardMode::Decode) {
+    if swept(ForwardMode::Decode) {
         rows.push(("decode".to_owned(), plane(&fits.decode)));
     }
     for encode in &fits.encode {
@@ -37,7 +40,10 @@ pub(crate) fn fits(profile: &Profile, style: &Style) -> String {
         grid.row([
             name.as_str().into(),
             formula.as_str().into(),
-            Cell::new(if quality.r_squared < 0.9 { Tone::Warn } else { Tone::Plain }, format!("{:.3}", quality.r_squared)),
+            Cell::new(
+                if quality.r_squared < 0.9 { Tone::Warn } else { Tone::Plain },
+                format!("{:.3}", quality.r_squared),
+            ),
             percent(quality.largest_residual_ratio).into(),
             quality.points.to_string().into(),
         ]);
@@ -47,17 +53,20 @@ pub(crate) fn fits(profile: &Profile, style: &Style) -> String {
     section(style, "Service times", "n sequences, ctx tokens in the cache of each, tok tokens in all", &body)
 }
 
-fn line<'a>(fit: &'a Fit<LinearFit>, of: &str) -> Result<(String, &'a FitQuality), &'a str> {
+fn line<'a>(fit: &'a Fit<LinearFit>, of: &str) -> Described<'a> {
     match fit {
-        Fit::Fitted { fit } => Ok((format!("T({of}) = {}{}", first(fit.alpha_ns), term(fit.beta_ns, of)), &fit.quality)),
+        Fit::Fitted { fit } => {
+            Ok((format!("T({of}) = {}{}", first(fit.alpha_ns), term(fit.beta_ns, of)), &fit.quality))
+        }
         Fit::Skipped { why } => Err(why),
     }
 }
 
-fn plane(fit: &Fit<PlaneFit>) -> Result<(String, &FitQuality), &str> {
+fn plane(fit: &Fit<PlaneFit>) -> Described<'_> {
     match fit {
         Fit::Fitted { fit } => {
-            let terms = format!("{}{}{}", first(fit.alpha_ns), term(fit.beta_ns, "n"), term(fit.gamma_ns, "n·ctx"));
+            let terms =
+                format!("{}{}{}", first(fit.alpha_ns), term(fit.beta_ns, "n"), term(fit.gamma_ns, "n·ctx"));
             Ok((format!("T(n, ctx) = {terms}"), &fit.quality))
         }
         Fit::Skipped { why } => Err(why),

@@ -1,12 +1,12 @@
 //! What the hardware allows, and whether the machine was quiet.
 
-use coldstart_profiles::{Fitness, LimitMeasurement, Outcome, Profile};
+use coldstart_profiles::{CanaryReading, LimitMeasurement, Nanos, Outcome, Profile};
 
 use super::section;
 use crate::grid::{Cell, Column, Grid, notes, paragraph};
 use crate::style::{Style, Tone};
 
-/// Limits by kind, the best reading first, then what may have disturbed the run.
+/// Limits by kind with the best reading of each, which is what others are measured against.
 pub(crate) fn limits(profile: &Profile, style: &Style) -> String {
     let mut grid = Grid::new(
         style,
@@ -22,7 +22,9 @@ pub(crate) fn limits(profile: &Profile, style: &Style) -> String {
     for limit in &profile.limits {
         match &limit.outcome {
             Outcome::Measured { summary, .. } => {
-                let rate = |time| limit.work.rate(time).map(|rate| limit.work.display_rate(rate)).unwrap_or_default();
+                let rate = |time| {
+                    limit.work.rate(time).map(|rate| limit.work.display_rate(rate)).unwrap_or_default()
+                };
                 grid.row([
                     limit.kind.name().into(),
                     rate(summary.min_ns).into(),
@@ -37,10 +39,6 @@ pub(crate) fn limits(profile: &Profile, style: &Style) -> String {
     }
     let mut body = grid.render();
     body.push_str(&notes(style, Tone::Faint, without.iter().map(|(name, why)| (*name, why.as_str()))));
-    let quiet = fitness(&profile.fitness);
-    if !quiet.is_empty() {
-        body.push_str(&paragraph(style, Tone::Faint, &quiet));
-    }
     section(style, "Limits", "what the hardware allowed in the same run", &body)
 }
 
@@ -48,16 +46,23 @@ fn conditions(limit: &LimitMeasurement) -> String {
     limit.params.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(", ")
 }
 
-/// `load average 0.12 before, 1.90 after; canary before: copy 6.10 ms, product 2.10 ms; …`.
-fn fitness(fitness: &Fitness) -> String {
-    let mut parts = Vec::new();
-    match (fitness.load_average_before, fitness.load_average_after) {
-        (Some(before), Some(after)) => parts.push(format!("load average {before:.2} before, {after:.2} after")),
-        (Some(before), None) => parts.push(format!("load average {before:.2} before")),
-        _ => {}
+/// What may have disturbed the run: `load average 0.12 → 1.90 · canary copy 6.10 ms → 6.13 ms · product …`.
+pub(crate) fn fitness(profile: &Profile, style: &Style) -> String {
+    let fitness = &profile.fitness;
+    let loads = [fitness.load_average_before, fitness.load_average_after];
+    let times = |of: fn(&CanaryReading) -> Nanos| {
+        fitness.canary.iter().map(|reading| of(reading).to_string()).collect()
+    };
+    let facts: [(&str, Vec<String>); 3] = [
+        ("load average", loads.into_iter().flatten().map(|load| format!("{load:.2}")).collect()),
+        ("canary copy", times(|reading| reading.copy_ns)),
+        ("canary product", times(|reading| reading.gemm_ns)),
+    ];
+    let told = facts.iter().filter(|(_, values)| !values.is_empty());
+    let parts: Vec<String> = told.map(|(name, values)| format!("{name} {}", values.join(" → "))).collect();
+    if parts.is_empty() {
+        return String::new();
     }
-    for reading in &fitness.canary {
-        parts.push(format!("canary {}: copy {}, product {}", reading.when, reading.copy_ns, reading.gemm_ns));
-    }
-    parts.join("; ")
+    let body = paragraph(style, Tone::Plain, &parts.join(" · "));
+    section(style, "Machine", "before → after the run", &body)
 }

@@ -33,6 +33,7 @@ pub fn terminal(profile: &Profile, style: &Style) -> String {
         throughput::throughput(profile, style),
         fits::fits(profile, style),
         limits::limits(profile, style),
+        limits::fitness(profile, style),
         notes::notes(profile, style),
     ];
     let filled: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();

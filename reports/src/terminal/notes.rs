@@ -41,7 +41,9 @@ fn failures(profile: &Profile, style: &Style) -> String {
     }
     // A phase that failed because its trials did is told by the trials.
     let own = profile.measurements.iter().filter_map(|row| match &row.outcome {
-        Outcome::Failed { why } if !failed.iter().any(|(_, told, _)| told == why) => Some((row.key.to_string(), why)),
+        Outcome::Failed { why } if !failed.iter().any(|(_, told, _)| told == why) => {
+            Some((row.key.to_string(), why))
+        }
         _ => None,
     });
     let own: Vec<(String, &String)> = own.collect();
@@ -58,6 +60,6 @@ fn tail(stderr: &str) -> Vec<&str> {
 fn skipped(profile: &Profile, style: &Style) -> String {
     let told = profile.waterfall(TotalKind::Process).map(|waterfall| waterfall.ends_with);
     let reasons = reasons(profile, |phase| !told.is_some_and(|end| in_process(phase) && phase <= end));
-    let texts = reasons.iter().map(|(phases, why)| (phases.as_str(), why.as_str()));
+    let texts = reasons.iter().map(|(phases, why)| (phases.as_str(), *why));
     section(style, "Not measured", "", &note_table(style, Tone::Plain, texts))
 }

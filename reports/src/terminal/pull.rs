@@ -1,13 +1,12 @@
 //! The image pull: its total, what bounded it, and its layers.
 
 use coldstart_profiles::{
-    Bytes, Detail, ExtractBound, Interval, LayerDetail, LayerStatus, Nanos, Outcome, Phase, Profile, PullDetail,
-    PullStage,
+    Bytes, Detail, ExtractBound, Interval, LayerDetail, LayerStatus, Nanos, Outcome, Phase, Profile,
+    PullDetail, PullStage,
 };
 
 use super::answer::spread;
 use super::section;
-use crate::bar;
 use crate::grid::{Cell, Column, Grid, paragraph};
 use crate::scale::{Scale, percent};
 use crate::style::{Style, Tone};
@@ -85,7 +84,9 @@ fn layers(detail: &PullDetail, style: &Style) -> String {
         ],
     );
     for layer in shown {
-        let time = |interval: Option<Interval>| Cell::from(length(interval).map(|time| times.time(time)).unwrap_or_default());
+        let time = |interval: Option<Interval>| {
+            Cell::from(length(interval).map(|time| times.time(time)).unwrap_or_default())
+        };
         grid.row([
             layer.id.as_str().into(),
             layer.compressed_bytes.map(|bytes| sizes.size(bytes)).unwrap_or_default().into(),
@@ -95,9 +96,10 @@ fn layers(detail: &PullDetail, style: &Style) -> String {
             Cell::new(Tone::Warn, remark(layer)),
         ]);
     }
-    let spare = grid.spare().min(LARGEST_BAR);
-    if spare >= LEAST_BAR {
-        let bars = shown.iter().map(|layer| Cell::new(Tone::Accent, lanes(layer, detail.total_ns, style, spare)));
+    let room = grid.room_for_bar(1, LEAST_BAR, LARGEST_BAR);
+    if room > 0 {
+        let bars =
+            shown.iter().map(|layer| Cell::new(Tone::Accent, lanes(layer, detail.total_ns, style, room)));
         grid.push_column(Column::text(legend(style)).drop(0), bars);
     }
     let rest = &detail.layers[shown.len()..];
@@ -122,7 +124,8 @@ fn remark(layer: &LayerDetail) -> String {
     };
     match layer.retries {
         0 => status.to_owned(),
-        n => format!("{status} {n} × again").trim_start().to_owned(),
+        1 => format!("{status} 1 retry").trim_start().to_owned(),
+        n => format!("{status} {n} retries").trim_start().to_owned(),
     }
 }
 
@@ -135,7 +138,9 @@ fn lanes(layer: &LayerDetail, total: Nanos, style: &Style, width: usize) -> Stri
     let (light, full) = if style.unicode { ('░', '█') } else { ('-', '#') };
     let mut lane = vec![' '; width];
     for (interval, mark) in [(layer.download, light), (layer.extract, full)] {
-        let Some(interval) = interval.filter(|interval| interval.length() > Nanos::ZERO && total > Nanos::ZERO) else {
+        let Some(interval) =
+            interval.filter(|interval| interval.length() > Nanos::ZERO && total > Nanos::ZERO)
+        else {
             continue;
         };
         let at = |time: Nanos| (time.as_secs_f64() / total.as_secs_f64()).clamp(0.0, 1.0) * width as f64;

@@ -1,5 +1,7 @@
 //! Headings.
 
+use tabled::grid::util::string::get_string_width;
+
 use crate::grid::paragraph;
 use crate::style::{Style, Tone};
 
@@ -8,13 +10,17 @@ pub(crate) fn section(style: &Style, title: &str, aside: &str, body: &str) -> St
     if body.is_empty() {
         return String::new();
     }
-    let one_line = style.clean(title).chars().count() + style.clean(aside).chars().count() + 2;
-    let head = match aside {
-        "" => format!("{}\n", style.paint(Tone::Strong, title)),
-        _ if one_line <= style.columns() => {
-            format!("{}  {}\n", style.paint(Tone::Strong, title), style.paint(Tone::Faint, aside))
-        }
-        _ => format!("{}\n{}", style.paint(Tone::Strong, title), paragraph(style, Tone::Faint, aside)),
-    };
-    format!("{head}{body}")
+    let width = |text: &str| get_string_width(&style.clean(text));
+    if !aside.is_empty() && width(title) + width(aside) + 2 <= style.columns() {
+        return format!("{}  {}\n{body}", style.paint(Tone::Strong, title), style.paint(Tone::Faint, aside));
+    }
+    format!("{}{}{body}", heading(style, title), paragraph(style, Tone::Faint, aside))
+}
+
+/// A heading by itself; one that is wider than the terminal is broken between words.
+pub(crate) fn heading(style: &Style, title: &str) -> String {
+    if get_string_width(&style.clean(title)) <= style.columns() {
+        return format!("{}\n", style.paint(Tone::Strong, title));
+    }
+    paragraph(style, Tone::Strong, title)
 }

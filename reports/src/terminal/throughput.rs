@@ -17,8 +17,11 @@ struct Line<'a> {
 /// One table for each kind of forward pass.
 pub(crate) fn throughput(profile: &Profile, style: &Style) -> String {
     let modes = [ForwardMode::Prefill, ForwardMode::Decode, ForwardMode::Encode];
-    let tables: Vec<String> =
-        modes.into_iter().map(|mode| of_mode(profile, mode, style)).filter(|table| !table.is_empty()).collect();
+    let tables: Vec<String> = modes
+        .into_iter()
+        .map(|mode| of_mode(profile, mode, style))
+        .filter(|table| !table.is_empty())
+        .collect();
     tables.join("\n")
 }
 
@@ -97,7 +100,8 @@ fn table(lines: &[Line<'_>], mode: ForwardMode, style: &Style) -> String {
 fn withheld(lines: &[Line<'_>], style: &Style) -> String {
     let mut reasons: Vec<String> = Vec::new();
     for (field, name) in [("p90_ns", "p90"), ("p99_ns", "p99")] {
-        let given = lines.iter().flat_map(|line| &line.summary.withheld).find(|withheld| withheld.what == field);
+        let given =
+            lines.iter().flat_map(|line| &line.summary.withheld).find(|withheld| withheld.what == field);
         if let Some(withheld) = given {
             let needs = withheld.why.split_once(',').map_or(withheld.why.as_str(), |(needs, _)| needs);
             reasons.push(format!("{name} {needs}"));

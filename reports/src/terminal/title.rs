@@ -4,6 +4,7 @@ use coldstart_profiles::{
     DeviceTarget, EngineTarget, HostTarget, ImageSource, ImageTarget, ModelTarget, Profile, RunState,
 };
 
+use super::section::heading;
 use crate::grid::{Cell, Column, Grid, paragraph};
 use crate::style::{Style, Tone};
 
@@ -20,7 +21,7 @@ pub(crate) fn title(profile: &Profile, style: &Style) -> String {
         line("model", model_line(model));
     }
     line("device", device_line(&target.device));
-    line("host", host_line(&target.host));
+    line("host", host_line(&target.host, &target.device));
     if let Some(engine) = &target.engine {
         line("engine", engine_line(engine));
     }
@@ -32,24 +33,18 @@ pub(crate) fn title(profile: &Profile, style: &Style) -> String {
     text
 }
 
-/// A heading that may be longer than the terminal is wide.
-fn heading(style: &Style, head: &str) -> String {
-    if style.clean(head).chars().count() <= style.columns() {
-        return format!("{}\n", style.paint(Tone::Strong, head));
-    }
-    paragraph(style, Tone::Strong, head)
-}
-
 /// What makes the whole page doubtful, before anything else.
 fn warnings(profile: &Profile, style: &Style) -> String {
     let (done, all) = (profile.done.len(), profile.plan.steps.len());
     let mut text = String::new();
     let state = match profile.state {
         RunState::Complete => None,
-        RunState::Partial => Some(format!("PARTIAL: {done} of {all} steps are done. `coldstart run --resume` continues the run.")),
-        RunState::Interrupted => {
-            Some(format!("INTERRUPTED after {done} of {all} steps. `coldstart run --resume` continues the run."))
-        }
+        RunState::Partial => Some(format!(
+            "PARTIAL: {done} of {all} steps are done. `coldstart run --resume` continues the run."
+        )),
+        RunState::Interrupted => Some(format!(
+            "INTERRUPTED after {done} of {all} steps. `coldstart run --resume` continues the run."
+        )),
     };
     let stand_in = profile.target.device.stand_in.then(|| {
         "STAND-IN: a stand-in plays the driver's part. Nothing measured on it means anything.".to_owned()
@@ -80,22 +75,23 @@ fn device_line(device: &DeviceTarget) -> String {
         Some(device.memory_bytes.to_string()),
         device.threads.map(|threads| counted(u64::from(threads), "thread")),
         device.driver.as_ref().map(|driver| format!("driver {driver}")),
-        Some(format!("products by {}", device.gemm)),
+        (!device.gemm.is_empty()).then(|| format!("products by {}", device.gemm)),
     ])
 }
 
-fn host_line(host: &HostTarget) -> String {
+/// What the device's line already says is left out.
+fn host_line(host: &HostTarget, device: &DeviceTarget) -> String {
     joined([
         Some(host.name.clone()),
         Some(host.os.clone()),
         Some(format!("kernel {}", host.kernel)),
-        Some(host.cpu.clone()),
+        (host.cpu != device.name).then(|| host.cpu.clone()),
         Some(counted(u64::from(host.cores), "core")),
         host.cpu_limit_millicores.map(|limit| format!("limited to {:.2} cores", limit as f64 / 1000.0)),
-        Some(match host.memory_limit_bytes {
-            Some(limit) => format!("{} of {}", limit, host.memory_bytes),
-            None => host.memory_bytes.to_string(),
-        }),
+        match host.memory_limit_bytes {
+            Some(limit) => Some(format!("limited to {limit}")),
+            None => (host.memory_bytes != device.memory_bytes).then(|| host.memory_bytes.to_string()),
+        },
         host.governor.as_ref().map(|governor| format!("governor {governor}")),
     ])
 }
@@ -112,7 +108,9 @@ fn engine_line(engine: &EngineTarget) -> String {
 fn image_line(image: &ImageTarget) -> String {
     joined([
         Some(match image.source {
-            ImageSource::Synthetic => format!("{} (synthetic, from a registry on the loopback address)", image.reference),
+            ImageSource::Synthetic => {
+                format!("{} (synthetic, from a registry on the loopback address)", image.reference)
+            }
             ImageSource::Reference => image.reference.clone(),
         }),
         image.digest.as_ref().map(|digest| digest.chars().take(19).collect()),

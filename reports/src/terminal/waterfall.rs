@@ -4,12 +4,12 @@ use coldstart_profiles::{Outcome, Phase, Profile, Summary, TotalKind, Waterfall,
 
 use super::section;
 use crate::bar;
-use crate::grid::{Cell, Column, Grid, notes};
+use crate::grid::{Cell, Column, Grid, by_text, paragraph};
 use crate::scale::{Scale, percent, ranges};
 use crate::style::{Style, Tone};
 
 /// A bar narrower than this says nothing.
-const LEAST_BAR: usize = 10;
+const LEAST_BAR: usize = 8;
 /// A bar wider than this says no more.
 const LARGEST_BAR: usize = 48;
 
@@ -21,7 +21,8 @@ pub(crate) fn waterfalls(profile: &Profile, style: &Style) -> String {
         body.push_str(&skipped(profile, &waterfall, style));
         Some(section(style, heading(kind), &conditions(&waterfall), &body))
     };
-    let filled: Vec<String> = [TotalKind::Process, TotalKind::Container].into_iter().filter_map(of_kind).collect();
+    let filled: Vec<String> =
+        [TotalKind::Process, TotalKind::Container].into_iter().filter_map(of_kind).collect();
     filled.join("\n")
 }
 
@@ -35,7 +36,8 @@ fn heading(kind: TotalKind) -> &'static str {
 
 /// `page_cache=cold, staging=direct · 5 trials, 1 left out`.
 fn conditions(waterfall: &Waterfall<'_>) -> String {
-    let params: Vec<String> = waterfall.params.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let params: Vec<String> =
+        waterfall.params.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let mut text = params.join(", ");
     if !text.is_empty() {
         text.push_str(" · ");
@@ -69,10 +71,10 @@ fn table(waterfall: &Waterfall<'_>, style: &Style) -> String {
         [
             Column::text("phase"),
             Column::number(scale.title(if several { "median" } else { "time" })),
-            Column::number("min – max").drop(2),
+            Column::number("min – max").drop(3),
             Column::number("share"),
-            Column::number("rate").drop(3),
-            Column::number("of limit").drop(3),
+            Column::number("rate").drop(4),
+            Column::number("of limit").drop(4),
             Column::text("").drop(1),
         ],
     );
@@ -91,10 +93,10 @@ fn table(waterfall: &Waterfall<'_>, style: &Style) -> String {
             limit_name(line.part, achieved),
         ]);
     }
-    let spare = grid.spare().min(LARGEST_BAR);
-    if spare >= LEAST_BAR {
-        let bars = lines.iter().map(|line| Cell::new(Tone::Accent, position(line, waterfall, style, spare)));
-        grid.push_column(Column::text("").drop(0), bars);
+    let room = grid.room_for_bar(2, LEAST_BAR, LARGEST_BAR);
+    if room > 0 {
+        let bars = lines.iter().map(|line| Cell::new(Tone::Accent, position(line, waterfall, style, room)));
+        grid.push_column(Column::text("").drop(2), bars);
     }
     grid.render()
 }
@@ -144,7 +146,9 @@ fn skipped(profile: &Profile, waterfall: &Waterfall<'_>, style: &Style) -> Strin
         return String::new();
     }
     let reasons = reasons(profile, |phase| in_process(phase) && phase <= waterfall.ends_with);
-    notes(style, Tone::Faint, reasons.iter().map(|(phases, why)| (phases.as_str(), why.as_str())))
+    let sentence =
+        |(phases, why): &(String, &str)| paragraph(style, Tone::Faint, &format!("skipped: {phases} ({why})"));
+    reasons.iter().map(sentence).collect()
 }
 
 /// Whether the total of a process chains a phase.
@@ -153,15 +157,10 @@ pub(super) fn in_process(phase: Phase) -> bool {
 }
 
 /// Reasons of phases that were skipped altogether; phases with one reason stand together.
-pub(super) fn reasons(profile: &Profile, wanted: impl Fn(Phase) -> bool) -> Vec<(String, String)> {
-    let mut reasons: Vec<(String, String)> = Vec::new();
-    for row in profile.measurements.iter().filter(|row| wanted(row.key.phase)) {
-        let Outcome::Skipped { why } = &row.outcome else { continue };
-        let name = row.key.to_string();
-        match reasons.iter_mut().find(|(_, reason)| reason == why) {
-            Some((names, _)) => names.push_str(&format!(", {name}")),
-            None => reasons.push((name, why.clone())),
-        }
-    }
-    reasons
+pub(super) fn reasons(profile: &Profile, wanted: impl Fn(Phase) -> bool) -> Vec<(String, &str)> {
+    let rows = profile.measurements.iter().filter(|row| wanted(row.key.phase));
+    by_text(rows.filter_map(|row| match &row.outcome {
+        Outcome::Skipped { why } => Some((row.key.to_string(), why.as_str())),
+        Outcome::Measured { .. } | Outcome::Failed { .. } => None,
+    }))
 }

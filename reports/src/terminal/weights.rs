@@ -26,7 +26,9 @@ pub(crate) fn weights(profile: &Profile, style: &Style) -> String {
     let scale = Scale::times(lines.iter().map(|line| line.summary.max_ns));
     let rates = Scale::rates("B/s", lines.iter().filter_map(|line| line.row.rate()));
     let ends: Vec<Option<(String, String)>> = (lines.iter())
-        .map(|line| (line.summary.n > 1).then(|| (scale.time(line.summary.min_ns), scale.time(line.summary.max_ns))))
+        .map(|line| {
+            (line.summary.n > 1).then(|| (scale.time(line.summary.min_ns), scale.time(line.summary.max_ns)))
+        })
         .collect();
     let mut grid = Grid::new(style, columns(&scale, &rates));
     let mut cache = None;
@@ -36,7 +38,9 @@ pub(crate) fn weights(profile: &Profile, style: &Style) -> String {
             grid.rule();
         }
         cache = Some(line.cache);
-        let part = |time: Option<Nanos>| Cell::new(Tone::Plain, time.map(|time| scale.time(time)).unwrap_or_default());
+        let part = |time: Option<Nanos>| {
+            Cell::new(Tone::Plain, time.map(|time| scale.time(time)).unwrap_or_default())
+        };
         grid.row([
             Cell::new(Tone::Strong, if first { line.cache } else { "" }),
             line.strategy.as_str().into(),
@@ -52,14 +56,14 @@ pub(crate) fn weights(profile: &Profile, style: &Style) -> String {
             part(line.parts.pin_ns),
         ]);
     }
-    let spare = grid.spare().min(LARGEST_BAR);
-    if spare >= LEAST_BAR {
+    let room = grid.room_for_bar(1, LEAST_BAR, LARGEST_BAR);
+    if room > 0 {
         let slowest = lines.iter().map(|line| line.summary.p50_ns).max().unwrap_or_default().as_secs_f64();
         let bars = lines.iter().map(|line| {
             let length = line.summary.p50_ns.as_secs_f64();
-            Cell::new(Tone::Accent, bar::span(style.unicode, spare, 0.0, length, slowest))
+            Cell::new(Tone::Accent, bar::span(style.unicode, room, 0.0, length, slowest))
         });
-        grid.push_column(Column::text("").drop(0), bars);
+        grid.push_column(Column::text("").drop(1), bars);
     }
     section(style, "Loading the weights", "by state of the page cache; parts overlap", &grid.render())
 }
@@ -68,12 +72,12 @@ fn columns(scale: &Scale, rates: &Scale) -> [Column; 12] {
     [
         Column::text("cache"),
         Column::text("strategy"),
-        Column::number("n").drop(1),
+        Column::number("n").drop(2),
         Column::number(scale.title("median")),
         Column::number("min – max").drop(3),
         Column::number(rates.title("rate")),
         Column::number("of limit"),
-        Column::text("").drop(2),
+        Column::text("").drop(0),
         Column::number("read").drop(5),
         Column::number("stage").drop(5),
         Column::number("upload").drop(5),
@@ -97,6 +101,8 @@ fn lines(profile: &Profile) -> Vec<Line<'_>> {
         .filter(|line| line.row.work.is_none_or(|work| matches!(work, Work::Bytes(_))))
         .collect();
     let rank = |cache: &str| ["cold", "warm", "memory"].iter().position(|name| *name == cache).unwrap_or(3);
-    lines.sort_by(|a, b| (rank(a.cache), a.cache, a.summary.p50_ns).cmp(&(rank(b.cache), b.cache, b.summary.p50_ns)));
+    lines.sort_by(|a, b| {
+        (rank(a.cache), a.cache, a.summary.p50_ns).cmp(&(rank(b.cache), b.cache, b.summary.p50_ns))
+    });
     lines
 }

@@ -1,6 +1,6 @@
-use coldstart_profiles::warm_up::StopReason;
 use coldstart_profiles::{
-    Bytes, ForwardMode, Key, Measurement, Outcome, Params, Phase, Profile, Samples, SweepPoint, ThroughputPoint, Work,
+    Bytes, ForwardMode, Key, Measurement, Outcome, Params, Phase, Profile, Samples, StopReason, SweepPoint,
+    ThroughputPoint, Work,
 };
 
 use super::{Noise, ms};
@@ -9,7 +9,7 @@ const FLOPS_PER_TOKEN: u64 = 500_000_000;
 const WEIGHTS: u64 = 512 << 20;
 
 /// Every point of the scripted sweep.
-pub fn add(profile: &mut Profile, noise: &mut Noise) {
+pub(crate) fn add(profile: &mut Profile, noise: &mut Noise) {
     for point in super::target::points() {
         let (row, rates) = measured(&point, noise);
         profile.measurements.push(row);

@@ -1,13 +1,14 @@
 use coldstart_profiles::{
-    Bytes, ContainerDetail, Detail, ExtractBound, Interval, LayerDetail, LayerStatus, Nanos, Params, Phase, Profile,
-    PullDetail, PullDialect, PullSource, PullStage, Reading, Scope, SizesFrom, StageTimes, TotalKind, Trace, Work,
+    Bytes, ContainerDetail, Detail, ExtractBound, Interval, LayerDetail, LayerStatus, Nanos, Params, Phase,
+    Profile, PullDetail, PullDialect, PullSource, PullStage, Reading, Scope, SizesFrom, StageTimes,
+    TotalKind, Trace, Work,
 };
 
 use super::cold_starts::{chain, reading};
 use super::{Noise, ms};
 
 /// Three synthetic pulls and three container starts.
-pub fn add(profile: &mut Profile, noise: &mut Noise) {
+pub(crate) fn add(profile: &mut Profile, noise: &mut Noise) {
     for trial in 0..3 {
         profile.traces.push(pull(trial, 1_640.0 * noise.factor(0.05)));
         profile.traces.push(container(trial, noise));

@@ -5,29 +5,27 @@ mod pulls;
 mod sweep;
 mod target;
 
-use coldstart_profiles::{
-    CanaryReading, Fitness, Fits, FormatVersion, Nanos, Profile, RunState, Tool,
-};
+use coldstart_profiles::{CanaryReading, Fitness, Fits, FormatVersion, Nanos, Profile, RunState, Tool};
 
-pub use target::plan;
+pub(crate) use target::plan;
 
 /// Times in milliseconds.
-pub fn ms(millis: f64) -> Nanos {
+pub(crate) fn ms(millis: f64) -> Nanos {
     Nanos::from_nanos_f64(millis * 1e6)
 }
 
 /// Noise that repeats: factors within ±`spread` of 1, from a linear congruential generator (Knuth's MMIX).
-pub struct Noise(pub u64);
+pub(crate) struct Noise(pub(crate) u64);
 
 impl Noise {
-    pub fn factor(&mut self, spread: f64) -> f64 {
+    pub(crate) fn factor(&mut self, spread: f64) -> f64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         1.0 + spread * ((self.0 >> 33) as f64 / f64::from(1_u32 << 31) * 2.0 - 1.0)
     }
 }
 
 /// A profile without anything measured.
-pub fn empty() -> Profile {
+pub(crate) fn empty() -> Profile {
     let mut profile = Profile {
         format: FormatVersion::CURRENT,
         tool: Tool { name: "coldstart".into(), version: "0.1.0".into(), method: 1 },
@@ -53,7 +51,7 @@ pub fn empty() -> Profile {
 }
 
 /// A whole run: five cold starts, loads by three strategies, pulls, containers, a sweep; one trial was killed.
-pub fn complete() -> Profile {
+pub(crate) fn complete() -> Profile {
     let mut profile = empty();
     let mut noise = Noise(7);
     profile.state = RunState::Complete;

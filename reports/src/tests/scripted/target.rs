@@ -1,15 +1,15 @@
 use coldstart_profiles::{
-    Bytes, DeviceTarget, EngineTarget, ForwardMode, HostTarget, ImageSource, ImageSpec, ImageTarget, LimitKind,
-    LimitMeasurement, ModelSpec, ModelTarget, Outcome, Params, Phase, Plan, Probe, Samples, SkippedPhase, Step, StepKind,
-    SweepPoint, SyntheticImage, Target, Work,
+    Bytes, DeviceTarget, EngineTarget, ForwardMode, ForwardPlan, HostTarget, ImageSource, ImageSpec,
+    ImageTarget, LimitKind, LimitMeasurement, ModelSpec, ModelTarget, Nanos, Outcome, PageCache, Params,
+    Phase, Plan, Probe, Samples, SkippedPhase, Step, StepKind, SweepPoint, SyntheticImage, Target, Work,
 };
 
 use super::{Noise, ms};
 
 /// Bytes of the scripted model's weights.
-pub const WEIGHTS: Bytes = Bytes::from_mib(512);
+pub(crate) const WEIGHTS: Bytes = Bytes::from_mib(512);
 
-pub fn target() -> Target {
+pub(crate) fn target() -> Target {
     Target {
         image: Some(ImageTarget {
             source: ImageSource::Synthetic,
@@ -60,8 +60,16 @@ pub fn target() -> Target {
     }
 }
 
+const FORWARD: ForwardPlan = ForwardPlan {
+    mode: ForwardMode::Decode,
+    batch: 1,
+    tokens: 128,
+    max_iterations: 500,
+    max_time_ns: Nanos::from_secs(3),
+};
+
 /// A plan of the default run.
-pub fn plan() -> Plan {
+pub(crate) fn plan() -> Plan {
     let mut steps = Vec::new();
     let mut push = |id: String, kind: StepKind, estimate: f64| {
         steps.push(Step { id, kind, estimate_ns: ms(estimate), allowance_ns: ms(estimate * 1.2) });
@@ -70,24 +78,36 @@ pub fn plan() -> Plan {
         for limit in [LimitKind::DirectRead, LimitKind::CachedRead, LimitKind::MemoryRead] {
             push(format!("limit-{limit}-{trial}"), StepKind::Limit { limit }, 310.0);
         }
-        let kind = StepKind::Trial { trial, strategy: "direct".into(), page_cache: "cold".into() };
+        let kind = StepKind::Trial {
+            trial,
+            strategy: "direct".into(),
+            page_cache: PageCache::Cold,
+            verify: trial == 0,
+            forward: Some(FORWARD),
+        };
         push(format!("trial-cold-direct-{trial}"), kind, 3_600.0);
         for (strategy, page_cache, estimate) in [
-            ("mmap", "cold", 900.0),
-            ("buffered", "cold", 700.0),
-            ("direct", "warm", 480.0),
-            ("mmap", "warm", 410.0),
-            ("buffered-in-place", "warm", 190.0),
+            ("mmap", PageCache::Cold, 900.0),
+            ("buffered", PageCache::Cold, 700.0),
+            ("direct", PageCache::Warm, 480.0),
+            ("mmap", PageCache::Warm, 410.0),
+            ("buffered-in-place", PageCache::Warm, 190.0),
         ] {
-            let kind = StepKind::Load { trial, strategy: strategy.into(), page_cache: page_cache.into() };
+            let kind = StepKind::Load { trial, strategy: strategy.into(), page_cache, verify: trial == 0 };
             push(format!("load-{page_cache}-{strategy}-{trial}"), kind, estimate);
         }
     }
     for trial in 0..3 {
+        let container = StepKind::Container {
+            trial,
+            strategy: "direct".into(),
+            page_cache: PageCache::Cold,
+            forward: Some(FORWARD),
+        };
         push(format!("pull-{trial}"), StepKind::Pull { trial }, 3_100.0);
-        push(format!("container-{trial}"), StepKind::Container { trial }, 2_300.0);
+        push(format!("container-{trial}"), container, 2_300.0);
     }
-    push("sweep".into(), StepKind::Sweep { points: points() }, 21_000.0);
+    push("sweep".into(), StepKind::Sweep { strategy: "direct".into(), points: points() }, 21_000.0);
     Plan {
         seed: 42,
         quick: false,
@@ -117,13 +137,19 @@ pub fn plan() -> Plan {
 }
 
 /// The points of the scripted sweep.
-pub fn points() -> Vec<SweepPoint> {
+pub(crate) fn points() -> Vec<SweepPoint> {
     let lengths = |mode| if mode == ForwardMode::Prefill { vec![32, 128, 512] } else { vec![128, 512] };
     let mut points = Vec::new();
     for mode in [ForwardMode::Prefill, ForwardMode::Decode] {
         for tokens in lengths(mode) {
             for batch in [1, 2, 4, 8] {
-                points.push(SweepPoint { mode, batch, tokens, max_iterations: 662, allowance_ns: ms(1_050.0) });
+                points.push(SweepPoint {
+                    mode,
+                    batch,
+                    tokens,
+                    max_iterations: 662,
+                    allowance_ns: ms(1_050.0),
+                });
             }
         }
     }
@@ -131,7 +157,7 @@ pub fn points() -> Vec<SweepPoint> {
 }
 
 /// Readings of limits, by rate.
-pub fn limits(noise: &mut Noise) -> Vec<LimitMeasurement> {
+pub(crate) fn limits(noise: &mut Noise) -> Vec<LimitMeasurement> {
     let mib = |n| Work::Bytes(Bytes::from_mib(n));
     let mut limit = |kind, work: Work, per_second: f64, params: Params| {
         let best = work.amount() as f64 / per_second * 1e3;

@@ -1,14 +1,13 @@
-use coldstart_profiles::warm_up::{StopReason, WarmUpCurve};
 use coldstart_profiles::{
-    Bytes, Detail, LoadDetail, Nanos, Params, Phase, Profile, Reading, Residency, ResidencyMethod, Samples, Scope,
-    TotalKind, Trace, TraceEnd, Work,
+    Bytes, Detail, LoadDetail, Nanos, Params, Phase, Profile, Reading, Residency, ResidencyMethod, Samples,
+    Scope, StopReason, TotalKind, Trace, TraceEnd, WarmUpCurve, Work,
 };
 
 use super::target::WEIGHTS;
 use super::{Noise, ms};
 
 /// Cold starts, loads without a forward pass, and one trial that was killed.
-pub fn add(profile: &mut Profile, noise: &mut Noise) {
+pub(crate) fn add(profile: &mut Profile, noise: &mut Noise) {
     for trial in 0..5 {
         let mark = (trial == 3).then(|| "partial: 3.1 % of the files was in the page cache".to_owned());
         let (trace, curve) = cold_start(trial, mark, noise);
@@ -47,7 +46,7 @@ fn conditions(strategy: &str, page_cache: &str) -> Params {
 }
 
 /// A reading of a phase, without work or detail.
-pub fn reading(phase: Phase, begin: Nanos, duration: Nanos) -> Reading {
+pub(crate) fn reading(phase: Phase, begin: Nanos, duration: Nanos) -> Reading {
     Reading {
         phase,
         params: Params::new(),
@@ -61,7 +60,7 @@ pub fn reading(phase: Phase, begin: Nanos, duration: Nanos) -> Reading {
 }
 
 /// Readings one after the other, with a little time between them, and the time at which the last one ends.
-pub fn chain(parts: &[(Phase, f64)], noise: &mut Noise) -> (Vec<Reading>, Nanos) {
+pub(crate) fn chain(parts: &[(Phase, f64)], noise: &mut Noise) -> (Vec<Reading>, Nanos) {
     let mut at = Nanos::ZERO;
     let mut readings = Vec::new();
     for (phase, millis) in parts {
@@ -102,7 +101,8 @@ fn cold_start(trial: u32, mark: Option<String>, noise: &mut Noise) -> (Trace, Wa
     }
     let end = Trace::completed(&readings, total);
     let params = conditions("direct", "cold");
-    let trace = Trace { step, trial, scope: Scope::ColdStart, total_kind: TotalKind::Process, params, readings, end };
+    let trace =
+        Trace { step, trial, scope: Scope::ColdStart, total_kind: TotalKind::Process, params, readings, end };
     (trace, curve)
 }
 

@@ -1,11 +1,10 @@
 //! Reports of scripted runs against golden files. `UPDATE_GOLDEN=1 cargo test` writes them anew.
 
-mod scripted;
-
 use std::path::PathBuf;
 
+use super::scripted;
+use crate::{Style, comparison, doctor, plan_table, terminal};
 use coldstart_profiles::{Check, CheckStatus, DoctorReport, RunState, TraceEnd};
-use coldstart_reports::{Style, comparison, doctor, plan_table, terminal};
 
 fn style(width: usize) -> Style {
     Style { width, color: false, unicode: true }
@@ -105,7 +104,13 @@ fn checks_of_a_machine() {
             "the engine takes gzip layers only",
             Some("update the engine to 23.0 or later"),
         ),
-        check("storage", "page-cache eviction", CheckStatus::Ok, "0.0 % resident after posix_fadvise(DONTNEED)", None),
+        check(
+            "storage",
+            "page-cache eviction",
+            CheckStatus::Ok,
+            "0.0 % resident after posix_fadvise(DONTNEED)",
+            None,
+        ),
         check("storage", "O_DIRECT", CheckStatus::Ok, "works on ext4 with blocks of 512 B", None),
     ];
     let report = DoctorReport { checks };

@@ -1,0 +1,5 @@
+//! Reports of scripted and of mutilated runs.
+
+mod fuzz;
+mod golden;
+mod scripted;
