@@ -7,7 +7,6 @@ use crate::profile::Profile;
 use crate::stats::{OrderStatistics, Percentile};
 use crate::trace::{Detail, Reading, Scope, Trace};
 use crate::units::Nanos;
-use crate::warm_up::WarmUpCurve;
 
 /// The parts of a weights load, each the median over its trials. They overlap and never enter a sum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -25,25 +24,7 @@ pub struct LoadParts {
 impl Profile {
     /// The pull with the median total: of those that are not marked, where there are any.
     pub fn typical_pull(&self) -> Option<&Trace> {
-        let pulls = self.traces.iter().filter(|trace| trace.scope == Scope::Pull && trace.total().is_some());
-        let (mut fit, marked): (Vec<&Trace>, Vec<&Trace>) = pulls.partition(|trace| trace.mark().is_none());
-        if fit.is_empty() {
-            fit = marked;
-        }
-        fit.sort_by_key(|trace| trace.total());
-        fit.get(fit.len().checked_sub(1)? / 2).copied()
-    }
-
-    /// The warm-up with the median time to the steady state; where none has one, the first.
-    pub fn typical_warm_up(&self) -> Option<&WarmUpCurve> {
-        let mut steady: Vec<&WarmUpCurve> =
-            self.warm_up.iter().filter(|curve| curve.analysis.time_to_steady_ns.is_some()).collect();
-        steady.sort_by_key(|curve| curve.analysis.time_to_steady_ns);
-        steady
-            .len()
-            .checked_sub(1)
-            .and_then(|last| steady.get(last / 2).copied())
-            .or_else(|| self.warm_up.first())
+        typical(self.traces.iter().filter(|trace| trace.scope == Scope::Pull))
     }
 
     /// The parts of the loads behind a row of `weights_load`: of its unmarked readings, where there are any.
@@ -72,5 +53,58 @@ impl Profile {
             stage_ns: median(|detail| detail.stage_ns),
             upload_ns: median(|detail| detail.upload_ns),
         }
+    }
+}
+
+/// The completed trace with the median total: of those that are not marked, where there are any.
+fn typical<'a>(traces: impl Iterator<Item = &'a Trace>) -> Option<&'a Trace> {
+    let (mut fit, marked): (Vec<&Trace>, Vec<&Trace>) =
+        traces.filter(|trace| trace.total().is_some()).partition(|trace| trace.mark().is_none());
+    if fit.is_empty() {
+        fit = marked;
+    }
+    fit.sort_by_key(|trace| trace.total());
+    fit.get(fit.len().checked_sub(1)? / 2).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::Params;
+    use crate::trace::{TotalKind, TraceEnd};
+
+    fn pull(total: u64, mark: Option<&str>) -> Trace {
+        let duration_ns = Nanos::from_nanos(total);
+        let reading = Reading {
+            phase: Phase::ImagePull,
+            params: Params::new(),
+            begin_ns: Nanos::ZERO,
+            duration_ns,
+            device_ns: None,
+            work: None,
+            mark: mark.map(str::to_owned),
+            detail: None,
+        };
+        Trace {
+            step: format!("pull-{total}"),
+            trial: 0,
+            scope: Scope::Pull,
+            total_kind: TotalKind::Pull,
+            params: Params::new(),
+            end: Trace::completed(std::slice::from_ref(&reading), duration_ns),
+            readings: vec![reading],
+        }
+    }
+
+    #[test]
+    fn the_median_of_the_unmarked_stands_for_all() {
+        let mut pulls = vec![pull(30, None), pull(10, None), pull(20, None), pull(1, Some("partial"))];
+        pulls.push(Trace {
+            end: TraceEnd::Failed { why: "the registry died".into(), stderr: String::new() },
+            ..pull(15, None)
+        });
+        assert_eq!(typical(pulls.iter()).map(|trace| trace.step.as_str()), Some("pull-20"));
+        assert_eq!(typical(pulls[3..].iter()).map(|trace| trace.step.as_str()), Some("pull-1"));
+        assert_eq!(typical(pulls[4..].iter()), None);
     }
 }
