@@ -2,10 +2,11 @@
 
 use coldstart_profiles::{ForwardMode, Key, Measurement, Nanos, Phase, Profile, RunState, TotalKind};
 
-use crate::grid::{Cell, Column, Grid, notes, paragraph};
+use crate::grid::{Cell, Column, Grid};
 use crate::scale::Scale;
 use crate::style::{Style, Tone};
 use crate::terminal::section;
+use crate::text::{notes, paragraph};
 
 /// A row of medians, one for each profile that has it.
 struct Line {

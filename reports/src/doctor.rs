@@ -2,8 +2,9 @@
 
 use coldstart_profiles::{CheckStatus, DoctorReport};
 
-use crate::grid::{Cell, Column, Grid, paragraph};
+use crate::grid::{Cell, Column, Grid};
 use crate::style::{Style, Tone};
+use crate::text::paragraph;
 
 /// The checks of `coldstart doctor`: what was found, and what would have to change.
 pub fn doctor(report: &DoctorReport, style: &Style) -> String {

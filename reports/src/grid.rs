@@ -9,14 +9,7 @@ use tabled::settings::style::HorizontalLine;
 use tabled::settings::{Alignment, Margin, Padding, Theme, Width};
 
 use crate::style::{Style, Tone};
-
-/// Stands for a space at which no line is broken, until the table is text.
-const BOUND: char = '\u{a0}';
-/// Units that stay on one line with their number.
-const UNITS: [&str; 18] = [
-    "ns", "µs", "us", "ms", "s", "min", "%", "B", "KiB", "MiB", "GiB", "TiB", "B/s", "kB/s", "MB/s", "GB/s",
-    "cores", "core",
-];
+use crate::text::{BOUND, bind};
 
 /// Left margin of a table, and the space between two columns.
 const GAP: usize = 2;
@@ -288,55 +281,6 @@ impl Grid {
     }
 }
 
-/// The same text, its numbers bound to the units behind them.
-fn bind(text: &str) -> String {
-    let mut bound = String::with_capacity(text.len());
-    let mut number = false;
-    for (index, word) in text.split(' ').enumerate() {
-        let unit = UNITS.contains(&word.trim_end_matches([',', '.', ';', ')', ':']));
-        if index > 0 {
-            bound.push(if number && unit { BOUND } else { ' ' });
-        }
-        bound.push_str(word);
-        number = word.trim_start_matches(['(', '-']).starts_with(|c: char| c.is_ascii_digit());
-    }
-    bound
-}
-
-/// Text broken between words to the width of the terminal, indented like a table.
-pub(crate) fn paragraph(style: &Style, tone: Tone, text: &str) -> String {
-    let mut grid = Grid::new(style, [Column::text("").wrap()]);
-    if !text.is_empty() {
-        grid.row([Cell::new(tone, text)]);
-    }
-    grid.render()
-}
-
-/// Conditions, then what is said of them; broken between words, the second part aligned.
-pub(crate) fn notes<'a>(
-    style: &Style,
-    tone: Tone,
-    notes: impl IntoIterator<Item = (&'a str, &'a str)>,
-) -> String {
-    let mut grid = Grid::new(style, [Column::text("").wrap(), Column::text("").wrap()]);
-    for (name, text) in notes {
-        grid.row([Cell::new(tone, name), Cell::from(text)]);
-    }
-    grid.render()
-}
-
-/// Names that share a text, together: `driver_init, module_load` and the text.
-pub(crate) fn by_text<'a>(notes: impl IntoIterator<Item = (String, &'a str)>) -> Vec<(String, &'a str)> {
-    let mut groups: Vec<(String, &str)> = Vec::new();
-    for (name, text) in notes {
-        match groups.iter_mut().find(|(_, told)| *told == text) {
-            Some((names, _)) => names.push_str(&format!(", {name}")),
-            None => groups.push((name, text)),
-        }
-    }
-    groups
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -382,16 +326,6 @@ mod tests {
             assert!(text.contains("12.0"), "{width}:\n{text}");
         }
         assert!(!grid(40).render().contains('█'));
-    }
-
-    #[test]
-    fn a_number_stays_with_its_unit() {
-        let text = "it took a very long time, namely (11.25 s), which is 61 % of all of it";
-        for width in 40..70 {
-            let text = paragraph(&style(width), Tone::Plain, text);
-            assert!(text.contains("(11.25 s),") && text.contains("61 %"), "{width}:\n{text}");
-            assert!(text.lines().all(|line| get_string_width(line) <= width), "{width}:\n{text}");
-        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod style;
 mod terminal;
 #[cfg(test)]
 mod tests;
+mod text;
 
 pub use comparison::comparison;
 pub use doctor::doctor;

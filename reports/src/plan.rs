@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use coldstart_profiles::{ForwardMode, Plan, Step, StepKind, SweepPoint};
 
-use crate::grid::{Cell, Column, Grid, by_text, notes, paragraph};
+use crate::grid::{Cell, Column, Grid};
 use crate::scale::Scale;
 use crate::style::{Style, Tone};
 use crate::terminal::section;
+use crate::text::{by_text, notes, paragraph};
 
 /// Steps that differ in nothing but their repetition.
 struct Group<'a> {

@@ -2,9 +2,9 @@
 
 use coldstart_profiles::{Phase, Profile, Summary, TotalKind, Waterfall};
 
-use crate::grid::paragraph;
 use crate::scale::percent;
 use crate::style::{Style, Tone};
+use crate::text::paragraph;
 
 /// How long the cold start took, and what most of it was.
 pub(crate) fn answer(profile: &Profile, style: &Style) -> String {

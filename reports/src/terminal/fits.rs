@@ -4,9 +4,10 @@ use coldstart_profiles::stats::{FitQuality, LinearFit, PlaneFit};
 use coldstart_profiles::{Fit, ForwardMode, Nanos, Profile};
 
 use super::section;
-use crate::grid::{Cell, Column, Grid, notes};
+use crate::grid::{Cell, Column, Grid};
 use crate::scale::percent;
 use crate::style::{Style, Tone};
+use crate::text::notes;
 
 /// A formula and its quality, or why there is none.
 type Described<'a> = Result<(String, &'a FitQuality), &'a str>;

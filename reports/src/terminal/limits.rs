@@ -3,8 +3,9 @@
 use coldstart_profiles::{CanaryReading, LimitMeasurement, Nanos, Outcome, Profile};
 
 use super::section;
-use crate::grid::{Cell, Column, Grid, notes, paragraph};
+use crate::grid::{Cell, Column, Grid};
 use crate::style::{Style, Tone};
+use crate::text::{notes, paragraph};
 
 /// Limits by kind with the best reading of each, which is what others are measured against.
 pub(crate) fn limits(profile: &Profile, style: &Style) -> String {

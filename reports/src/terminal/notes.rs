@@ -4,8 +4,8 @@ use coldstart_profiles::{Outcome, Profile, TotalKind, Trace, TraceEnd};
 
 use super::section;
 use super::waterfall::{in_process, reasons};
-use crate::grid::{notes as note_table, paragraph};
 use crate::style::{Style, Tone};
+use crate::text::{notes as note_table, paragraph};
 
 /// Lines of a failed trial's stderr that are shown: its last ones.
 const STDERR_LINES: usize = 8;

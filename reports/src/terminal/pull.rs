@@ -7,9 +7,10 @@ use coldstart_profiles::{
 
 use super::answer::spread;
 use super::section;
-use crate::grid::{Cell, Column, Grid, paragraph};
+use crate::grid::{Cell, Column, Grid};
 use crate::scale::{Scale, percent};
 use crate::style::{Style, Tone};
+use crate::text::paragraph;
 
 const LEAST_BAR: usize = 10;
 const LARGEST_BAR: usize = 40;

@@ -2,8 +2,8 @@
 
 use tabled::grid::util::string::get_string_width;
 
-use crate::grid::paragraph;
 use crate::style::{Style, Tone};
+use crate::text::paragraph;
 
 /// A heading with its conditions behind it, then the body. Nothing without a body.
 pub(crate) fn section(style: &Style, title: &str, aside: &str, body: &str) -> String {

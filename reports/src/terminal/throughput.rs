@@ -3,9 +3,10 @@
 use coldstart_profiles::{ForwardMode, Measurement, Nanos, Profile, Summary, ThroughputPoint};
 
 use super::section;
-use crate::grid::{Cell, Column, Grid, paragraph};
+use crate::grid::{Cell, Column, Grid};
 use crate::scale::Scale;
 use crate::style::{Style, Tone};
+use crate::text::paragraph;
 
 /// One point with its measurement.
 struct Line<'a> {

@@ -5,8 +5,9 @@ use coldstart_profiles::{
 };
 
 use super::section::heading;
-use crate::grid::{Cell, Column, Grid, paragraph};
+use crate::grid::{Cell, Column, Grid};
 use crate::style::{Style, Tone};
+use crate::text::paragraph;
 
 /// The head of a report.
 pub(crate) fn title(profile: &Profile, style: &Style) -> String {

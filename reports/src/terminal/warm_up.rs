@@ -4,9 +4,10 @@ use coldstart_profiles::{ForwardPlan, Nanos, Profile, StepKind, WarmUpClass, War
 
 use super::section;
 use crate::bar;
-use crate::grid::{Cell, Column, Grid, notes, paragraph};
+use crate::grid::{Cell, Column, Grid};
 use crate::scale::Scale;
 use crate::style::{Style, Tone};
+use crate::text::{notes, paragraph};
 
 const LEAST_CURVE: usize = 10;
 const LARGEST_CURVE: usize = 40;

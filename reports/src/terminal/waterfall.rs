@@ -4,9 +4,10 @@ use coldstart_profiles::{Outcome, Phase, Profile, Summary, TotalKind, Waterfall,
 
 use super::section;
 use crate::bar;
-use crate::grid::{Cell, Column, Grid, by_text, paragraph};
+use crate::grid::{Cell, Column, Grid};
 use crate::scale::{Scale, percent, ranges};
 use crate::style::{Style, Tone};
+use crate::text::{by_text, paragraph};
 
 /// A bar narrower than this says nothing.
 const LEAST_BAR: usize = 8;
