@@ -20,7 +20,6 @@ pub(super) const MAD_TO_SD: f64 = 1.4826;
 pub(super) fn winsorise(series: &[f64]) -> Vec<f64> {
     let mut result = series.to_vec();
     let mut window: Vec<f64> = Vec::with_capacity(2 * HALF_WINDOW + 1);
-    let mut deviations = Vec::with_capacity(2 * HALF_WINDOW + 1);
     for (index, value) in series.iter().enumerate() {
         if index <= HALF_WINDOW {
             window.clear();
@@ -33,10 +32,7 @@ pub(super) fn winsorise(series: &[f64]) -> Vec<f64> {
             }
         }
         let centre = middle(&window);
-        deviations.clear();
-        deviations.extend(window.iter().map(|other| (other - centre).abs()));
-        deviations.sort_unstable_by(f64::total_cmp);
-        let reach = DEVIATIONS * MAD_TO_SD * middle(&deviations);
+        let reach = DEVIATIONS * MAD_TO_SD * middle_deviation(&window, centre);
         result[index] = value.clamp(centre - reach, centre + reach);
     }
     result
@@ -46,6 +42,25 @@ pub(super) fn winsorise(series: &[f64]) -> Vec<f64> {
 fn middle(ascending: &[f64]) -> f64 {
     let half = ascending.len() / 2;
     if ascending.len() % 2 == 1 { ascending[half] } else { (ascending[half - 1] + ascending[half]) / 2.0 }
+}
+
+/// The median of the distances of ascending values from their median: walks outwards from the centre, always to
+/// the nearer side, so that nothing needs sorting again.
+fn middle_deviation(ascending: &[f64], centre: f64) -> f64 {
+    let half = ascending.len() / 2;
+    let (mut below, mut above) = (half, half);
+    let (mut last, mut before) = (0.0, 0.0);
+    for _ in 0..=half {
+        let down = below.checked_sub(1).map_or(f64::INFINITY, |index| centre - ascending[index]);
+        let up = ascending.get(above).map_or(f64::INFINITY, |value| value - centre);
+        before = last;
+        if down < up {
+            (last, below) = (down, below - 1);
+        } else {
+            (last, above) = (up, above + 1);
+        }
+    }
+    if ascending.len() % 2 == 1 { last } else { (before + last) / 2.0 }
 }
 
 fn insert(ascending: &mut Vec<f64>, value: f64) {

@@ -58,13 +58,13 @@ pub(super) fn locate(readings: &[Nanos], resolution: Nanos) -> Located {
         Some(segment) if *segment < steady_median => WarmUpClass::Slowdown,
         _ => WarmUpClass::Warmup,
     };
-    let slow = steady_median.as_nanos() as f64 * LEADING_EXCESS.max(LEADING_SIGMAS * noise).exp();
-    if let Some(after) = after_leading(readings, start, slow).filter(|_| class != WarmUpClass::Slowdown) {
+    let slow = steady_median.as_nanos() as f64 * LEADING_EXCESS.max(LEADING_SIGMAS * noise.sigma).exp();
+    if let Some(after) = after_leading(readings, start, slow) {
         start = after;
         class = WarmUpClass::Warmup;
         steady_median = median(&readings[start..]);
     }
-    Located { logs, noise, changepoints, medians, start, class, steady_median }
+    Located { logs, noise: noise.sigma, changepoints, medians, start, class, steady_median }
 }
 
 /// The first iteration after the leading ones above `slow`, where these are all that sets the beginning apart.

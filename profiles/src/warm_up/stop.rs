@@ -114,7 +114,8 @@ impl StopLimits {
 ///
 /// It has no clock: elapsed time is the sum of the readings fed to it, so time between timed regions counts for
 /// nothing and a caller with a deadline must watch that itself. Most calls cost a comparison or two; the
-/// series is analysed at growing intervals, such that all analyses together take about a twentieth of the time measured.
+/// series is analysed at growing intervals, such that these analyses together take about a twentieth of the time
+/// measured, and once more, for about a millisecond, when the most iterations are made.
 ///
 /// In this order, once the least number of iterations is made: out of budget; out of time; and, with the least
 /// time and the wanted iterations done: at least 50 iterations past the start of a steady state and either the
