@@ -14,5 +14,6 @@ pub(crate) mod tree;
 
 pub use cgroup::CgroupLimits;
 pub use cpu_times::CpuTimes;
+pub(crate) use machine::free_disk;
 pub use machine::{Host, describe};
 pub use memory::AvailableMemory;

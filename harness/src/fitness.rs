@@ -1,0 +1,161 @@
+//! Is this machine fit to be measured now: the canary, work that is the same in every run, and the load average.
+
+use coldstart_kernels::{Device, Dtype, HostDevice, Matrix, MatrixMut, Ops, Result};
+use coldstart_profiles::{CanaryReading, Nanos, Profile};
+
+use crate::host::Host;
+
+/// What the canary's copy moves: far more than the caches hold.
+pub const COPY_BYTES: usize = 64 << 20;
+/// Rows, columns and depth of the canary's product.
+const EDGE: usize = 512;
+/// Operations of the canary's product: a multiplication and an addition for each of 512³ terms.
+pub const GEMM_FLOPS: u64 = 2 * (EDGE as u64).pow(3);
+/// Readings of each of the two; the best one stands. Noise only adds time, so the least is nearest to what the machine
+/// can do, and the first one also pays for caches, clocks and threads that wake up.
+const READINGS: u32 = 7;
+/// Two canaries further apart than this were not taken on the same machine, so to speak.
+const DRIFT: f64 = 0.05;
+/// A load average above this share of the cores is other work that shows in the results.
+const QUIET: f64 = 0.25;
+
+/// Takes the canary's two readings on `device`; `when` is `before` or `after`.
+///
+/// Both clocks start behind a sync and stop behind a sync, on memory that was written before: `copy_ns` is 64 MiB from
+/// one device buffer to another, `gemm_ns` the f32 product of two 512 × 512 matrices. About 0.1 s in all on two cores.
+pub fn canary<D: Ops>(device: &D, when: &str) -> Result<CanaryReading> {
+    Ok(CanaryReading { when: when.to_owned(), copy_ns: best_copy(device)?, gemm_ns: best_product(device)? })
+}
+
+fn best_copy<D: Ops>(device: &D) -> Result<Nanos> {
+    let (mut source, mut target) = (device.alloc(COPY_BYTES)?, device.alloc(COPY_BYTES)?);
+    // Both are touched: fresh pages would be faulted in inside of the first copy.
+    device.fill_pattern(&mut source, 0..COPY_BYTES, 1)?;
+    device.fill_pattern(&mut target, 0..COPY_BYTES, 2)?;
+    best_of(device, || device.copy(device.compute(), &source, 0..COPY_BYTES, &mut target, 0))
+}
+
+fn best_product<D: Ops>(device: &D) -> Result<Nanos> {
+    let shape = [EDGE, EDGE];
+    let bytes = EDGE * EDGE * Dtype::F32.size();
+    let (mut x, mut w, mut y) = (device.alloc(bytes)?, device.alloc(bytes)?, device.alloc(bytes)?);
+    for (buffer, seed) in [(&mut x, 1), (&mut w, 2), (&mut y, 3)] {
+        device.fill_uniform(MatrixMut::new(buffer, Dtype::F32, shape)?, seed, 1.0)?;
+    }
+    best_of(device, || {
+        let (x, w) = (Matrix::new(&x, Dtype::F32, shape)?, Matrix::new(&w, Dtype::F32, shape)?);
+        device.linear(x, w, None, MatrixMut::new(&mut y, Dtype::F32, shape)?)
+    })
+}
+
+/// The shortest of several readings on the host's clock, which every device has.
+fn best_of<D: Device>(device: &D, mut work: impl FnMut() -> Result<()>) -> Result<Nanos> {
+    let mut best = Nanos::from(device.time(&mut work)?.host);
+    for _ in 1..READINGS {
+        best = best.min(Nanos::from(device.time(&mut work)?.host));
+    }
+    Ok(best)
+}
+
+/// Notes the load average and the canary before the first step, where they are not noted yet, and a caveat where other
+/// work shows.
+pub fn before(profile: &mut Profile) {
+    let host = Host::here();
+    if profile.fitness.load_average_before.is_none() {
+        profile.fitness.load_average_before = host.load_average();
+    }
+    if !profile.fitness.canary.iter().any(|reading| reading.when == "before") {
+        take(profile, "before");
+    }
+    let cores = f64::from(profile.target.host.cores);
+    if let Some(load) = profile.fitness.load_average_before.filter(|load| *load > QUIET * cores) {
+        profile.caveat(
+            "load_before",
+            format!("the load average was {load:.2} on {cores} cores before the run: other work may show in the times"),
+        );
+    }
+}
+
+/// Notes the load average and the canary after the last step, and a caveat where the canary moved by more than 5 %.
+pub fn after(profile: &mut Profile) {
+    profile.fitness.load_average_after = Host::here().load_average();
+    profile.fitness.canary.retain(|reading| reading.when != "after");
+    take(profile, "after");
+    if let Some(text) = drift(&profile.fitness.canary) {
+        profile.caveat("canary_moved", text);
+    }
+}
+
+/// One canary on the host device; a caveat instead where it fails, since a run is worth keeping without it.
+fn take(profile: &mut Profile, when: &str) {
+    let reading = HostDevice::open(0).and_then(|device| canary(&device, when));
+    match reading {
+        Ok(reading) => profile.fitness.canary.push(reading),
+        Err(error) => profile.caveat("no_canary", format!("no canary {when} the run: failed to {error}")),
+    }
+}
+
+/// What to say where the first and the last canary differ by more than 5 %.
+fn drift(canary: &[CanaryReading]) -> Option<String> {
+    let before = canary.iter().find(|reading| reading.when == "before")?;
+    let after = canary.iter().rfind(|reading| reading.when == "after")?;
+    let change = |before: Nanos, after: Nanos| {
+        let (before, after) = (before.as_secs_f64(), after.as_secs_f64());
+        (before > 0.0).then(|| after / before - 1.0)
+    };
+    let moved: Vec<String> =
+        [("copy", change(before.copy_ns, after.copy_ns)), ("product", change(before.gemm_ns, after.gemm_ns))]
+            .into_iter()
+            .filter_map(|(what, change)| Some((what, change.filter(|change| change.abs() > DRIFT)?)))
+            .map(|(what, change)| format!("{what} {:+.1} %", change * 100.0))
+            .collect();
+    (!moved.is_empty()).then(|| {
+        format!(
+            "the canary moved during the run ({}): the machine was not the same throughout",
+            moved.join(", ")
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reading(when: &str, copy: u64, gemm: u64) -> CanaryReading {
+        CanaryReading {
+            when: when.into(),
+            copy_ns: Nanos::from_nanos(copy),
+            gemm_ns: Nanos::from_nanos(gemm),
+        }
+    }
+
+    #[test]
+    fn drift_is_told_from_five_percent_on() {
+        for (before, after, says) in [
+            ((1000, 1000), (1049, 951), None),
+            ((1000, 1000), (1100, 1000), Some("(copy +10.0 %)")),
+            ((1000, 1000), (900, 1200), Some("(copy -10.0 %, product +20.0 %)")),
+            ((0, 1000), (900, 1000), None),
+        ] {
+            let canary = [reading("before", before.0, before.1), reading("after", after.0, after.1)];
+            match (drift(&canary), says) {
+                (None, None) => {}
+                (Some(text), Some(says)) => assert!(text.contains(says), "{text}"),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(drift(&[reading("before", 1, 1)]), None);
+    }
+
+    #[test]
+    fn the_canary_sings_on_this_machine() {
+        let device = HostDevice::open(0).unwrap();
+        let reading = canary(&device, "before").unwrap();
+        assert_eq!(reading.when, "before");
+        // 64 MiB at a thousand GiB/s and 2·512³ operations at 100 TFLOP/s are out of a host's reach; a second is too slow
+        // for anything that is not emulated.
+        for (took, least) in [(reading.copy_ns, 62_000), (reading.gemm_ns, 2_600)] {
+            assert!((least..1_000_000_000).contains(&took.as_nanos()), "{reading:?}");
+        }
+    }
+}
