@@ -13,7 +13,7 @@ const EDGE: usize = 512;
 pub const GEMM_FLOPS: u64 = 2 * (EDGE as u64).pow(3);
 /// Readings of each of the two; the best one stands. Noise only adds time, so the least is nearest to what the machine
 /// can do, and the first one also pays for caches, clocks and threads that wake up.
-const READINGS: u32 = 7;
+const READINGS: u32 = 20;
 /// Two canaries further apart than this were not taken on the same machine, so to speak.
 const DRIFT: f64 = 0.05;
 /// A load average above this share of the cores is other work that shows in the results.
@@ -22,7 +22,7 @@ const QUIET: f64 = 0.25;
 /// Takes the canary's two readings on `device`; `when` is `before` or `after`.
 ///
 /// Both clocks start behind a sync and stop behind a sync, on memory that was written before: `copy_ns` is 64 MiB from
-/// one device buffer to another, `gemm_ns` the f32 product of two 512 × 512 matrices. About 0.1 s in all on two cores.
+/// one device buffer to another, `gemm_ns` the f32 product of two 512 × 512 matrices. About 0.3 s in all on two cores.
 pub fn canary<D: Ops>(device: &D, when: &str) -> Result<CanaryReading> {
     Ok(CanaryReading { when: when.to_owned(), copy_ns: best_copy(device)?, gemm_ns: best_product(device)? })
 }
