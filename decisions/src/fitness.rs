@@ -45,7 +45,9 @@ pub fn judge_fitness(profile: &Profile) -> FitnessVerdict {
     let cores = f64::from(profile.target.host.cores.max(1));
     if let Some(load) = fitness.load_average_before.filter(|load| load / cores > FOREIGN_LOAD) {
         findings.push(Finding {
-            text: format!("the load average was {load:.1} on {cores} cores before the run: other programs were running"),
+            text: format!(
+                "the load average was {load:.1} on {cores} cores before the run: other programs were running"
+            ),
             value: load / cores,
             limit: FOREIGN_LOAD,
         });

@@ -18,7 +18,8 @@ fn json(c: &mut Criterion) {
     let mut long = usual.clone();
     let readings = (0..100_000).map(|i| Nanos::from_nanos(1_000_000 + i % 1_000)).collect();
     if let Ok(samples) = Samples::new(readings) {
-        long.warm_up = vec![WarmUpCurve::new("long", samples, Nanos::from_nanos(20), StopReason::MaxIterations)];
+        long.warm_up =
+            vec![WarmUpCurve::new("long", samples, Nanos::from_nanos(20), StopReason::MaxIterations)];
     }
     for (name, profile) in [("usual", usual), ("100k iterations", long)] {
         let Ok(text) = profile.to_json() else { continue };

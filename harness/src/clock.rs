@@ -1,13 +1,12 @@
 //! The one clock that processes of a machine share.
 
 use coldstart_profiles::Nanos;
+use rustix::time::{ClockId, clock_gettime};
 
 /// CLOCK_MONOTONIC in nanoseconds since boot. Every process and container under one kernel reads the same clock, which
 /// is what lets a parent time the start of a child.
 pub fn monotonic() -> Nanos {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `time` is a valid timespec to write to; CLOCK_MONOTONIC exists on every kernel that Rust supports.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+    let time = clock_gettime(ClockId::Monotonic);
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     let nanos = u64::try_from(time.tv_nsec).unwrap_or(0);
     Nanos::from_nanos(seconds.saturating_mul(1_000_000_000).saturating_add(nanos))

@@ -224,7 +224,7 @@ pub struct ForwardPlan {
 }
 
 /// One point of a throughput sweep.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct SweepPoint {
     /// What one iteration does.
     pub mode: ForwardMode,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::format::FormatVersion;
 use crate::measurement::{Measurement, Outcome};
 use crate::phase::Phase;
-use crate::plan::Plan;
+use crate::plan::{Plan, SkippedPhase};
 use crate::target::Target;
 use crate::throughput::{Fits, ThroughputPoint};
 use crate::trace::{TotalKind, Trace};
@@ -59,6 +59,8 @@ pub struct Profile {
     pub plan: Plan,
     /// Whether the machine was fit to be measured.
     pub fitness: Fitness,
+    /// What turned out not to be measurable during the run, beside what the plan leaves out.
+    pub skipped: Vec<SkippedPhase>,
     /// Every trial, load and pull, with all of its readings.
     pub traces: Vec<Trace>,
     /// Every phase under every condition: the traces' readings by key, and the sweep.

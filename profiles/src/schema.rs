@@ -20,6 +20,9 @@ mod tests {
             std::fs::write(path, profile_schema()).unwrap();
         }
         let committed = std::fs::read_to_string(path).unwrap_or_default();
-        assert!(committed == profile_schema(), "{path} is stale: run the tests with UPDATE_GOLDEN=1 and commit it");
+        assert!(
+            committed == profile_schema(),
+            "{path} is stale: run the tests with UPDATE_GOLDEN=1 and commit it"
+        );
     }
 }

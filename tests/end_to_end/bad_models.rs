@@ -24,7 +24,9 @@ fn model(scratch: &Scratch, name: &str) -> PathBuf {
 
 #[track_caller]
 fn expect(scratch: &Scratch, model: &str, parts: &[&str]) {
-    scratch.run(&["run", "--model", model, "--phases", "alloc,weights_load"]).expect_error(exit::USAGE, parts);
+    scratch
+        .run(&["run", "--model", model, "--phases", "alloc,weights_load"])
+        .expect_error(exit::USAGE, parts);
 }
 
 #[test]
@@ -38,7 +40,12 @@ fn files() {
         ("overlap", &GOOD.replace("[32,48]", "[16,32]"), 32, &["overlap", "`b`"]),
         ("range", &GOOD.replace("[32,48]", "[32,4800]"), 48, &["range", "`b`"]),
         ("shape", &GOOD.replace("\"shape\":[8]", "\"shape\":[9]"), 48, &["shape", "`b`"]),
-        ("overflow", &GOOD.replace("\"shape\":[8]", "\"shape\":[4611686018427387904,8]"), 48, &["overflow", "`b`"]),
+        (
+            "overflow",
+            &GOOD.replace("\"shape\":[8]", "\"shape\":[4611686018427387904,8]"),
+            48,
+            &["overflow", "`b`"],
+        ),
         ("json", "{\"a\": 7", 48, &["json"]),
     ];
     for (name, header, data, parts) in table {
@@ -70,7 +77,8 @@ fn indexes() {
     let linked = model(&scratch, "linked").join("model.safetensors");
     std::os::unix::fs::symlink(&outside, &linked).unwrap();
     expect(&scratch, "linked", &["model.safetensors", "--follow-symlinks"]);
-    let followed = ["run", "--model", "linked", "--follow-symlinks", "--phases", "alloc,weights_load", "--trials", "3"];
+    let followed =
+        ["run", "--model", "linked", "--follow-symlinks", "--phases", "alloc,weights_load", "--trials", "3"];
     scratch.run(&followed).expect_code(exit::OK);
 }
 
@@ -81,14 +89,24 @@ fn a_hub_cache_loads_through_its_links() {
     let snapshot = model(&scratch, "models--org--name/snapshots/abc123");
     write_safetensors(&blobs.join("f00d"), GOOD, 48);
     std::os::unix::fs::symlink("../../blobs/f00d", snapshot.join("model.safetensors")).unwrap();
-    let args = ["run", "--model", "models--org--name/snapshots/abc123", "--phases", "alloc,weights_load", "--trials", "3"];
+    let args = [
+        "run",
+        "--model",
+        "models--org--name/snapshots/abc123",
+        "--phases",
+        "alloc,weights_load",
+        "--trials",
+        "3",
+    ];
     scratch.run(&args).expect_code(exit::OK);
     assert_eq!(scratch.profile("coldstart-profile.json").target.model.unwrap().tensors, 2);
 }
 
 #[test]
 fn an_unknown_architecture_is_loaded_and_its_forward_phases_are_skipped() {
-    for (name, config) in [("none", None), ("unknown", Some(r#"{"architectures":["MambaForCausalLM"],"model_type":"mamba"}"#))] {
+    for (name, config) in
+        [("none", None), ("unknown", Some(r#"{"architectures":["MambaForCausalLM"],"model_type":"mamba"}"#))]
+    {
         let scratch = Scratch::new();
         let path = model(&scratch, name);
         write_safetensors(&path.join("model.safetensors"), GOOD, 48);
@@ -101,7 +119,10 @@ fn an_unknown_architecture_is_loaded_and_its_forward_phases_are_skipped() {
         assert!(profile.of_phase(Phase::WeightsLoad).all(|row| row.outcome.as_measured().is_some()));
         for phase in [Phase::FirstBatch, Phase::WarmUp, Phase::Throughput] {
             let row = profile.of_phase(phase).next().unwrap();
-            assert!(matches!(&row.outcome, Outcome::Skipped { why } if why.contains("coldstart server") || why.contains("config.json")), "{row:?}");
+            assert!(
+                matches!(&row.outcome, Outcome::Skipped { why } if why.contains("coldstart server") || why.contains("config.json")),
+                "{row:?}"
+            );
         }
     }
 }
@@ -116,10 +137,9 @@ fn configs_and_tensors_that_disagree() {
         )
     };
     let header = r#"{"model.embed_tokens.weight":{"dtype":"F32","shape":[10,4],"data_offsets":[0,160]}}"#;
-    for (name, hidden, parts) in [
-        ("missing-tensor", 4, ["model.layers.0"]),
-        ("wrong-shape", 8, ["model.embed_tokens.weight"]),
-    ] {
+    for (name, hidden, parts) in
+        [("missing-tensor", 4, ["model.layers.0"]), ("wrong-shape", 8, ["model.embed_tokens.weight"])]
+    {
         let path = model(&scratch, name);
         write_safetensors(&path.join("model.safetensors"), header, 160);
         std::fs::write(path.join("config.json"), config(hidden)).unwrap();

@@ -16,8 +16,14 @@ fn flags() {
         (&["run", "--phases", "weights"], &["weights", "weights_load", "first_batch"]),
         (&["run", "--synthetic", "huge"], &["huge", "tiny", "8b"]),
         (&["run", "--synthetic", "tiny", "--strategies", "rdma"], &["rdma", "direct", "mmap"]),
-        (&["run", "--synthetic", "tiny", "--phases", "driver_init"], &["driver_init", "the host device has none"]),
-        (&["run", "--synthetic", "tiny", "--phases", "warm_up", "--budget", "1"], &["--budget", "50 iterations"]),
+        (
+            &["run", "--synthetic", "tiny", "--phases", "driver_init"],
+            &["driver_init", "the host device has none"],
+        ),
+        (
+            &["run", "--synthetic", "tiny", "--phases", "warm_up", "--budget", "1"],
+            &["--budget", "50 iterations"],
+        ),
         (&["run", "--trials", "0"], &["--trials"]),
         (&["run", "--image-compressibility", "2"], &["--image-compressibility", "from 0 to 1"]),
         (&["run", "--no-such-flag"], &["--no-such-flag"]),
@@ -55,7 +61,9 @@ fn profiles() {
     scratch.run(&["report", "other.json"]).expect_error(exit::USAGE, &["other.json", "no `format` version"]);
     scratch.run(&["run", "--resume", "other.json"]).expect_error(exit::USAGE, &["other.json"]);
 
-    scratch.run(&["run", "--synthetic", "tiny", "--phases", "alloc", "--out", "p.json"]).expect_code(exit::OK);
+    scratch
+        .run(&["run", "--synthetic", "tiny", "--phases", "alloc", "--out", "p.json"])
+        .expect_code(exit::OK);
     let text = std::fs::read_to_string(scratch.path("p.json")).unwrap();
     std::fs::write(scratch.path("newer.json"), text.replacen("\"major\": 1", "\"major\": 2", 1)).unwrap();
     scratch.run(&["report", "newer.json"]).expect_error(exit::USAGE, &["newer.json", "format 2", "format 1"]);
@@ -67,7 +75,8 @@ fn profiles() {
 #[test]
 fn places_that_cannot_be_written() {
     let scratch = Scratch::new();
-    let ran = scratch.run(&["run", "--synthetic", "tiny", "--phases", "alloc", "--out", "no/such/dir/p.json"]);
+    let ran =
+        scratch.run(&["run", "--synthetic", "tiny", "--phases", "alloc", "--out", "no/such/dir/p.json"]);
     ran.expect_code(exit::USAGE);
     assert!(ran.stderr.contains("no/such/dir/p.json") && ran.stderr.contains("--out"), "{}", ran.stderr);
     // A file where the cache directory should be: also root can't write there.

@@ -12,7 +12,17 @@ fn a_synthetic_image_is_pulled_cold_and_removed() {
     let scratch = Scratch::new();
     let before = docker(&["images", "--all", "--quiet", "--no-trunc"]);
     let args = [
-        "run", "--synthetic", "tiny", "--phases", "image_pull", "--pull-trials", "3", "--image-size", "16", "--image-layers", "3",
+        "run",
+        "--synthetic",
+        "tiny",
+        "--phases",
+        "image_pull",
+        "--pull-trials",
+        "3",
+        "--image-size",
+        "16",
+        "--image-layers",
+        "3",
     ];
     scratch.run(&args).expect_code(exit::OK);
     let profile = scratch.profile("coldstart-profile.json");
@@ -30,7 +40,11 @@ fn a_synthetic_image_is_pulled_cold_and_removed() {
     digests.sort();
     digests.dedup();
     assert_eq!(digests.len(), 3, "every trial has new contents");
-    assert_eq!(docker(&["images", "--all", "--quiet", "--no-trunc"]), before, "only what the run made is gone");
+    assert_eq!(
+        docker(&["images", "--all", "--quiet", "--no-trunc"]),
+        before,
+        "only what the run made is gone"
+    );
     assert!(profile.totals.is_empty(), "a synthetic pull is part of no total");
 }
 
@@ -42,7 +56,19 @@ fn zstd_layers_are_skipped_where_the_engine_cannot_take_them() {
     let version = docker(&["version", "--format", "{{.Server.Version}}"]);
     let major: u32 = version.split('.').next().and_then(|major| major.trim().parse().ok()).unwrap();
     let scratch = Scratch::new();
-    let args = ["run", "--synthetic", "tiny", "--phases", "image_pull,alloc", "--trials", "3", "--image-size", "16", "--image-codec", "zstd"];
+    let args = [
+        "run",
+        "--synthetic",
+        "tiny",
+        "--phases",
+        "image_pull,alloc",
+        "--trials",
+        "3",
+        "--image-size",
+        "16",
+        "--image-codec",
+        "zstd",
+    ];
     scratch.run(&args).expect_code(exit::OK);
     let profile = scratch.profile("coldstart-profile.json");
     let row = profile.of_phase(Phase::ImagePull).next().unwrap();
@@ -60,10 +86,19 @@ fn a_container_start_is_timed_from_the_create_request() {
         return;
     }
     let scratch = Scratch::new();
-    let args = ["run", "--synthetic", "tiny", "--phases", "container_start,alloc,weights_load,first_batch", "--trials", "3"];
+    let args = [
+        "run",
+        "--synthetic",
+        "tiny",
+        "--phases",
+        "container_start,alloc,weights_load,first_batch",
+        "--trials",
+        "3",
+    ];
     scratch.run(&args).expect_code(exit::OK);
     let profile = scratch.profile("coldstart-profile.json");
-    let containers: Vec<_> = profile.traces.iter().filter(|trace| trace.total_kind == TotalKind::Container).collect();
+    let containers: Vec<_> =
+        profile.traces.iter().filter(|trace| trace.total_kind == TotalKind::Container).collect();
     assert_eq!(containers.len(), 3);
     for trace in containers {
         let first = &trace.readings[0];
@@ -81,7 +116,8 @@ fn a_container_start_is_timed_from_the_create_request() {
 #[test]
 fn without_an_engine_pulls_are_skipped_with_the_reason() {
     let scratch = Scratch::new();
-    let args = ["run", "--synthetic", "tiny", "--phases", "image_pull,container_start,alloc", "--trials", "3"];
+    let args =
+        ["run", "--synthetic", "tiny", "--phases", "image_pull,container_start,alloc", "--trials", "3"];
     let output = scratch.coldstart(&args).env("DOCKER_HOST", "unix:///nowhere/docker.sock").output().unwrap();
     crate::support::Ran::of(output).expect_code(exit::OK);
     let profile = scratch.profile("coldstart-profile.json");
@@ -101,7 +137,10 @@ fn an_image_that_is_there_is_not_pulled_over() {
     std::fs::write(scratch.path("root/file"), "contents").unwrap();
     let name = format!("coldstart-test/present-{}:1", std::process::id());
     let tar = scratch.path("root.tar").display().to_string();
-    let packed = std::process::Command::new("tar").args(["-C", &scratch.path("root").display().to_string(), "-cf", &tar, "."]).status().unwrap();
+    let packed = std::process::Command::new("tar")
+        .args(["-C", &scratch.path("root").display().to_string(), "-cf", &tar, "."])
+        .status()
+        .unwrap();
     assert!(packed.success());
     let id = docker(&["import", &tar, &name]);
     let ran = scratch.run(&["run", "--synthetic", "tiny", "--phases", "image_pull", "--image", &name]);

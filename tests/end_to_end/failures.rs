@@ -12,7 +12,8 @@ fn run_with_children(script: &str, more: &[&str]) -> (Scratch, Ran) {
     let child = scratch.path("child.sh");
     std::fs::write(&child, format!("#!/bin/sh\n{script}\n")).unwrap();
     std::fs::set_permissions(&child, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let mut args = vec!["run", "--synthetic", "tiny", "--phases", "alloc", "--trials", "3", "--out", "p.json"];
+    let mut args =
+        vec!["run", "--synthetic", "tiny", "--phases", "alloc", "--trials", "3", "--out", "p.json"];
     args.extend(more);
     let output = scratch.coldstart(&args).env("COLDSTART_EXE", &child).output().unwrap();
     (scratch, Ran::of(output))
@@ -66,7 +67,9 @@ fn a_hang() {
 fn one_failure_among_good_trials_is_one_failed_sample() {
     // The second trial of the run dies; the others are the real thing.
     let real = env!("CARGO_BIN_EXE_coldstart");
-    let script = format!("if [ ! -e second ]; then if [ -e first ]; then touch second; kill -KILL $$; fi; touch first; fi; exec {real} \"$@\"");
+    let script = format!(
+        "if [ ! -e second ]; then if [ -e first ]; then touch second; kill -KILL $$; fi; touch first; fi; exec {real} \"$@\""
+    );
     let (scratch, ran) = run_with_children(&script, &[]);
     ran.expect_code(exit::FAILED);
     let profile = scratch.profile("p.json");

@@ -39,7 +39,19 @@ fn processes_with(text: &str) -> Vec<String> {
 #[test]
 fn a_run_that_is_stopped_goes_on_where_it_was() {
     let scratch = Scratch::new();
-    let args = ["run", "--synthetic", "tiny", "--phases", NO_ENGINE, "--trials", "5", "--budget", "30", "--out", "p.json"];
+    let args = [
+        "run",
+        "--synthetic",
+        "tiny",
+        "--phases",
+        NO_ENGINE,
+        "--trials",
+        "5",
+        "--budget",
+        "30",
+        "--out",
+        "p.json",
+    ];
     let mut child = scratch.coldstart(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let path = scratch.path("p.json");
     wait("three steps", || done(&path) >= 3 || child.try_wait().unwrap().is_some());
@@ -50,7 +62,6 @@ fn a_run_that_is_stopped_goes_on_where_it_was() {
     let partial = scratch.profile("p.json");
     assert_eq!(partial.state, RunState::Interrupted);
     assert!(partial.done.len() < partial.plan.steps.len());
-
 
     scratch.run(&["report", "p.json"]).expect_code(exit::OK);
 
@@ -67,7 +78,19 @@ fn a_run_that_is_stopped_goes_on_where_it_was() {
 fn ctrl_c_in_a_terminal_reaches_the_whole_group() {
     // A shell sends the signal to every process of the foreground group; children are in groups of their own.
     let scratch = Scratch::new();
-    let args = ["run", "--synthetic", "tiny", "--phases", NO_ENGINE, "--trials", "5", "--budget", "30", "--out", "p.json"];
+    let args = [
+        "run",
+        "--synthetic",
+        "tiny",
+        "--phases",
+        NO_ENGINE,
+        "--trials",
+        "5",
+        "--budget",
+        "30",
+        "--out",
+        "p.json",
+    ];
     let mut command = scratch.coldstart(&args);
     command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().unwrap();
@@ -83,10 +106,13 @@ fn ctrl_c_in_a_terminal_reaches_the_whole_group() {
 fn a_killed_run_takes_its_children_with_it_and_can_go_on() {
     let scratch = Scratch::new();
     let model = scratch.path("model");
-    let copied = Command::new("cp").args(["-r", &tiny(&scratch), &model.display().to_string()]).status().unwrap();
+    let copied =
+        Command::new("cp").args(["-r", &tiny(&scratch), &model.display().to_string()]).status().unwrap();
     assert!(copied.success());
     let model = model.display().to_string();
-    let args = ["run", "--model", &model, "--phases", NO_ENGINE, "--trials", "5", "--budget", "30", "--out", "p.json"];
+    let args = [
+        "run", "--model", &model, "--phases", NO_ENGINE, "--trials", "5", "--budget", "30", "--out", "p.json",
+    ];
     let mut child = scratch.coldstart(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let path = scratch.path("p.json");
     wait("two steps", || done(&path) >= 2);
@@ -117,8 +143,21 @@ fn ctrl_c_leaves_no_container_and_no_image() {
     let containers = || docker(&["ps", "--all", "--quiet", "--filter", "label=dev.coldstart.run"]);
     let before = images();
     for at_least in [0, 1] {
-        let args = ["run", "--synthetic", "tiny", "--phases", "image_pull,container_start", "--trials", "3", "--image-size", "64", "--out", "p.json"];
-        let mut child = scratch.coldstart(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let args = [
+            "run",
+            "--synthetic",
+            "tiny",
+            "--phases",
+            "image_pull,container_start",
+            "--trials",
+            "3",
+            "--image-size",
+            "64",
+            "--out",
+            "p.json",
+        ];
+        let mut child =
+            scratch.coldstart(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let path = scratch.path("p.json");
         wait("a step", || path.exists() && done(&path) >= at_least || child.try_wait().unwrap().is_some());
         std::thread::sleep(Duration::from_millis(400));

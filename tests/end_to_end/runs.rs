@@ -23,7 +23,19 @@ fn check(profile: &Profile) {
 #[test]
 fn a_run_without_an_engine_measures_every_other_phase() {
     let scratch = Scratch::new();
-    let args = ["run", "--synthetic", "tiny", "--phases", NO_ENGINE, "--trials", "3", "--budget", "20", "--batches", "1,2"];
+    let args = [
+        "run",
+        "--synthetic",
+        "tiny",
+        "--phases",
+        NO_ENGINE,
+        "--trials",
+        "3",
+        "--budget",
+        "20",
+        "--batches",
+        "1,2",
+    ];
     let ran = scratch.run(&args);
     ran.expect_code(exit::OK);
     let profile = scratch.profile("coldstart-profile.json");
@@ -42,7 +54,8 @@ fn a_run_without_an_engine_measures_every_other_phase() {
     for name in ["mmap", "buffered", "direct"] {
         for state in [PageCache::Cold, PageCache::Warm] {
             let rows = profile.of_phase(Phase::WeightsLoad).filter(|row| {
-                (row.key.params.get("staging"), row.key.params.get("page_cache")) == (Some(name), Some(state.name()))
+                (row.key.params.get("staging"), row.key.params.get("page_cache"))
+                    == (Some(name), Some(state.name()))
             });
             for row in rows {
                 let (samples, _) = row.outcome.as_measured().unwrap_or_else(|| panic!("{row:?}"));
@@ -66,7 +79,18 @@ fn the_profile_follows_the_schema_that_the_program_prints() {
     printed.expect_code(exit::OK);
     assert_eq!(printed.stdout, profile_schema());
     let schema: serde_json::Value = serde_json::from_str(&printed.stdout).unwrap();
-    let args = ["run", "--synthetic", "tiny", "--phases", "alloc,weights_load", "--trials", "3", "--strategies", "direct,mmap", "--json"];
+    let args = [
+        "run",
+        "--synthetic",
+        "tiny",
+        "--phases",
+        "alloc,weights_load",
+        "--trials",
+        "3",
+        "--strategies",
+        "direct,mmap",
+        "--json",
+    ];
     let ran = scratch.run(&args);
     ran.expect_code(exit::OK);
     let instance: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
@@ -84,8 +108,28 @@ fn the_plan_is_shown_first_and_a_dry_run_stops_there() {
     ran.expect_code(exit::OK);
     assert!(ran.stdout.contains("direct") && ran.stdout.contains("budget"), "{}", ran.stdout);
     assert!(!scratch.path("coldstart-profile.json").exists());
-    let json = scratch.run(&["run", "--synthetic", "tiny", "--phases", NO_ENGINE, "--dry-run", "--json", "--seed", "7"]);
-    let again = scratch.run(&["run", "--synthetic", "tiny", "--phases", NO_ENGINE, "--dry-run", "--json", "--seed", "7"]);
+    let json = scratch.run(&[
+        "run",
+        "--synthetic",
+        "tiny",
+        "--phases",
+        NO_ENGINE,
+        "--dry-run",
+        "--json",
+        "--seed",
+        "7",
+    ]);
+    let again = scratch.run(&[
+        "run",
+        "--synthetic",
+        "tiny",
+        "--phases",
+        NO_ENGINE,
+        "--dry-run",
+        "--json",
+        "--seed",
+        "7",
+    ]);
     let steps = |text: &str| {
         let plan: coldstart_profiles::Plan = serde_json::from_str(text).unwrap();
         plan.steps.into_iter().map(|step| step.id).collect::<Vec<_>>()
@@ -96,7 +140,19 @@ fn the_plan_is_shown_first_and_a_dry_run_stops_there() {
 #[test]
 fn reports_come_from_the_file_alone() {
     let scratch = Scratch::new();
-    let args = ["run", "--synthetic", "tiny", "--phases", NO_ENGINE, "--trials", "3", "--budget", "20", "--batches", "1,2"];
+    let args = [
+        "run",
+        "--synthetic",
+        "tiny",
+        "--phases",
+        NO_ENGINE,
+        "--trials",
+        "3",
+        "--budget",
+        "20",
+        "--batches",
+        "1,2",
+    ];
     let ran = scratch.run(&args);
     ran.expect_code(exit::OK);
     let report = scratch.run(&["report", "coldstart-profile.json"]);
@@ -131,8 +187,12 @@ fn doctor_says_what_can_be_measured() {
     let scratch = Scratch::new();
     let ran = scratch.run(&["doctor"]);
     ran.expect_code(exit::OK);
-    for part in ["O_DIRECT", "io_uring", "page cache", "engine"] {
-        assert!(ran.stdout.to_lowercase().contains(&part.to_lowercase()), "`{part}` is missing in:\n{}", ran.stdout);
+    for part in ["O_DIRECT", "io_uring", "page-cache", "engine"] {
+        assert!(
+            ran.stdout.to_lowercase().contains(&part.to_lowercase()),
+            "`{part}` is missing in:\n{}",
+            ran.stdout
+        );
     }
     let json = scratch.run(&["doctor", "--json"]);
     let report: coldstart_profiles::DoctorReport = serde_json::from_str(&json.stdout).unwrap();

@@ -74,7 +74,11 @@ impl Ran {
     pub(crate) fn expect_error(&self, code: u8, parts: &[&str]) {
         self.expect_code(code);
         assert_eq!(self.stdout, "", "an error prints no result");
-        let errors: Vec<&str> = self.stderr.lines().filter(|line| line.contains("failed to") || line.starts_with("error")).collect();
+        let errors: Vec<&str> = self
+            .stderr
+            .lines()
+            .filter(|line| line.contains("failed to") || line.starts_with("error"))
+            .collect();
         assert_eq!(errors.len(), 1, "one error:\n{}", self.stderr);
         for part in parts {
             assert!(self.stderr.contains(part), "`{part}` is missing in:\n{}", self.stderr);
@@ -96,7 +100,10 @@ pub(crate) fn cache() -> &'static Path {
 /// Whether a thing that tests need may be missing: says so aloud, and fails where it is required.
 pub(crate) fn skip(what: &str, why: &str) {
     let required = std::env::var("COLDSTART_REQUIRE").unwrap_or_default();
-    assert!(!required.split(',').any(|name| name == what), "{what} is required by COLDSTART_REQUIRE, but {why}");
+    assert!(
+        !required.split(',').any(|name| name == what),
+        "{what} is required by COLDSTART_REQUIRE, but {why}"
+    );
     eprintln!("SKIPPED: {why}");
 }
 

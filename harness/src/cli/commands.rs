@@ -40,7 +40,11 @@ fn report(args: &ReportArgs, json: bool, style: &reports::Style) -> Result<u8, C
         ([profile], true) => profile.to_json()?,
         (several, true) => format!("{}\n", serde_json::to_string_pretty(several)?),
         ([profile], false) => reports::terminal(profile, style),
-        (several, false) => reports::comparison(several, style),
+        (several, false) => {
+            let names: Vec<String> = args.profiles.iter().map(|path| path.display().to_string()).collect();
+            let named: Vec<(&str, &Profile)> = names.iter().map(String::as_str).zip(several).collect();
+            reports::comparison(&named, style)
+        }
     };
     output::print(&text)?;
     Ok(exit::OK)
@@ -49,7 +53,11 @@ fn report(args: &ReportArgs, json: bool, style: &reports::Style) -> Result<u8, C
 /// `coldstart doctor`.
 async fn examine(json: bool, style: &reports::Style) -> Result<u8, CliError> {
     let report = doctor::examine(&doctor::Options::default()).await;
-    let text = if json { format!("{}\n", serde_json::to_string_pretty(&report)?) } else { reports::doctor(&report, style) };
+    let text = if json {
+        format!("{}\n", serde_json::to_string_pretty(&report)?)
+    } else {
+        reports::doctor(&report, style)
+    };
     output::print(&text)?;
     Ok(exit::OK)
 }

@@ -34,6 +34,7 @@ impl CliError {
     /// The exit code that this error ends the program with.
     fn code(&self) -> u8 {
         match self {
+            CliError::Resolve(ResolveError::Interrupted) => exit::INTERRUPTED,
             CliError::Resolve(_) | CliError::Run(_) | CliError::Profile(_) => exit::USAGE,
             CliError::Print(_) | CliError::Json(_) | CliError::Internal(_) => exit::INTERNAL,
         }

@@ -20,7 +20,9 @@ pub fn main(started: Nanos) -> ExitCode {
         Err(error) => {
             // Usage errors go to stderr with code 2, help and version to stdout with code 0.
             let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(coldstart_profiles::exit::USAGE));
+            return ExitCode::from(
+                u8::try_from(error.exit_code()).unwrap_or(coldstart_profiles::exit::USAGE),
+            );
         }
     };
     output::log_to_stderr(cli.verbose);

@@ -2,9 +2,7 @@
 
 use std::path::Path;
 
-use coldstart_profiles::{
-    Bytes, Nanos, Outcome, Profile, RunState, SyntheticImage, TraceEnd, exit,
-};
+use coldstart_profiles::{Bytes, Nanos, Outcome, Profile, RunState, SyntheticImage, TraceEnd, exit};
 use coldstart_reports as reports;
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +23,7 @@ pub(super) async fn run(args: RunArgs, json: bool, style: &reports::Style) -> Re
             None => return Ok(exit::OK),
         },
     };
-    let tools = gathered.tools(&profile, cancel.clone());
+    let tools = gathered.tools(&profile.plan, cancel.clone());
     let mut progress = Progress::new(&profile.plan, &profile.done);
     fitness::before(&mut profile);
     let ending = walk(&mut profile, &store, &tools, &mut progress).await;
@@ -52,10 +50,14 @@ async fn fresh(
         eprintln!("coldstart: {why}");
     }
     let request = request(args, device)?;
-    let gathered = resolve::gather(&request.model, &request.image, &request.phases, cancel).await?;
+    let gathered = resolve::gather(&request.model, &request.phases, cancel).await?;
     let plan = resolve::plan(&request, &gathered.machine)?;
     if args.dry_run {
-        let text = if json { format!("{}\n", serde_json::to_string_pretty(&plan)?) } else { reports::plan_table(&plan, style) };
+        let text = if json {
+            format!("{}\n", serde_json::to_string_pretty(&plan)?)
+        } else {
+            reports::plan_table(&plan, style)
+        };
         output::print(&text)?;
         return Ok(None);
     }
@@ -72,16 +74,22 @@ async fn fresh(
 async fn resumed(path: &Path, cancel: &CancellationToken) -> Result<(Store, Profile, Gathered), CliError> {
     let (store, profile) = Store::resume(path)?;
     let gathered = resolve::gather_again(&profile, cancel).await?;
-    run::check_unchanged(path, &profile, gathered.target())?;
+    run::check_unchanged(path, &profile, &resolve::tool(), gathered.target())?;
     let left = profile.plan.steps.len().saturating_sub(profile.done.len());
-    eprintln!("coldstart: continuing {}: {left} of {} steps are left", path.display(), profile.plan.steps.len());
+    eprintln!(
+        "coldstart: continuing {}: {left} of {} steps are left",
+        path.display(),
+        profile.plan.steps.len()
+    );
     Ok((store, profile, gathered))
 }
 
 /// The request behind the arguments.
 fn request(args: &RunArgs, device: String) -> Result<Request, CliError> {
     let model = match (&args.model, &args.synthetic) {
-        (Some(path), _) => ModelRequest::Directory { path: path.clone(), follow_symlinks: args.follow_symlinks },
+        (Some(path), _) => {
+            ModelRequest::Directory { path: path.clone(), follow_symlinks: args.follow_symlinks }
+        }
         (None, size) => ModelRequest::Synthetic(size.clone().unwrap_or_else(|| "small".to_owned())),
     };
     let image = match &args.image {
@@ -150,7 +158,9 @@ fn cancel_on_ctrl_c() -> CancellationToken {
     let cancel = token.clone();
     tokio::spawn(async move {
         interrupted().await;
-        eprintln!("coldstart: stopping: cleaning up and writing what was measured (once more to stop at once)");
+        eprintln!(
+            "coldstart: stopping: cleaning up and writing what was measured (once more to stop at once)"
+        );
         cancel.cancel();
         interrupted().await;
         // SAFETY: _exit ends the process and returns to nobody; children die with it (see trial::child).

@@ -3,8 +3,9 @@
 use coldstart_kernels::Device;
 use coldstart_profiles::{AllocDetail, Bytes, Detail, Params, Phase, Reading, Work};
 
-use super::forward::{timed_reading, Began};
-use crate::weights::{DeviceLayout, WeightsError, alloc_weights};
+use super::forward::{Began, timed_reading};
+use crate::trial::ChildError;
+use crate::weights::{DeviceLayout, alloc_weights};
 
 /// Allocates the weights' buffer. Free memory before and after is asked for outside of the clock.
 ///
@@ -17,14 +18,14 @@ pub(crate) fn alloc<D: Device>(
     device: &D,
     layout: &DeviceLayout,
     began: Began,
-) -> Result<(D::Buffer, Reading), WeightsError> {
-    let free = || device.memory().map(|memory| memory.free).map_err(WeightsError::device("ask the device for its free memory"));
+) -> Result<(D::Buffer, Reading), ChildError> {
+    let free = || device.memory().map(|memory| memory.free);
     let before = free()?;
     let begin = began.elapsed();
     let timed = device.time(|| {
         let buffer = alloc_weights(device, layout)?;
-        device.sync().map_err(WeightsError::device("wait for the allocation"))?;
-        Ok::<_, WeightsError>(buffer)
+        device.sync()?;
+        Ok::<_, ChildError>(buffer)
     })?;
     let detail = AllocDetail {
         requested_bytes: Bytes::new(layout.buffer_bytes()),

@@ -19,7 +19,10 @@ pub(crate) fn warm_up<O: Ops>(
     began: Began,
     resolution: Nanos,
 ) -> Result<Series, ModelError> {
-    let limits = StopLimits { max_iterations: plan.max_iterations as usize, ..StopLimits::within_budget(plan.max_time_ns) };
+    let limits = StopLimits {
+        max_iterations: plan.max_iterations as usize,
+        ..StopLimits::within_budget(plan.max_time_ns)
+    };
     let first_begin = began.0.saturating_add(first.begin_ns);
     let mut series = until_steady(Some((first_begin, first.duration_ns)), limits, resolution, || {
         Ok::<_, ModelError>(passes.pass()?.host.into())

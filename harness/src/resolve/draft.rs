@@ -1,6 +1,8 @@
 //! Which steps a plan has at a given scale, and what each demands of the budget.
 
-use coldstart_profiles::{Bytes, ForwardMode, ForwardPlan, LimitKind, Nanos, PageCache, Phase, StepKind, SweepPoint};
+use coldstart_profiles::{
+    Bytes, ForwardMode, ForwardPlan, LimitKind, Nanos, PageCache, Phase, StepKind, SweepPoint,
+};
 
 use super::budget::Demand;
 use super::estimate::{CONTAINER, ForwardFacts, PROCESS, at, synthetic_pull};
@@ -97,7 +99,8 @@ impl Drafting<'_> {
     /// One repetition of everything.
     fn round(&self, round: u32) -> Vec<(StepKind, Demand)> {
         let mut steps = Vec::new();
-        let starts = [Phase::ProcessStart, Phase::Alloc, Phase::WeightsLoad, Phase::FirstBatch, Phase::WarmUp];
+        let starts =
+            [Phase::ProcessStart, Phase::Alloc, Phase::WeightsLoad, Phase::FirstBatch, Phase::WarmUp];
         if round < self.scale.trials && self.wants(&starts) {
             steps.push(self.trial(round));
             steps.extend(self.loads(round));
@@ -196,7 +199,8 @@ impl Drafting<'_> {
         }
         if self.wants(&[Phase::Throughput]) {
             kinds.push((LimitKind::MemoryRead, Nanos::from_millis(150)));
-            kinds.push((LimitKind::Gemm, Nanos::from_nanos_f64(10.0 * 2.15e9 / probe.gemm_flops_per_s * 1e9)));
+            kinds
+                .push((LimitKind::Gemm, Nanos::from_nanos_f64(10.0 * 2.15e9 / probe.gemm_flops_per_s * 1e9)));
         }
         if self.wants(&[Phase::ImagePull]) {
             kinds.push((LimitKind::InflateGzip, Nanos::from_millis(250)));
@@ -219,7 +223,9 @@ impl Drafting<'_> {
             let iteration = facts.iteration(mode, batch, tokens, &self.machine.probe);
             // A decode step needs a cache with a prompt in it.
             let fill = match mode {
-                ForwardMode::Decode => facts.iteration(ForwardMode::Prefill, batch, tokens, &self.machine.probe),
+                ForwardMode::Decode => {
+                    facts.iteration(ForwardMode::Prefill, batch, tokens, &self.machine.probe)
+                }
                 ForwardMode::Prefill | ForwardMode::Encode => Nanos::ZERO,
             };
             let least = times(iteration, LEAST_POINT_ITERATIONS);
@@ -228,9 +234,16 @@ impl Drafting<'_> {
                 least: total.least.saturating_add(least).saturating_add(fill),
                 wanted: total.wanted.saturating_add(wanted).saturating_add(fill),
             };
-            points.push(SweepPoint { mode, batch, tokens, max_iterations: MOST_POINT_ITERATIONS, allowance_ns: least });
+            points.push(SweepPoint {
+                mode,
+                batch,
+                tokens,
+                max_iterations: MOST_POINT_ITERATIONS,
+                allowance_ns: least,
+            });
         }
-        (!points.is_empty()).then(|| (StepKind::Sweep { strategy: self.strategies[0].clone(), points }, total))
+        (!points.is_empty())
+            .then(|| (StepKind::Sweep { strategy: self.strategies[0].clone(), points }, total))
     }
 }
 

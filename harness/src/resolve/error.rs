@@ -45,6 +45,9 @@ pub enum ResolveError {
         /// Which least counts stand behind it.
         least_counts: String,
     },
+    /// The user stopped it.
+    #[error("go on: interrupted before anything was measured")]
+    Interrupted,
     /// Phases that can't be measured here at all.
     #[error("measure anything: {why}")]
     Nothing {

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use coldstart_kernels::host::HostDevice;
+use coldstart_kernels::HostDevice;
 use coldstart_kernels::{Device as _, Ops as _};
 use coldstart_profiles::{
-    Bytes, DeviceTarget, EngineTarget, FormatVersion, Fits, Fitness, ModelSpec, ModelTarget, Nanos, Phase, Plan, Probe, Profile,
-    ResidencyMethod, RunState, Target, Tool,
+    Bytes, DeviceTarget, EngineTarget, Fitness, Fits, FormatVersion, ImageSpec, ImageTarget, ModelSpec,
+    ModelTarget, Nanos, Phase, Plan, Probe, Profile, ResidencyMethod, RunState, Target, Tool,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +17,7 @@ use super::request::ModelRequest;
 use crate::docker::{Connection, Engine, EngineInfo, Locality};
 use crate::model::{Forward, read_config};
 use crate::run::{Images, Tools};
-use crate::weights::synthetic::{self, SyntheticSize};
+use crate::weights::synthetic::SyntheticSize;
 use crate::weights::{
     DeviceLayout, ModelFiles, OpenOptions, Strategy, WeightsError, check_device_fits, limits, page_cache,
 };
@@ -76,14 +76,15 @@ impl Gathered {
         };
         Profile {
             format: FormatVersion::CURRENT,
-            tool: Tool { name: "coldstart".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned(), method: METHOD },
+            tool: tool(),
             started_at: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
             elapsed_ns: Nanos::ZERO,
             state: RunState::Partial,
             done: Vec::new(),
-            target: self.target.clone(),
+            target: Target { image: plan.image.as_ref().map(image_target), ..self.target.clone() },
             plan,
             fitness,
+            skipped: Vec::new(),
             traces: Vec::new(),
             measurements: Vec::new(),
             totals: Vec::new(),
@@ -101,6 +102,37 @@ impl Gathered {
         let images = self.engine.map(|engine| Images::new(engine, plan));
         Tools { files: self.files, images, resolution: clock::resolution(), cancel }
     }
+}
+
+/// This program.
+pub fn tool() -> Tool {
+    Tool { name: "coldstart".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned(), method: METHOD }
+}
+
+/// The image before its first pull: digest and sizes are not known yet.
+fn image_target(spec: &ImageSpec) -> ImageTarget {
+    ImageTarget {
+        source: spec.source,
+        reference: spec.reference.clone(),
+        digest: None,
+        compressed_bytes: None,
+        unpacked_bytes: None,
+        layers: None,
+    }
+}
+
+/// Looks at the machine again for a run that goes on.
+///
+/// # Errors
+/// When the model can't be opened, made or held in memory.
+pub async fn gather_again(profile: &Profile, cancel: &CancellationToken) -> Result<Gathered, ResolveError> {
+    let model = match &profile.plan.model {
+        ModelSpec::Synthetic { size, .. } => ModelRequest::Synthetic(size.clone()),
+        ModelSpec::Directory { path, follow_symlinks } => {
+            ModelRequest::Directory { path: PathBuf::from(path), follow_symlinks: *follow_symlinks }
+        }
+    };
+    gather(&model, &profile.plan.phases, cancel).await
 }
 
 /// Where the model lies; a synthetic one is made first.
@@ -143,7 +175,8 @@ fn look(spec: &ModelSpec) -> Result<Seen, ResolveError> {
     let residency = page_cache::residency(files.files())?;
     let in_memory = residency.method == ResidencyMethod::Tmpfs;
     let inventory = files.inventory();
-    let canary = fitness::canary(&device, "before").map_err(WeightsError::device("take the canary's readings"))?;
+    let canary =
+        fitness::canary(&device, "before").map_err(WeightsError::device("take the canary's readings"))?;
     let probe = probe(&files, &canary)?;
     let model = ModelFacts {
         spec: spec.clone(),
@@ -253,6 +286,8 @@ fn engine_facts(info: &EngineInfo) -> EngineFacts {
             local: remote.is_none(),
         },
         takes_zstd: info.takes_zstd,
-        no_containers: remote.map(|why| format!("the engine does not run on this machine's kernel ({why}): its clock is another one")),
+        no_containers: remote.map(|why| {
+            format!("the engine does not run on this machine's kernel ({why}): its clock is another one")
+        }),
     }
 }

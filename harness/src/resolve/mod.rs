@@ -6,12 +6,14 @@ mod draft;
 mod error;
 mod estimate;
 mod gather;
+mod make;
 mod plan;
 mod request;
 mod scale;
 
+pub(crate) use draft::LEAST_POINT_ITERATIONS;
 pub use error::ResolveError;
 pub use estimate::ForwardFacts;
-pub use gather::{Gathered, gather};
+pub use gather::{Gathered, gather, gather_again, tool};
 pub use plan::{EngineFacts, Machine, ModelFacts, PageCacheFacts, plan};
 pub use request::{ImageRequest, ModelRequest, Request, Synthetic, device, phases};

@@ -1,7 +1,8 @@
 //! From a request and a machine to a plan. Pure: no clock, no file, no engine.
 
 use coldstart_profiles::{
-    Bytes, EngineTarget, ForwardMode, ImageSource, ImageSpec, ModelSpec, Nanos, Phase, Plan, Probe, SkippedPhase, Step, StepKind,
+    Bytes, EngineTarget, ForwardMode, ImageSource, ImageSpec, ModelSpec, Nanos, Phase, Plan, Probe,
+    SkippedPhase, Step, StepKind,
 };
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
@@ -79,10 +80,15 @@ const OVERHEAD: Nanos = Nanos::from_millis(1500);
 pub fn plan(request: &Request, machine: &Machine) -> Result<Plan, ResolveError> {
     let strategies = strategies(request, machine)?;
     let skipped = skipped(request, machine);
-    let wanted: Vec<Phase> =
-        request.phases.iter().copied().filter(|phase| skipped.iter().all(|skip| skip.phase != *phase)).collect();
+    let wanted: Vec<Phase> = request
+        .phases
+        .iter()
+        .copied()
+        .filter(|phase| skipped.iter().all(|skip| skip.phase != *phase))
+        .collect();
     if wanted.is_empty() {
-        let why = skipped.iter().map(|skip| format!("{}: {}", skip.phase, skip.why)).collect::<Vec<_>>().join("; ");
+        let why =
+            skipped.iter().map(|skip| format!("{}: {}", skip.phase, skip.why)).collect::<Vec<_>>().join("; ");
         return Err(ResolveError::Nothing { why });
     }
     let budget = request.budget.unwrap_or(if request.quick { BUDGET_QUICK } else { BUDGET });
@@ -96,7 +102,8 @@ pub fn plan(request: &Request, machine: &Machine) -> Result<Plan, ResolveError> 
             break;
         }
     }
-    let (scale, draft) = chosen.ok_or_else(|| ResolveError::Nothing { why: "the plan is empty".to_owned() })?;
+    let (scale, draft) =
+        chosen.ok_or_else(|| ResolveError::Nothing { why: "the plan is empty".to_owned() })?;
     if request.budget.is_some() && draft.least() > usable {
         return Err(ResolveError::Budget {
             budget,
@@ -140,7 +147,9 @@ fn skipped(request: &Request, machine: &Machine) -> Vec<SkippedPhase> {
             Phase::DriverInit | Phase::ContextCreate | Phase::ModuleLoad => {
                 Some("the host device has none".to_owned())
             }
-            Phase::FirstBatch | Phase::WarmUp | Phase::Throughput => machine.model.forward.as_ref().err().cloned(),
+            Phase::FirstBatch | Phase::WarmUp | Phase::Throughput => {
+                machine.model.forward.as_ref().err().cloned()
+            }
             Phase::ImagePull => match &machine.engine {
                 Err(why) => Some(why.clone()),
                 Ok(engine) => no_pull(request, engine),
@@ -152,7 +161,11 @@ fn skipped(request: &Request, machine: &Machine) -> Vec<SkippedPhase> {
             Phase::ProcessStart | Phase::Alloc | Phase::WeightsLoad => None,
         }
     };
-    request.phases.iter().filter_map(|phase| Some(SkippedPhase { phase: *phase, why: why(*phase)? })).collect()
+    request
+        .phases
+        .iter()
+        .filter_map(|phase| Some(SkippedPhase { phase: *phase, why: why(*phase)? }))
+        .collect()
 }
 
 /// Why the synthetic image can't be pulled by this engine. (A user's image is asked for when its turn comes.)
@@ -162,7 +175,10 @@ fn no_pull(request: &Request, engine: &EngineFacts) -> Option<String> {
         return Some("the engine runs on another machine, which can't reach the synthetic registry on this one's loopback address: give `--image`".to_owned());
     }
     (synthetic.image.codec == "zstd" && !engine.takes_zstd).then(|| {
-        format!("Docker Engine {} can't take zstd layers (23.0 can): use `--image-codec gzip`", engine.target.version)
+        format!(
+            "Docker Engine {} can't take zstd layers (23.0 can): use `--image-codec gzip`",
+            engine.target.version
+        )
     })
 }
 
@@ -175,7 +191,10 @@ fn image(request: &Request, wanted: &[Phase], scale: &Scale) -> Option<ImageSpec
         ImageRequest::Synthetic(synthetic) => ImageSpec {
             source: ImageSource::Synthetic,
             reference: "coldstart/synthetic".to_owned(),
-            synthetic: Some(coldstart_profiles::SyntheticImage { size_bytes: scale.image, ..synthetic.image.clone() }),
+            synthetic: Some(coldstart_profiles::SyntheticImage {
+                size_bytes: scale.image,
+                ..synthetic.image.clone()
+            }),
         },
     })
 }
@@ -200,7 +219,12 @@ fn steps(draft: Draft, budget: Nanos, seed: u64) -> Vec<Step> {
             // What a step does besides its forward passes takes its time whatever the share.
             let spare = share.saturating_sub(demand.least);
             grant(&mut kind, spare);
-            Step { id: format!("{index:03}-{}", slug(&kind)), kind, estimate_ns: demand.least.saturating_add(half(spare)), allowance_ns: share }
+            Step {
+                id: format!("{index:03}-{}", slug(&kind)),
+                kind,
+                estimate_ns: demand.least.saturating_add(half(spare)),
+                allowance_ns: share,
+            }
         })
         .collect()
 }
@@ -213,7 +237,8 @@ fn half(time: Nanos) -> Nanos {
 /// Gives the time beyond the least to the step's forward passes.
 fn grant(kind: &mut StepKind, spare: Nanos) {
     match kind {
-        StepKind::Trial { forward: Some(forward), .. } | StepKind::Container { forward: Some(forward), .. } => {
+        StepKind::Trial { forward: Some(forward), .. }
+        | StepKind::Container { forward: Some(forward), .. } => {
             forward.max_time_ns = forward.max_time_ns.saturating_add(spare);
         }
         StepKind::Sweep { points, .. } => {
@@ -230,7 +255,9 @@ fn grant(kind: &mut StepKind, spare: Nanos) {
 fn slug(kind: &StepKind) -> String {
     match kind {
         StepKind::Limit { limit } => format!("limit-{limit}"),
-        StepKind::Trial { trial, strategy, page_cache, .. } => format!("trial-{strategy}-{page_cache}-{trial}"),
+        StepKind::Trial { trial, strategy, page_cache, .. } => {
+            format!("trial-{strategy}-{page_cache}-{trial}")
+        }
         StepKind::Load { trial, strategy, page_cache, .. } => format!("load-{strategy}-{page_cache}-{trial}"),
         StepKind::Pull { trial } => format!("pull-{trial}"),
         StepKind::Container { trial, .. } => format!("container-{trial}"),

@@ -96,10 +96,14 @@ pub fn phases(names: &[String]) -> Result<Vec<Phase>, ResolveError> {
 pub fn device(name: &str) -> Result<(String, Option<String>), ResolveError> {
     let unknown = |why: &str| ResolveError::Device { name: name.to_owned(), why: why.to_owned() };
     match name {
-        "auto" => Ok(("host".to_owned(), Some("this release drives no CUDA device: measuring the host".to_owned()))),
+        "auto" => {
+            Ok(("host".to_owned(), Some("this release drives no CUDA device: measuring the host".to_owned())))
+        }
         "host" => Ok(("host".to_owned(), None)),
         _ => match name.strip_prefix("cuda") {
-            Some(ordinals) if is_ordinals(ordinals) => Err(unknown("this release drives the host device only: use `--device host`")),
+            Some(ordinals) if is_ordinals(ordinals) => {
+                Err(unknown("this release drives the host device only: use `--device host`"))
+            }
             _ => Err(unknown("the devices are auto, host and cuda[:N[,M…]]")),
         },
     }
@@ -122,7 +126,10 @@ mod tests {
         let names = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         assert_eq!(phases(&[]).unwrap(), Phase::ALL);
         assert_eq!(phases(&names(&["all", "alloc"])).unwrap(), Phase::ALL);
-        assert_eq!(phases(&names(&["first_batch", "alloc", "alloc"])).unwrap(), [Phase::Alloc, Phase::FirstBatch]);
+        assert_eq!(
+            phases(&names(&["first_batch", "alloc", "alloc"])).unwrap(),
+            [Phase::Alloc, Phase::FirstBatch]
+        );
         assert!(phases(&names(&["weights"])).unwrap_err().to_string().contains("weights_load"));
     }
 

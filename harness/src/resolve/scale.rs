@@ -44,7 +44,8 @@ pub(super) fn ladder(request: &Request, machine: &Machine) -> Vec<Scale> {
 
 /// One step down; `false` at the bottom.
 fn shrink(scale: &mut Scale, request: &Request) -> bool {
-    let synthetic_size_open = matches!(&request.image, ImageRequest::Synthetic(synthetic) if !synthetic.size_given);
+    let synthetic_size_open =
+        matches!(&request.image, ImageRequest::Synthetic(synthetic) if !synthetic.size_given);
     if request.trials.is_none() && scale.trials > LEAST_TRIALS {
         scale.trials -= 1;
         scale.containers = scale.containers.min(scale.trials);
@@ -107,7 +108,8 @@ impl Scale {
     /// The points of the sweep, in ascending order of work: mode, batch, tokens.
     pub(super) fn points(&self, encoder: bool) -> Vec<(ForwardMode, u32, u32)> {
         let grid = |mode: ForwardMode, lengths: &[u32]| {
-            let pairs = lengths.iter().flat_map(|tokens| self.batches.iter().map(move |batch| (*batch, *tokens)));
+            let pairs =
+                lengths.iter().flat_map(|tokens| self.batches.iter().map(move |batch| (*batch, *tokens)));
             pairs.map(|(batch, tokens)| (mode, batch, tokens)).collect::<Vec<_>>()
         };
         if encoder {

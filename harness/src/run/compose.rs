@@ -1,7 +1,7 @@
 //! From what a child reported to a trace. Pure: tested on scripted reports, exact to the digit.
 
 use coldstart_profiles::{
-    Detail, Nanos, Params, Phase, Reading, Scope, TotalKind, Trace, TraceEnd, WarmUpCurve, ContainerDetail,
+    ContainerDetail, Detail, Nanos, Params, Phase, Reading, Scope, TotalKind, Trace, TraceEnd, WarmUpCurve,
 };
 
 use crate::trial::{CurveReport, TrialReport};
@@ -46,10 +46,12 @@ pub(crate) fn compose(context: Context, origin: Origin, report: TrialReport) -> 
     let (total_kind, begin, first) = first_reading(origin, report.main_ns);
     let lead = report.main_ns.saturating_sub(begin);
     let mut readings = vec![first];
-    readings.extend(report.readings.into_iter().map(|reading| Reading {
-        begin_ns: reading.begin_ns.saturating_add(lead),
-        ..reading
-    }));
+    readings.extend(
+        report
+            .readings
+            .into_iter()
+            .map(|reading| Reading { begin_ns: reading.begin_ns.saturating_add(lead), ..reading }),
+    );
     let mut total = report.total_ns.saturating_add(lead);
     let mut curve = None;
     if let (Some(passes), None) = (report.curve, &report.error)
@@ -235,9 +237,12 @@ mod tests {
             curve: None,
             error: Some("load the weights: disk on fire".into()),
         };
-        let (trace, curve) = compose(context(), Origin::Process { spawned_ns: Nanos::from_nanos(60) }, report);
+        let (trace, curve) =
+            compose(context(), Origin::Process { spawned_ns: Nanos::from_nanos(60) }, report);
         assert!(curve.is_none());
         assert_eq!(trace.readings.len(), 2);
-        assert!(matches!(trace.end, TraceEnd::Failed { why, .. } if why == "failed to load the weights: disk on fire"));
+        assert!(
+            matches!(trace.end, TraceEnd::Failed { why, .. } if why == "failed to load the weights: disk on fire")
+        );
     }
 }

@@ -22,7 +22,9 @@ impl Progress {
         } else {
             ProgressBar::hidden()
         };
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {bar:24} {pos}/{len}  {prefix:>8} left  {wide_msg}") {
+        if let Ok(style) =
+            ProgressStyle::with_template("{spinner} {bar:24} {pos}/{len}  {prefix:>8} left  {wide_msg}")
+        {
             bar.set_style(style);
         }
         bar.enable_steady_tick(Duration::from_millis(250));

@@ -1,8 +1,8 @@
 //! What came out of a step, entered into the profile. Pure.
 
 use coldstart_profiles::{
-    ForwardMode, Key, LimitMeasurement, Measurement, Nanos, Outcome, Params, Phase, Profile, Samples, SweepPoint,
-    ThroughputPoint, Trace, WarmUpCurve, Work,
+    ForwardMode, Key, LimitMeasurement, Measurement, Nanos, Outcome, Params, Phase, Profile, Samples,
+    SweepPoint, ThroughputPoint, Trace, WarmUpCurve, Work,
 };
 
 use crate::phases::forward_params;
@@ -22,21 +22,27 @@ pub(crate) fn trace(profile: &mut Profile, trace: Trace, curve: Option<WarmUpCur
 
 /// Enters a reading of a limit. Readings of one kind, taken in one way, stand together.
 pub(crate) fn limit(profile: &mut Profile, reading: LimitMeasurement) {
+    // A failure after the first of its kind says nothing new.
+    if profile.limits.iter().any(|known| known.kind == reading.kind && known.outcome == reading.outcome) {
+        return;
+    }
     let same = profile.limits.iter_mut().find(|known| {
         (known.kind, &known.params, known.work) == (reading.kind, &reading.params, reading.work)
-            && known.outcome.as_measured().is_some()
     });
-    match (same, reading.outcome.as_measured()) {
-        (Some(known), Some((more, _))) => {
-            if let Some((samples, _)) = known.outcome.as_measured() {
-                let all = [samples.as_slice(), more.as_slice()].concat();
-                known.outcome = Samples::new(all).map_or_else(|error| Outcome::failed(error.to_string()), Outcome::measured);
-            }
-        }
-        // A failure after the first of its kind says nothing new.
-        (_, None) if profile.limits.iter().any(|known| known.kind == reading.kind && known.outcome == reading.outcome) => {}
-        _ => profile.limits.push(reading),
+    if let Some(known) = same
+        && let (Some((samples, _)), Some((more, _))) =
+            (known.outcome.as_measured(), reading.outcome.as_measured())
+    {
+        known.outcome = outcome_of([samples.as_slice(), more.as_slice()].concat());
+    } else {
+        profile.limits.push(reading);
     }
+}
+
+/// What these samples say; without any, that there are none.
+fn outcome_of(samples: Vec<Nanos>) -> Outcome {
+    Samples::new(samples)
+        .map_or_else(|error| Outcome::failed(format!("failed to {error}")), Outcome::measured)
 }
 
 /// Enters one point of the sweep; one that was there is replaced.
@@ -46,11 +52,13 @@ pub(crate) fn point(profile: &mut Profile, report: &PointReport) {
     profile.throughput.retain(|point| point.key != key);
     let work = Work::Tokens(tokens_per_iteration(&report.point));
     let outcome = match &report.samples_ns {
-        Ok(samples) => Samples::new(samples.clone()).map_or_else(|error| Outcome::failed(error.to_string()), Outcome::measured),
+        Ok(samples) => outcome_of(samples.clone()),
         Err(why) => Outcome::failed(why.clone()),
     };
     if let (Some((samples, _)), Some(stop)) = (outcome.as_measured(), report.stop) {
-        let per_s = |each: u64| (each * samples.len() as u64) as f64 / report.window_ns.max(Nanos::from_nanos(1)).as_secs_f64();
+        let per_s = |each: u64| {
+            (each * samples.len() as u64) as f64 / report.window_ns.max(Nanos::from_nanos(1)).as_secs_f64()
+        };
         profile.throughput.push(ThroughputPoint {
             key: key.clone(),
             mode: report.point.mode,

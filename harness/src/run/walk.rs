@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use coldstart_profiles::{
-    ForwardPlan, LimitKind, LimitMeasurement, Nanos, Outcome, PageCache, Params, Profile, RunState, Scope, Step, StepKind,
-    SweepPoint, TotalKind, Work, Bytes,
+    Bytes, ForwardPlan, LimitKind, LimitMeasurement, Nanos, Outcome, PageCache, Params, Profile, RunState,
+    Scope, Step, StepKind, SweepPoint, TotalKind, Work,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +31,15 @@ pub struct Tools {
     pub cancel: CancellationToken,
 }
 
+impl Tools {
+    /// Removes what was made in the engine.
+    pub async fn close(self) {
+        if let Some(images) = self.images {
+            images.close().await;
+        }
+    }
+}
+
 /// How a walk ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
@@ -44,8 +53,14 @@ pub enum Ending {
 ///
 /// # Errors
 /// Only when the profile can't be written: everything else is an outcome.
-pub async fn walk(profile: &mut Profile, store: &Store, tools: &Tools, progress: &mut Progress) -> Result<Ending, RunError> {
-    let open: Vec<Step> = profile.plan.steps.iter().filter(|step| !profile.done.contains(&step.id)).cloned().collect();
+pub async fn walk(
+    profile: &mut Profile,
+    store: &Store,
+    tools: &Tools,
+    progress: &mut Progress,
+) -> Result<Ending, RunError> {
+    let open: Vec<Step> =
+        profile.plan.steps.iter().filter(|step| !profile.done.contains(&step.id)).cloned().collect();
     profile.derive();
     store.save_as(profile, RunState::Partial)?;
     for step in &open {
@@ -101,16 +116,25 @@ impl Walker<'_> {
             StepKind::Limit { limit } => self.limit(*limit).await,
             StepKind::Trial { trial, strategy, page_cache, verify, forward } => {
                 let (trial, page_cache, verify, forward) = (*trial, *page_cache, *verify, *forward);
-                self.trial(step, Asked { scope: Scope::ColdStart, trial, strategy, page_cache, verify, forward }).await;
+                self.trial(
+                    step,
+                    Asked { scope: Scope::ColdStart, trial, strategy, page_cache, verify, forward },
+                )
+                .await;
             }
             StepKind::Load { trial, strategy, page_cache, verify } => {
                 let (trial, page_cache, verify) = (*trial, *page_cache, *verify);
-                self.trial(step, Asked { scope: Scope::Load, trial, strategy, page_cache, verify, forward: None }).await;
+                self.trial(
+                    step,
+                    Asked { scope: Scope::Load, trial, strategy, page_cache, verify, forward: None },
+                )
+                .await;
             }
             StepKind::Pull { trial } => self.pull(step, *trial).await,
             StepKind::Container { trial, strategy, page_cache, forward } => {
                 let (trial, page_cache, forward) = (*trial, *page_cache, *forward);
-                let asked = Asked { scope: Scope::ColdStart, trial, strategy, page_cache, verify: false, forward };
+                let asked =
+                    Asked { scope: Scope::ColdStart, trial, strategy, page_cache, verify: false, forward };
                 self.container(step, asked).await;
             }
             StepKind::Sweep { strategy, points } => self.sweep(strategy, points).await,
@@ -169,12 +193,17 @@ impl Walker<'_> {
                 });
                 match report {
                     Some(report) => {
-                        let (trace, curve) = compose(context, Origin::Process { spawned_ns: output.spawned_ns }, report);
+                        let (trace, curve) =
+                            compose(context, Origin::Process { spawned_ns: output.spawned_ns }, report);
                         record::trace(self.profile, trace, curve);
                     }
                     None => {
                         let why = "ended well but said nothing".to_owned();
-                        record::trace(self.profile, failed(context, TotalKind::Process, why, String::new()), None);
+                        record::trace(
+                            self.profile,
+                            failed(context, TotalKind::Process, why, String::new()),
+                            None,
+                        );
                     }
                 }
             }
@@ -224,7 +253,11 @@ impl Walker<'_> {
             if let ChildLine::Point(report) = line {
                 record::point(profile, report);
                 let SweepPoint { mode, batch, tokens, .. } = report.point;
-                progress.note(format!("throughput: {} of batch {batch}, {} {tokens} done", mode.name(), mode.tokens_name()));
+                progress.note(format!(
+                    "throughput: {} of batch {batch}, {} {tokens} done",
+                    mode.name(),
+                    mode.tokens_name()
+                ));
             }
         })
         .await;
@@ -241,13 +274,16 @@ impl Walker<'_> {
     async fn pull(&mut self, step: &Step, trial: u32) {
         match &self.tools.images {
             Some(images) => images.pull(self.profile, step, trial, &self.tools.cancel).await,
-            None => self.profile.caveat("no_engine", format!("`{}` was left out: there is no engine any more", step.id)),
+            None => self
+                .profile
+                .caveat("no_engine", format!("`{}` was left out: there is no engine any more", step.id)),
         }
     }
 
     async fn container(&mut self, step: &Step, asked: Asked<'_>) {
         let Some(images) = &self.tools.images else {
-            self.profile.caveat("no_engine", format!("`{}` was left out: there is no engine any more", step.id));
+            self.profile
+                .caveat("no_engine", format!("`{}` was left out: there is no engine any more", step.id));
             return;
         };
         self.stage(step, asked.page_cache);

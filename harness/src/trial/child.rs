@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use coldstart_kernels::Device as _;
-use coldstart_kernels::host::HostDevice;
+use coldstart_kernels::HostDevice;
 use coldstart_profiles::{Nanos, exit};
 
 use super::parent::PARENT;
@@ -18,7 +18,7 @@ pub(crate) const HANDSHAKE: &str = "COLDSTART_HANDSHAKE";
 
 /// What went wrong in a child. Messages complete "failed to …".
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ChildError {
+pub(crate) enum ChildError {
     /// The specification is not one.
     #[error("understand what to measure: {0}")]
     Spec(serde_json::Error),
@@ -92,7 +92,10 @@ fn die_with_parent() {
 pub(super) fn open_device(subject: &Subject) -> Result<HostDevice, ChildError> {
     match subject.device.as_str() {
         "host" => Ok(HostDevice::open(0)?),
-        other => Err(ChildError::Other { action: "open the device", why: format!("`{other}` is none of this release") }),
+        other => Err(ChildError::Other {
+            action: "open the device",
+            why: format!("`{other}` is none of this release"),
+        }),
     }
 }
 

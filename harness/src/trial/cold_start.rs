@@ -14,7 +14,8 @@ use crate::weights::{DeviceLayout, LoadDevice, Loaded, ModelFiles, check_device_
 pub(super) fn run(spec: &TrialSpec, started: Nanos) -> Result<(), ChildError> {
     let mut trial = Trial { spec, began: Began(started), readings: Vec::new(), curve: None };
     let error = trial.take().err().map(|error| error.to_string());
-    let total_ns = trial.readings.last().map_or(Nanos::ZERO, |last| last.begin_ns.saturating_add(last.duration_ns));
+    let total_ns =
+        trial.readings.last().map_or(Nanos::ZERO, |last| last.begin_ns.saturating_add(last.duration_ns));
     let report =
         TrialReport { main_ns: started, readings: trial.readings, total_ns, curve: trial.curve, error };
     say(&ChildLine::Trial(report));
@@ -67,7 +68,12 @@ impl Trial<'_> {
     }
 
     /// first_batch, and the curve that follows it.
-    fn forward<O: Ops>(&mut self, device: &O, forward: &Forward, weights: &Loaded<O>) -> Result<(), ChildError> {
+    fn forward<O: Ops>(
+        &mut self,
+        device: &O,
+        forward: &Forward,
+        weights: &Loaded<O>,
+    ) -> Result<(), ChildError> {
         let Some(plan) = self.spec.forward else { return Ok(()) };
         let (sequences, tokens) = (plan.batch as usize, plan.tokens as usize);
         let capacity = Capacity { sequences, tokens: sequences * tokens, context: tokens + 1 };

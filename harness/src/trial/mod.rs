@@ -11,6 +11,7 @@ mod parent;
 mod spec;
 mod sweep;
 
+pub(crate) use child::ChildError;
 pub(crate) use child::HANDSHAKE;
 pub use child::main as child_main;
 pub use parent::{ChildFailure, ChildOutput, run_child};

@@ -63,8 +63,9 @@ pub async fn run_child(
 ) -> Result<ChildOutput, ChildFailure> {
     let mut command = command(spec).map_err(|why| failure(why, String::new(), Vec::new()))?;
     let spawned_ns = clock::monotonic();
-    let mut child =
-        command.spawn().map_err(|error| failure(format!("could not start a trial: {error}"), String::new(), Vec::new()))?;
+    let mut child = command
+        .spawn()
+        .map_err(|error| failure(format!("could not start a trial: {error}"), String::new(), Vec::new()))?;
     let group = ProcessGroup(child.id());
     let mut lines = Vec::new();
     let stderr = tokio::spawn(tail(child.stderr.take()));
@@ -85,7 +86,10 @@ pub async fn run_child(
         End::Exited(Err(error)) => format!("lost the trial's output: {error}"),
         End::TimedOut => format!("hung: killed after its time limit of {}", Nanos::from(timeout)),
         End::Cancelled => {
-            return Err(ChildFailure { cancelled: true, ..failure("stopped with the run".to_owned(), stderr, lines) });
+            return Err(ChildFailure {
+                cancelled: true,
+                ..failure("stopped with the run".to_owned(), stderr, lines)
+            });
         }
     };
     Err(failure(why, stderr, lines))
@@ -97,8 +101,10 @@ fn failure(why: String, stderr: String, lines: Vec<ChildLine>) -> ChildFailure {
 
 /// The command line of a child.
 fn command(spec: &ChildSpec) -> Result<Command, String> {
-    let program = own_executable().map_err(|error| format!("could not find the coldstart program: {error}"))?;
-    let spec = serde_json::to_string(spec).map_err(|error| format!("could not describe the trial: {error}"))?;
+    let program =
+        own_executable().map_err(|error| format!("could not find the coldstart program: {error}"))?;
+    let spec =
+        serde_json::to_string(spec).map_err(|error| format!("could not describe the trial: {error}"))?;
     let mut command = Command::new(program);
     command
         .args(["trial", &spec])

@@ -1,6 +1,8 @@
 //! What a parent asks of a fresh process, and what it gets back: the JSON between the two.
 
-use coldstart_profiles::{ForwardPlan, LimitKind, LimitMeasurement, Nanos, PageCache, Reading, StopReason, SweepPoint};
+use coldstart_profiles::{
+    ForwardPlan, LimitKind, LimitMeasurement, Nanos, PageCache, Reading, StopReason, SweepPoint,
+};
 use serde::{Deserialize, Serialize};
 
 /// One measurement in a fresh process.
@@ -41,57 +43,6 @@ pub struct TrialSpec {
     pub verify: bool,
     /// The forward passes that follow; `None` for a load alone.
     pub forward: Option<ForwardPlan>,
-}
-
-/// One reading of a limit.
-    Limit(LimitSpec),
-    /// The throughput sweep.
-    Sweep(SweepSpec),
-}
-
-/// The model, and the device that it goes to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Subject {
-    /// Device, such as `host`.
-    pub device: String,
-    /// Directory or file of the model.
-    pub model: String,
-    /// Whether links out of the directory are followed.
-    pub follow_symlinks: bool,
-    /// Seed of the token ids.
-    pub seed: u64,
-}
-
-/// One cold start, or one load of the weights.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TrialSpec {
-    /// What is loaded, and where to.
-    pub subject: Subject,
-    /// How the weights are loaded.
-    pub strategy: String,
-    /// What the parent prepared. A trial that finds something else marks its reading.
-    pub page_cache: PageCache,
-    /// Whether the bytes on the device are compared with the files, after all timed regions.
-    pub verify: bool,
-    /// The forward passes that follow; `None` for a load alone.
-    pub forward: Option<ForwardPlan>,
-}
-
-/// The forward passes of a trial: the same one again and again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ForwardSpec {
-    /// What one pass does.
-    pub mode: ForwardMode,
-    /// Sequences at a time.
-    pub batch: u32,
-    /// Tokens of each.
-    pub tokens: u32,
-    /// Iterations at most.
-    pub max_iterations: u32,
-    /// Time at most.
-    pub max_time_ns: Nanos,
-    /// Whether `max_time_ns` comes from the run's budget.
-    pub budgeted: bool,
 }
 
 /// One reading of a limit.

@@ -1,6 +1,6 @@
 //! The throughput sweep: steady-state passes at every point, in one process.
 
-use coldstart_kernels::{Ops, Dtype};
+use coldstart_kernels::Ops;
 use coldstart_profiles::{ForwardMode, Nanos, StopLimits, StopReason, SweepPoint};
 
 use super::child::{ChildError, open_device, open_model, say};
@@ -27,7 +27,13 @@ pub(super) fn run(spec: &SweepSpec) -> Result<(), ChildError> {
     let how = (spec.strategy.parse()?, coldstart_profiles::PageCache::Warm);
     phases::weights_load(&device, &files, &mut buffer, how, began)?;
     let weights = Loaded { buffer, table: layout.table().clone() };
-    let sweep = Sweep { device: &device, forward: &forward, weights: &weights, seed: spec.subject.seed, resolution: clock::resolution() };
+    let sweep = Sweep {
+        device: &device,
+        forward: &forward,
+        weights: &weights,
+        seed: spec.subject.seed,
+        resolution: clock::resolution(),
+    };
     for point in &spec.points {
         let report = sweep.point(point).unwrap_or_else(|error| failed(*point, error));
         say(&ChildLine::Point(report));
@@ -48,9 +54,10 @@ impl<O: Ops> Sweep<'_, O> {
     /// One point: warm up, then iterate until steady or out of time.
     fn point(&self, point: &SweepPoint) -> Result<PointReport, ModelError> {
         let capacity = capacity(point);
-        let mut runner = Runner::new(self.device, self.forward, &self.weights.table, &self.weights.buffer, capacity)?;
+        let mut runner =
+            Runner::new(self.device, self.forward, &self.weights.table, &self.weights.buffer, capacity)?;
         let activation = runner.activation();
-        let (flops, read_bytes) = self.cost(point, &mut runner, activation);
+        let (flops, read_bytes) = self.cost(point, &mut runner);
         let shape = (point.mode, point.batch, point.tokens);
         let mut passes = Passes::new(self.device, &mut runner, self.forward, shape, self.seed)?;
         for _ in 0..WARM_UP_PASSES {
@@ -60,7 +67,8 @@ impl<O: Ops> Sweep<'_, O> {
             min_iterations: crate::resolve::LEAST_POINT_ITERATIONS as usize,
             ..StopLimits::for_tail(point.max_iterations as usize, point.allowance_ns)
         };
-        let series = until_steady(None, limits, self.resolution, || Ok::<_, ModelError>(passes.pass()?.host.into()))?;
+        let series =
+            until_steady(None, limits, self.resolution, || Ok::<_, ModelError>(passes.pass()?.host.into()))?;
         Ok(PointReport {
             point: *point,
             window_ns: window(&series),
@@ -73,13 +81,16 @@ impl<O: Ops> Sweep<'_, O> {
     }
 
     /// Operations of one pass, and the bytes that it reads at least once.
-    fn cost(&self, point: &SweepPoint, runner: &mut Runner<'_, O>, _activation: Dtype) -> (u64, u64) {
+    fn cost(&self, point: &SweepPoint, runner: &mut Runner<'_, O>) -> (u64, u64) {
         let (sequences, tokens) = (point.batch as usize, point.tokens as usize);
         match (point.mode, self.forward, runner.generator()) {
             (ForwardMode::Decode, Forward::Decoder(config), Some(generator)) => {
                 (config.decode_flops(sequences, tokens), generator.decode_bytes(sequences, tokens))
             }
-            _ => (self.forward.flops(sequences, tokens).unwrap_or(0), self.weights.bytes()),
+            _ => (
+                self.forward.flops(sequences, tokens).unwrap_or(0),
+                self.weights.table.iter().map(|(_, tensor)| tensor.bytes as u64).sum(),
+            ),
         }
     }
 }

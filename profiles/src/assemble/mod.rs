@@ -54,7 +54,7 @@ impl Profile {
 
     /// A phase that the plan leaves out, or whose steps have not run yet, stands in the table with its reason.
     fn add_skipped(&self, rows: &mut Vec<Measurement>) {
-        for skipped in &self.plan.skipped {
+        for skipped in self.plan.skipped.iter().chain(&self.skipped) {
             if !rows.iter().any(|row| row.key.phase == skipped.phase) {
                 let key = Key::host(skipped.phase, Params::new());
                 rows.push(Measurement::without_samples(key, Outcome::skipped(skipped.why.clone())));
@@ -98,11 +98,16 @@ impl Profile {
                 "trials disagree on how they warm up: look at each curve before using the steady state",
             );
         }
-        let marks: Vec<(String, String)> = (self.traces.iter())
-            .filter_map(|trace| Some((trace.step.clone(), trace.mark()?.to_owned())))
-            .collect();
-        for (step, mark) in marks {
-            self.caveat("partial", format!("`{step}` is left out of the summaries: {mark}"));
+        let marked: Vec<&Trace> = self.traces.iter().filter(|trace| trace.mark().is_some()).collect();
+        if let Some(first) = marked.first() {
+            let text = format!(
+                "{} of {} traces are left out of the summaries, the first of them `{}`: {}",
+                marked.len(),
+                self.traces.len(),
+                first.step,
+                first.mark().unwrap_or_default(),
+            );
+            self.caveat("partial", text);
         }
     }
 }

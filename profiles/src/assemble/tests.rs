@@ -70,6 +70,7 @@ fn empty() -> Profile {
             skipped: vec![SkippedPhase { phase: Phase::DriverInit, why: "the host device has none".into() }],
         },
         fitness: Fitness::default(),
+        skipped: Vec::new(),
         traces: Vec::new(),
         measurements: Vec::new(),
         totals: Vec::new(),
