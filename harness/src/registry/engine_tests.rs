@@ -1,0 +1,1 @@
+//! Pulls and containers with the real engine of this machine.
