@@ -46,7 +46,10 @@ impl Program {
         let listed = Command::new(&loader).arg("--list").arg(&executable).output();
         let listed = listed.map_err(|error| failed(format!("{loader}: {error}")))?;
         if !listed.status.success() {
-            return Err(failed(format!("{loader} --list: {}", String::from_utf8_lossy(&listed.stderr).trim())));
+            return Err(failed(format!(
+                "{loader} --list: {}",
+                String::from_utf8_lossy(&listed.stderr).trim()
+            )));
         }
         let libraries = libraries(&String::from_utf8_lossy(&listed.stdout)).map_err(failed)?;
         Ok(Program { executable, loader: Some(PathBuf::from(loader)), libraries })

@@ -15,7 +15,8 @@ pub(super) fn interpreter(program: &[u8]) -> Result<Option<String>, &'static str
     if !header.starts_with(b"\x7fELF\x02\x01") {
         return Err("it is no 64-bit little-endian ELF program");
     }
-    let table = usize::try_from(number(header, 32, 8)).map_err(|_| "its program headers lie outside of it")?;
+    let table =
+        usize::try_from(number(header, 32, 8)).map_err(|_| "its program headers lie outside of it")?;
     let size = number(header, 54, 2) as usize;
     let count = number(header, 56, 2) as usize;
     if size < PROGRAM_HEADER {

@@ -14,13 +14,17 @@ pub enum RegistryError {
         name: String,
     },
     /// A size, layer count or share that makes no image.
-    #[error("make a synthetic image with {what}: choose 1 to 120 layers, at least 4 KiB each, and a compressibility of 0 to 1")]
+    #[error(
+        "make a synthetic image with {what}: choose 1 to 120 layers, at least 4 KiB each, and a compressibility of 0 to 1"
+    )]
     Contents {
         /// What is out of range.
         what: String,
     },
     /// The image would not fit in memory, from where it is served.
-    #[error("make a synthetic image of {wanted}: it is served from memory, and only {available} are free: choose a smaller one")]
+    #[error(
+        "make a synthetic image of {wanted}: it is served from memory, and only {available} are free: choose a smaller one"
+    )]
     TooLarge {
         /// The most that its compressed layers can take.
         wanted: Bytes,

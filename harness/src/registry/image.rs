@@ -49,9 +49,7 @@ impl Image {
             "rootfs": { "type": "layers", "diff_ids": diff_ids },
             "history": layers.iter().map(|_| json!({"created_by": "coldstart"})).collect::<Vec<Value>>(),
         })));
-        let descriptor = |blob: &Blob, media_type: &str| {
-            json!({ "mediaType": media_type, "digest": blob.digest(), "size": blob.size() })
-        };
+        let descriptor = |blob: &Blob, media_type: &str| json!({ "mediaType": media_type, "digest": blob.digest(), "size": blob.size() });
         let layers: Vec<Blob> = layers.into_iter().map(|layer| layer.blob).collect();
         let manifest = Blob::new(json_bytes(&json!({
             "schemaVersion": 2,

@@ -143,7 +143,11 @@ mod tests {
             assert_ne!(one.diff_id, two.diff_id);
 
             let packed = one.blob.parts().concat();
-            assert_eq!(Blob::new(packed.clone()).digest(), one.blob.digest(), "the continued hash is the whole one");
+            assert_eq!(
+                Blob::new(packed.clone()).digest(),
+                one.blob.digest(),
+                "the continued hash is the whole one"
+            );
             let mut plain = Vec::new();
             compression.decoder(packed.as_slice()).unwrap().read_to_end(&mut plain).unwrap();
             assert_eq!(Blob::new(plain.clone()).digest(), one.diff_id);
@@ -156,8 +160,15 @@ mod tests {
                 names.push(format!("{} {}", entry.path().unwrap().display(), data.len()));
             }
             let expected = [
-                "data/ 0", "data/0 0", "data/1 1", "data/511 511", "data/512 512", "data/513 513", "data/100000 100000",
-                "coldstart-trial/ 0", "coldstart-trial/nonce 3",
+                "data/ 0",
+                "data/0 0",
+                "data/1 1",
+                "data/511 511",
+                "data/512 512",
+                "data/513 513",
+                "data/100000 100000",
+                "coldstart-trial/ 0",
+                "coldstart-trial/nonce 3",
             ];
             assert_eq!(names, expected, "{compression}");
         }

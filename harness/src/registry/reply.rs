@@ -21,7 +21,13 @@ pub(super) fn json_reply(value: &Value) -> Response {
 }
 
 /// Content with its digest and length; `range` is what part of `size` bytes the body holds.
-pub(super) fn content(media_type: &str, digest: &str, size: u64, range: Option<Range<u64>>, body: Body) -> Response {
+pub(super) fn content(
+    media_type: &str,
+    digest: &str,
+    size: u64,
+    range: Option<Range<u64>>,
+    body: Body,
+) -> Response {
     let length = range.as_ref().map_or(size, |range| range.end - range.start);
     let base = [
         (header::CONTENT_TYPE.as_str(), media_type.to_owned()),
@@ -40,7 +46,9 @@ pub(super) fn content(media_type: &str, digest: &str, size: u64, range: Option<R
 
 /// The one range that a request asks for (RFC 9110 §14.2). `Ok(None)`: all of it; `Err`: nothing that is there.
 pub(super) fn range(headers: &HeaderMap, size: u64) -> Result<Option<Range<u64>>, ()> {
-    let Some(text) = headers.get(header::RANGE).and_then(|value| value.to_str().ok()) else { return Ok(None) };
+    let Some(text) = headers.get(header::RANGE).and_then(|value| value.to_str().ok()) else {
+        return Ok(None);
+    };
     // What is not understood is to be ignored.
     let Some((begin, end)) = text.strip_prefix("bytes=").and_then(|span| span.split_once('-')) else {
         return Ok(None);

@@ -90,7 +90,12 @@ impl Registry {
     }
 
     /// Serves images for several platforms under one tag; returns their reference.
-    pub fn publish_index(&self, repository: &str, tag: &str, images: &[Image]) -> Result<ImageRef, DockerError> {
+    pub fn publish_index(
+        &self,
+        repository: &str,
+        tag: &str,
+        images: &[Image],
+    ) -> Result<ImageRef, DockerError> {
         let reference = self.reference(repository, tag)?;
         let index = image::index(images);
         let mut contents = self.shared.write();

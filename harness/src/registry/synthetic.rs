@@ -33,7 +33,11 @@ pub struct Template {
 impl Template {
     /// Makes the layers on all cores; takes about a second for each 100 MB of random bytes and core, so keep it off the
     /// async threads. Equal contents and seed give equal layers. `program` comes on top, in a layer of its own.
-    pub fn build(contents: &SyntheticImage, seed: u64, program: Option<Program>) -> Result<Self, RegistryError> {
+    pub fn build(
+        contents: &SyntheticImage,
+        seed: u64,
+        program: Option<Program>,
+    ) -> Result<Self, RegistryError> {
         let compression: Compression = contents.codec.parse()?;
         check(contents)?;
         let sizes = sizes(contents.size_bytes.get(), contents.layers);
@@ -60,7 +64,8 @@ impl Template {
             .map(|(index, layer)| layer.with_nonce(&format!("{nonce}/{index}")))
             .collect::<io::Result<Vec<_>>>()
             .map_err(|source| RegistryError::Encode { source })?;
-        let (command, env) = program.map_or_else(Default::default, |(_, program)| (program.command(), program.env()));
+        let (command, env) =
+            program.map_or_else(Default::default, |(_, program)| (program.command(), program.env()));
         Ok(Image::new(platform, self.compression, layers, &command, &env))
     }
 
@@ -90,10 +95,9 @@ fn check(contents: &SyntheticImage) -> Result<(), RegistryError> {
     // Random bytes don't shrink, and the engine needs memory too.
     let kept = contents.size_bytes.get() as f64 * (1.0 - contents.compressibility);
     match memory_available() {
-        Some(available) if kept > available as f64 / 2.0 => Err(RegistryError::TooLarge {
-            wanted: Bytes::new(kept as u64),
-            available: Bytes::new(available),
-        }),
+        Some(available) if kept > available as f64 / 2.0 => {
+            Err(RegistryError::TooLarge { wanted: Bytes::new(kept as u64), available: Bytes::new(available) })
+        }
         _ => Ok(()),
     }
 }
