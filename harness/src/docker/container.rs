@@ -2,20 +2,20 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bollard::container::LogOutput;
 use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType};
-use bollard::query_parameters::{CreateContainerOptionsBuilder, LogsOptionsBuilder};
+use bollard::query_parameters::{CreateContainerOptions, CreateContainerOptionsBuilder, LogsOptionsBuilder};
 use coldstart_profiles::{Bytes, ContainerDetail, Nanos};
 use futures_util::StreamExt;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
-use super::clock::monotonic;
 use super::engine::Engine;
 use super::error::DockerError;
 use super::owned::RUN_LABEL;
+use crate::clock::monotonic;
 
 /// More output than any trace: a program that prints more is cut off.
 const MOST_OUTPUT: usize = 64 << 20;
@@ -80,11 +80,16 @@ pub async fn run(
     spec: &ContainerSpec,
     cancel: &CancellationToken,
 ) -> Result<ContainerReading, DockerError> {
-    let mut id = None;
+    let name = container_name(engine.owned().run());
+    let options = CreateContainerOptionsBuilder::default().name(&name).build();
+    let body = create_body(engine.owned().run(), spec);
+    let began = Instant::now();
+    let created = create_to_the_end(engine, options, body).await?;
+    let left = spec.limit.saturating_sub(began.elapsed());
     let outcome = tokio::select! {
         biased;
         () = cancel.cancelled() => Err(DockerError::Cancelled { action: "run the container".to_owned() }),
-        outcome = tokio::time::timeout(spec.limit, trial(engine, spec, &mut id)) => outcome.unwrap_or_else(|_| {
+        outcome = tokio::time::timeout(left, trial(engine, spec, &created)) => outcome.unwrap_or_else(|_| {
             Err(DockerError::TimeLimit {
                 action: "run the container".to_owned(),
                 limit: spec.limit,
@@ -92,11 +97,7 @@ pub async fn run(
             })
         }),
     };
-    let removed = match id {
-        Some(id) => engine.remove_container(&id).await,
-        None => Ok(()),
-    };
-    match (outcome, removed) {
+    match (outcome, engine.remove_container(&created.id).await) {
         (Ok(reading), Ok(())) => Ok(reading),
         (Ok(_), Err(error)) => Err(error),
         (Err(error), removed) => {
@@ -108,27 +109,47 @@ pub async fn run(
     }
 }
 
+/// A container that was made, and when: around the create request.
+struct Created {
+    id: String,
+    create: Nanos,
+    answered: Nanos,
+}
+
+/// Makes a container and enters it in the list of what this run made. The request can't be taken back, since an engine
+/// whose client goes away makes the container nevertheless: it is waited for by a task, even if the caller is dropped.
+async fn create_to_the_end(
+    engine: &Engine,
+    options: CreateContainerOptions,
+    body: ContainerCreateBody,
+) -> Result<Created, DockerError> {
+    let action = format!("create a container of {}", body.image.as_deref().unwrap_or_default());
+    engine.owned().creating();
+    let engine = engine.clone();
+    let task = tokio::spawn(async move {
+        let create = monotonic();
+        let answer = engine.docker().create_container(Some(options), body).await;
+        let answered = monotonic();
+        engine.owned().answered(answer.as_ref().ok().map(|created| created.id.as_str()));
+        answer.map(|created| Created { id: created.id, create, answered })
+    });
+    match task.await {
+        Ok(answer) => answer.map_err(DockerError::engine(action)),
+        Err(_) => Err(DockerError::Cancelled { action }),
+    }
+}
+
 async fn trial(
     engine: &Engine,
     spec: &ContainerSpec,
-    id_slot: &mut Option<String>,
+    created: &Created,
 ) -> Result<ContainerReading, DockerError> {
-    let (options, body) = (
-        CreateContainerOptionsBuilder::default().name(&container_name(engine.owned().run())).build(),
-        create_body(engine.owned().run(), spec),
-    );
-    let create = monotonic();
-    let created = engine.docker().create_container(Some(options), body).await;
-    let answered = monotonic();
-    let id = created.map_err(DockerError::engine(format!("create a container of {}", spec.image)))?.id;
-    engine.owned().created(&id);
-    *id_slot = Some(id.clone());
     let start = monotonic();
-    let started = engine.docker().start_container(&id, None).await;
+    let started = engine.docker().start_container(&created.id, None).await;
     started.map_err(DockerError::engine(format!("start the container of {}", spec.image)))?;
 
-    let (stdout, stderr) = output(engine, &id).await?;
-    ended_well(engine, &id, &stderr).await?;
+    let (stdout, stderr) = output(engine, &created.id).await?;
+    ended_well(engine, &created.id, &stderr).await?;
     let (first, rest) = stdout.split_once('\n').unwrap_or((&stdout, ""));
     let first_line: FirstLine = serde_json::from_str(first)
         .map_err(|_| DockerError::Handshake { line: first.chars().take(LINE_HEAD).collect() })?;
@@ -140,9 +161,9 @@ async fn trial(
     Ok(ContainerReading {
         detail: ContainerDetail {
             image: spec.image.clone(),
-            create_ns: answered.saturating_sub(create),
+            create_ns: created.answered.saturating_sub(created.create),
             start_ns: began.saturating_sub(start),
-            total_ns: began.saturating_sub(create),
+            total_ns: began.saturating_sub(created.create),
             memory_limit_bytes: spec.memory,
         },
         began,

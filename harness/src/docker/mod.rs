@@ -4,7 +4,6 @@
 //! [`Engine::remove_leftovers`] removes what a run made and nothing else. How a pull is taken apart: the engine's events
 //! ([`PullEvent`]) feed a [`Timeline`], which yields each layer's intervals and the critical path.
 
-mod clock;
 mod container;
 mod credentials;
 mod critical;
@@ -28,3 +27,6 @@ pub use owned::RUN_LABEL;
 pub use pull::{PullReading, PullRequest, Pulled, pull};
 pub use reference::ImageRef;
 pub use timeline::{Ending, Timeline};
+
+#[cfg(test)]
+mod engine_tests;

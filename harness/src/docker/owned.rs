@@ -4,6 +4,7 @@
 //! in the meantime, or has pulled again under the same name, stays.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +22,9 @@ pub const RUN_LABEL: &str = "dev.coldstart.run";
 /// How long after a broken pull its image may still turn up, because the engine was past the point of no return.
 const SETTLE: Duration = Duration::from_millis(1500);
 const SETTLE_STEP: Duration = Duration::from_millis(100);
+/// How long the end of a run waits for the engine's answer to a create request that nobody waits for any more.
+const CREATE_LIMIT: Duration = Duration::from_secs(30);
+const CREATE_STEP: Duration = Duration::from_millis(10);
 /// Seconds between asking a container to end and ending it.
 const STOP_GRACE_S: i32 = 1;
 
@@ -29,6 +33,8 @@ const STOP_GRACE_S: i32 = 1;
 pub(crate) struct Owned {
     run: String,
     lists: Mutex<Lists>,
+    /// Create requests that the engine has not answered yet.
+    creating: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -40,7 +46,7 @@ struct Lists {
 
 impl Owned {
     pub(crate) fn new(run: &str) -> Self {
-        Owned { run: run.to_owned(), lists: Mutex::default() }
+        Owned { run: run.to_owned(), lists: Mutex::default(), creating: AtomicUsize::new(0) }
     }
 
     pub(crate) fn run(&self) -> &str {
@@ -65,6 +71,19 @@ impl Owned {
     /// It turned out that the image is not of this run.
     pub(crate) fn forget_image(&self, name: &str) {
         self.lists().images.remove(name);
+    }
+
+    /// A create request is about to be sent; what follows is [`Owned::answered`].
+    pub(crate) fn creating(&self) {
+        self.creating.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The create request was answered: with a container's id, or with an error.
+    pub(crate) fn answered(&self, container: Option<&str>) {
+        if let Some(id) = container {
+            self.created(id);
+        }
+        self.creating.fetch_sub(1, Ordering::AcqRel);
     }
 
     pub(crate) fn created(&self, container: &str) {
@@ -150,8 +169,26 @@ impl Engine {
     /// Removes whatever this run made and has not removed yet: what to call at the end of every run, however it ended.
     /// Goes on after a failure; the failures are the result.
     pub async fn remove_leftovers(&self) -> Vec<DockerError> {
+        let mut failures = self.remove_leftovers_of_containers().await;
+        let images: Vec<(String, bool)> =
+            self.owned().lists().images.iter().map(|(name, id)| (name.clone(), id.is_none())).collect();
+        for (name, broken) in images {
+            let removed =
+                if broken { self.settle_broken_pull(&name).await } else { self.remove_image(&name).await };
+            failures.extend(removed.err());
+        }
+        failures
+    }
+
+    /// Removes the containers that this run made and has not removed yet, and keeps its images.
+    pub async fn remove_leftovers_of_containers(&self) -> Vec<DockerError> {
         let mut failures = Vec::new();
-        // A future dropped between the create request and its answer left a container with the label only.
+        // A future that was dropped between the create request and its answer leaves a container behind, later.
+        let mut waited = Duration::ZERO;
+        while self.owned().creating.load(Ordering::Acquire) > 0 && waited < CREATE_LIMIT {
+            tokio::time::sleep(CREATE_STEP).await;
+            waited += CREATE_STEP;
+        }
         match self.labelled_containers().await {
             Ok(ids) => ids.iter().for_each(|id| {
                 if !self.owned().lists().containers.contains(id) {
@@ -163,13 +200,6 @@ impl Engine {
         let containers = self.owned().lists().containers.clone();
         for id in containers {
             failures.extend(self.remove_container(&id).await.err());
-        }
-        let images: Vec<(String, bool)> =
-            self.owned().lists().images.iter().map(|(name, id)| (name.clone(), id.is_none())).collect();
-        for (name, broken) in images {
-            let removed =
-                if broken { self.settle_broken_pull(&name).await } else { self.remove_image(&name).await };
-            failures.extend(removed.err());
         }
         failures
     }

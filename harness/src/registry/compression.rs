@@ -41,7 +41,8 @@ impl Compression {
     pub(super) fn encoder(self) -> io::Result<Encoder> {
         Ok(match self {
             Compression::Gzip => {
-                Encoder::Gzip(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(GZIP_LEVEL)))
+                let level = flate2::Compression::new(GZIP_LEVEL);
+                Encoder::Gzip(Box::new(flate2::write::GzEncoder::new(Vec::new(), level)))
             }
             Compression::Zstd => {
                 Encoder::Zstd(Box::new(zstd::stream::write::Encoder::new(Vec::new(), ZSTD_LEVEL)?))
@@ -77,7 +78,7 @@ impl fmt::Display for Compression {
 
 /// A compressor into memory.
 pub(super) enum Encoder {
-    Gzip(flate2::write::GzEncoder<Vec<u8>>),
+    Gzip(Box<flate2::write::GzEncoder<Vec<u8>>>),
     Zstd(Box<zstd::stream::write::Encoder<'static, Vec<u8>>>),
 }
 

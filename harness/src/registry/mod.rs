@@ -26,6 +26,3 @@ pub use image::{Image, Platform};
 pub use inflate::measure_inflate;
 pub use server::Registry;
 pub use synthetic::Template;
-
-#[cfg(test)]
-mod engine_tests;

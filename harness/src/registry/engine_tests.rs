@@ -1,1 +1,0 @@
-//! Pulls and containers with the real engine of this machine.
