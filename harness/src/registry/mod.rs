@@ -26,3 +26,6 @@ pub use image::{Image, Platform};
 pub use inflate::measure_inflate;
 pub use server::Registry;
 pub use synthetic::Template;
+
+#[cfg(test)]
+mod protocol_tests;

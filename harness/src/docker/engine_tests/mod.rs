@@ -2,6 +2,7 @@
 //!
 //! Each test says aloud that it is skipped where there is no engine, and fails where COLDSTART_REQUIRE lists `docker`.
 
+mod beside_cli;
 mod containers;
 mod failures;
 mod private;
