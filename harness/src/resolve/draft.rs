@@ -106,7 +106,7 @@ impl Drafting<'_> {
             steps.extend(self.loads(round));
         }
         if round < self.scale.trials {
-            steps.extend(self.limits());
+            steps.extend(self.limits(round));
         }
         if round < self.scale.containers && self.wants(&[Phase::ContainerStart]) {
             steps.push(self.container(round));
@@ -174,17 +174,18 @@ impl Drafting<'_> {
 
     fn container(&self, trial: u32) -> (StepKind, Demand) {
         let page_cache = self.page_caches()[0];
-        let forward = self.forward().map(|(plan, _)| plan);
+        // What a container adds is at its start: it ends with its first batch.
+        let forward = self.forward().map(|(plan, _)| ForwardPlan { max_iterations: 1, ..plan });
+        let first = forward.map_or(Nanos::ZERO, |plan| Nanos::from_nanos(plan.max_time_ns.as_nanos() / 10));
         let load = self.load_demand(false);
         let strategy = self.strategies[0].clone();
-        let mut demand = self.forward_demand().plus(load.least).plus(CONTAINER);
-        // What a container adds is at its start: its warm-up needs no more than the least.
-        demand.wanted = demand.least;
+        let demand = Demand::fixed(load.least.saturating_add(CONTAINER).saturating_add(first));
         (StepKind::Container { trial, strategy, page_cache, forward }, demand)
     }
 
-    /// One reading of each limit that bounds something in this plan.
-    fn limits(&self) -> Vec<(StepKind, Demand)> {
+    /// Readings of the limits that bound something in this plan. Reads are as unsteady as the disk that they go to, and are
+    /// taken in every round; a quick run takes the others, which repeat within their process, in the first round only.
+    fn limits(&self, round: u32) -> Vec<(StepKind, Demand)> {
         let bytes = self.machine.model.bytes;
         let probe = &self.machine.probe;
         let read = at(bytes.min(READ_LIMIT), probe.read_bytes_per_s);
@@ -194,15 +195,18 @@ impl Drafting<'_> {
                 kinds.push((LimitKind::DirectRead, read));
             }
             kinds.push((LimitKind::CachedRead, read.saturating_add(read)));
+        }
+        let every_limit = round == 0 || !self.request.quick;
+        if every_limit && self.wants(&[Phase::WeightsLoad]) {
             kinds.push((LimitKind::Memcpy, Nanos::from_millis(150)));
             kinds.push((LimitKind::MemcpyFresh, Nanos::from_millis(200)));
         }
-        if self.wants(&[Phase::Throughput]) {
+        if every_limit && self.wants(&[Phase::Throughput]) {
             kinds.push((LimitKind::MemoryRead, Nanos::from_millis(150)));
             kinds
                 .push((LimitKind::Gemm, Nanos::from_nanos_f64(10.0 * 2.15e9 / probe.gemm_flops_per_s * 1e9)));
         }
-        if self.wants(&[Phase::ImagePull]) {
+        if every_limit && self.wants(&[Phase::ImagePull]) {
             kinds.push((LimitKind::InflateGzip, Nanos::from_millis(250)));
             kinds.push((LimitKind::InflateZstd, Nanos::from_millis(150)));
             kinds.push((LimitKind::Sha256, Nanos::from_millis(100)));

@@ -90,7 +90,7 @@ fn wanted(request: &Request, machine: &Machine) -> Scale {
         containers: trials.min(LEAST_TRIALS),
         image,
         batches: pick(&request.batches, &[1, 4], &[1, 2, 4, 8]),
-        prompts: fitting(pick(&request.prompts, &[16, 32, 64], &[16, 64, 128]), machine),
+        prompts: fitting(pick(&request.prompts, &[8, 16, 32], &[16, 64, 128]), machine),
         contexts: fitting(pick(&request.contexts, &[32, 128], &[64, 256]), machine),
     }
 }

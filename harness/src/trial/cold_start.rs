@@ -82,6 +82,9 @@ impl Trial<'_> {
         let mut passes = Passes::new(device, &mut runner, forward, shape, self.spec.subject.seed)?;
         let first = phases::first_batch(&mut passes, &plan, self.began)?;
         self.readings.push(first.clone());
+        if plan.max_iterations <= 1 {
+            return Ok(());
+        }
         let series = phases::warm_up(&mut passes, &plan, &first, self.began, clock::resolution())?;
         self.curve = Some(CurveReport {
             forward: plan,

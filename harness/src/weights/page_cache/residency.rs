@@ -26,7 +26,7 @@ struct Answer {
     why: Option<String>,
 }
 
-/// How much of `files` is in the page cache now. Reading nothing, it changes nothing, except under sampling (see
+/// How much of the tensors of `files` is in the page cache now; pages with headers don't count. Reading nothing, it changes nothing, except under sampling (see
 /// [`Residency::why`]).
 ///
 /// `mincore` tells the truth only where the caller owns the file or may write to it: elsewhere the kernel says that
@@ -40,8 +40,10 @@ pub fn residency(files: &[WeightFile]) -> Result<Residency, WeightsError> {
     for file in files {
         let (handle, size) = open_regular(&file.path)?;
         let answer = ask(&handle, &file.path, size)?;
-        total += size;
-        resident = resident.zip(answer.resident).map(|(sum, one)| sum + one);
+        // Whoever knows what is in the file has read its header: those pages say nothing of the tensors.
+        let header = header_pages(file).min(size);
+        total += size - header;
+        resident = resident.zip(answer.resident).map(|(sum, one)| sum + one.saturating_sub(header));
         methods.push(answer.method);
         why = why.or(answer.why);
     }
@@ -52,6 +54,11 @@ pub fn residency(files: &[WeightFile]) -> Result<Residency, WeightsError> {
         _ => ResidencyMethod::Mixed,
     };
     Ok(Residency { resident_bytes: resident.map(Bytes::new), total_bytes: Bytes::new(total), method, why })
+}
+
+/// The pages of a file that hold its header, the last of them often the first tensor's bytes too.
+fn header_pages(file: &WeightFile) -> u64 {
+    file.data_begin.next_multiple_of(page_size() as u64)
 }
 
 fn ask(file: &File, path: &Path, size: u64) -> Result<Answer, WeightsError> {
