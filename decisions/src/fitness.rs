@@ -1,73 +1,99 @@
 //! Was the machine fit to be measured? A run on a machine that changes under it says little.
 
-use coldstart_profiles::{CanaryReading, Nanos, Profile};
+use coldstart_profiles::{CanaryReading, Caveat, Nanos, Profile};
 
-/// How far the canary may move between the begin and the end of a run: 5 %.
-const CANARY_DRIFT: f64 = 0.05;
-/// Foreign load, in runnable threads a core, from which on they take the run's cores away.
-const FOREIGN_LOAD: f64 = 0.5;
+/// Two canaries further apart than this were not taken on the same machine, so to speak.
+const DRIFT: f64 = 0.05;
+/// A load average above this share of the cores is other work that shows in the results.
+const QUIET: f64 = 0.25;
 
-/// Whether a run's numbers can be compared with those of other runs.
-#[derive(Debug, Clone, PartialEq)]
-pub struct FitnessVerdict {
-    /// What speaks against it; empty for a fit machine.
-    pub findings: Vec<Finding>,
-}
-
-impl FitnessVerdict {
-    /// Whether nothing speaks against the machine.
-    pub fn fit(&self) -> bool {
-        self.findings.is_empty()
-    }
-}
-
-/// One thing that speaks against a machine, with the numbers that it rests on.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Finding {
-    /// The sentence for people.
-    pub text: String,
-    /// The measured number.
-    pub value: f64,
-    /// What it may be at most.
-    pub limit: f64,
-}
-
-/// Judges the machine by the canary (the same copy and the same product before and after the run) and by the load that
-/// others put on it before the run.
-pub fn judge_fitness(profile: &Profile) -> FitnessVerdict {
-    let mut findings = Vec::new();
-    let fitness = &profile.fitness;
-    let at = |when: &str| fitness.canary.iter().find(|reading| reading.when == when);
-    if let (Some(before), Some(after)) = (at("before"), at("after")) {
-        findings.extend(drift("copying 64 MiB", before, after, |reading| reading.copy_ns));
-        findings.extend(drift("a product of 512 × 512 × 512", before, after, |reading| reading.gemm_ns));
-    }
+/// What speaks against the machine, with the numbers that it rests on; nothing for a fit one. Judged are the load that
+/// others put on it before the run, and the canary: the same copy and the same product before and after the run.
+pub fn judge_fitness(profile: &Profile) -> Vec<Caveat> {
     let cores = f64::from(profile.target.host.cores.max(1));
-    if let Some(load) = fitness.load_average_before.filter(|load| load / cores > FOREIGN_LOAD) {
-        findings.push(Finding {
-            text: format!(
-                "the load average was {load:.1} on {cores} cores before the run: other programs were running"
-            ),
-            value: load / cores,
-            limit: FOREIGN_LOAD,
-        });
-    }
-    FitnessVerdict { findings }
+    let load = profile.fitness.load_average_before.filter(|load| *load > QUIET * cores).map(|load| Caveat {
+        code: "load_before".to_owned(),
+        text: format!(
+            "the load average was {load:.2} on {cores} cores before the run: other work may show in the times"
+        ),
+    });
+    let canary = drift(&profile.fitness.canary).map(|text| Caveat { code: "canary_moved".to_owned(), text });
+    load.into_iter().chain(canary).collect()
 }
 
-fn drift(
-    what: &str,
-    before: &CanaryReading,
-    after: &CanaryReading,
-    time: impl Fn(&CanaryReading) -> Nanos,
-) -> Option<Finding> {
-    let (before, after) = (time(before), time(after));
-    let ratio = after.as_nanos() as f64 / (before.as_nanos() as f64).max(1.0);
-    // As far as it is from 1 on a logarithmic scale: twice as fast is as bad as twice as slow.
-    let moved = ratio.max(1.0 / ratio.max(f64::MIN_POSITIVE)) - 1.0;
-    (moved > CANARY_DRIFT).then(|| Finding {
-        text: format!("{what} took {before} before the run and {after} after it"),
-        value: moved,
-        limit: CANARY_DRIFT,
+/// What to say where the first and the last canary differ by more than 5 %.
+fn drift(canary: &[CanaryReading]) -> Option<String> {
+    let before = canary.iter().find(|reading| reading.when == "before")?;
+    let after = canary.iter().rfind(|reading| reading.when == "after")?;
+    let change = |before: Nanos, after: Nanos| {
+        let (before, after) = (before.as_secs_f64(), after.as_secs_f64());
+        (before > 0.0).then(|| after / before - 1.0)
+    };
+    let moved: Vec<String> =
+        [("copy", change(before.copy_ns, after.copy_ns)), ("product", change(before.gemm_ns, after.gemm_ns))]
+            .into_iter()
+            .filter_map(|(what, change)| Some((what, change.filter(|change| change.abs() > DRIFT)?)))
+            .map(|(what, change)| format!("{what} {:+.1} %", change * 100.0))
+            .collect();
+    (!moved.is_empty()).then(|| {
+        format!(
+            "the canary moved during the run ({}): the machine was not the same throughout",
+            moved.join(", ")
+        )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn reading(when: &str, copy: u64, gemm: u64) -> CanaryReading {
+        CanaryReading {
+            when: when.into(),
+            copy_ns: Nanos::from_nanos(copy),
+            gemm_ns: Nanos::from_nanos(gemm),
+        }
+    }
+
+    /// A profile that a run wrote.
+    fn profile() -> Profile {
+        let text = include_str!("../../tests/fixtures/profiles/profile-1.0.json");
+        Profile::from_json(text, Path::new("profile-1.0.json")).unwrap()
+    }
+
+    #[test]
+    fn drift_is_told_from_five_percent_on() {
+        for (before, after, says) in [
+            ((1000, 1000), (1049, 951), None),
+            ((1000, 1000), (1100, 1000), Some("(copy +10.0 %)")),
+            ((1000, 1000), (900, 1200), Some("(copy -10.0 %, product +20.0 %)")),
+            ((0, 1000), (900, 1000), None),
+        ] {
+            let mut profile = profile();
+            profile.fitness.load_average_before = Some(0.1);
+            profile.fitness.canary =
+                vec![reading("before", before.0, before.1), reading("after", after.0, after.1)];
+            let found = judge_fitness(&profile);
+            match says {
+                None => assert_eq!(found, []),
+                Some(says) => {
+                    assert_eq!(found.len(), 1);
+                    assert!(found[0].code == "canary_moved" && found[0].text.contains(says), "{found:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn load_counts_per_core() {
+        let mut profile = profile();
+        profile.fitness.canary.clear();
+        for (load, cores, loaded) in [(Some(0.6), 2, true), (Some(0.6), 8, false), (None, 2, false)] {
+            profile.fitness.load_average_before = load;
+            profile.target.host.cores = cores;
+            assert_eq!(judge_fitness(&profile).len(), usize::from(loaded), "{load:?} on {cores}");
+        }
+    }
 }

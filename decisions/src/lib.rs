@@ -4,4 +4,4 @@
 
 mod fitness;
 
-pub use fitness::{Finding, FitnessVerdict, judge_fitness};
+pub use fitness::judge_fitness;

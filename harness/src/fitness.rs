@@ -1,7 +1,8 @@
 //! Is this machine fit to be measured now: the canary, work that is the same in every run, and the load average.
 
+use coldstart_decisions::judge_fitness;
 use coldstart_kernels::{Device, Dtype, HostDevice, Matrix, MatrixMut, Ops, Result};
-use coldstart_profiles::{CanaryReading, Nanos, Profile};
+use coldstart_profiles::{CanaryReading, Caveat, Nanos, Profile};
 
 use crate::host::Host;
 
@@ -14,11 +15,6 @@ pub const GEMM_FLOPS: u64 = 2 * (EDGE as u64).pow(3);
 /// Readings of each of the two; the best one stands. Noise only adds time, so the least is nearest to what the machine
 /// can do, and the first one also pays for caches, clocks and threads that wake up.
 const READINGS: u32 = 20;
-/// Two canaries further apart than this were not taken on the same machine, so to speak.
-const DRIFT: f64 = 0.05;
-/// A load average above this share of the cores is other work that shows in the results.
-const QUIET: f64 = 0.25;
-
 /// Takes the canary's two readings on `device`; `when` is `before` or `after`.
 ///
 /// Both clocks start behind a sync and stop behind a sync, on memory that was written before: `copy_ns` is 64 MiB from
@@ -67,13 +63,7 @@ pub fn before(profile: &mut Profile) {
     if !profile.fitness.canary.iter().any(|reading| reading.when == "before") {
         take(profile, "before");
     }
-    let cores = f64::from(profile.target.host.cores);
-    if let Some(load) = profile.fitness.load_average_before.filter(|load| *load > QUIET * cores) {
-        profile.caveat(
-            "load_before",
-            format!("the load average was {load:.2} on {cores} cores before the run: other work may show in the times"),
-        );
-    }
+    judge(profile);
 }
 
 /// Notes the load average and the canary after the last step, and a caveat where the canary moved by more than 5 %.
@@ -81,8 +71,13 @@ pub fn after(profile: &mut Profile) {
     profile.fitness.load_average_after = Host::here().load_average();
     profile.fitness.canary.retain(|reading| reading.when != "after");
     take(profile, "after");
-    if let Some(text) = drift(&profile.fitness.canary) {
-        profile.caveat("canary_moved", text);
+    judge(profile);
+}
+
+/// Enters what speaks against the machine.
+fn judge(profile: &mut Profile) {
+    for Caveat { code, text } in judge_fitness(profile) {
+        profile.caveat(&code, text);
     }
 }
 
@@ -95,57 +90,9 @@ fn take(profile: &mut Profile, when: &str) {
     }
 }
 
-/// What to say where the first and the last canary differ by more than 5 %.
-fn drift(canary: &[CanaryReading]) -> Option<String> {
-    let before = canary.iter().find(|reading| reading.when == "before")?;
-    let after = canary.iter().rfind(|reading| reading.when == "after")?;
-    let change = |before: Nanos, after: Nanos| {
-        let (before, after) = (before.as_secs_f64(), after.as_secs_f64());
-        (before > 0.0).then(|| after / before - 1.0)
-    };
-    let moved: Vec<String> =
-        [("copy", change(before.copy_ns, after.copy_ns)), ("product", change(before.gemm_ns, after.gemm_ns))]
-            .into_iter()
-            .filter_map(|(what, change)| Some((what, change.filter(|change| change.abs() > DRIFT)?)))
-            .map(|(what, change)| format!("{what} {:+.1} %", change * 100.0))
-            .collect();
-    (!moved.is_empty()).then(|| {
-        format!(
-            "the canary moved during the run ({}): the machine was not the same throughout",
-            moved.join(", ")
-        )
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn reading(when: &str, copy: u64, gemm: u64) -> CanaryReading {
-        CanaryReading {
-            when: when.into(),
-            copy_ns: Nanos::from_nanos(copy),
-            gemm_ns: Nanos::from_nanos(gemm),
-        }
-    }
-
-    #[test]
-    fn drift_is_told_from_five_percent_on() {
-        for (before, after, says) in [
-            ((1000, 1000), (1049, 951), None),
-            ((1000, 1000), (1100, 1000), Some("(copy +10.0 %)")),
-            ((1000, 1000), (900, 1200), Some("(copy -10.0 %, product +20.0 %)")),
-            ((0, 1000), (900, 1000), None),
-        ] {
-            let canary = [reading("before", before.0, before.1), reading("after", after.0, after.1)];
-            match (drift(&canary), says) {
-                (None, None) => {}
-                (Some(text), Some(says)) => assert!(text.contains(says), "{text}"),
-                other => panic!("{other:?}"),
-            }
-        }
-        assert_eq!(drift(&[reading("before", 1, 1)]), None);
-    }
 
     #[test]
     fn the_canary_sings_on_this_machine() {

@@ -6,9 +6,7 @@ use crate::support::{Scratch, docker, engine};
 
 #[test]
 fn a_synthetic_image_is_pulled_cold_and_removed() {
-    if !engine() {
-        return;
-    }
+    let Some(_engine) = engine() else { return };
     let scratch = Scratch::new();
     let before = docker(&["images", "--all", "--quiet", "--no-trunc"]);
     let args = [
@@ -50,9 +48,7 @@ fn a_synthetic_image_is_pulled_cold_and_removed() {
 
 #[test]
 fn zstd_layers_are_skipped_where_the_engine_cannot_take_them() {
-    if !engine() {
-        return;
-    }
+    let Some(_engine) = engine() else { return };
     let version = docker(&["version", "--format", "{{.Server.Version}}"]);
     let major: u32 = version.split('.').next().and_then(|major| major.trim().parse().ok()).unwrap();
     let scratch = Scratch::new();
@@ -82,9 +78,7 @@ fn zstd_layers_are_skipped_where_the_engine_cannot_take_them() {
 
 #[test]
 fn a_container_start_is_timed_from_the_create_request() {
-    if !engine() {
-        return;
-    }
+    let Some(_engine) = engine() else { return };
     let scratch = Scratch::new();
     let args = [
         "run",
@@ -129,9 +123,7 @@ fn without_an_engine_pulls_are_skipped_with_the_reason() {
 
 #[test]
 fn an_image_that_is_there_is_not_pulled_over() {
-    if !engine() {
-        return;
-    }
+    let Some(_engine) = engine() else { return };
     let scratch = Scratch::new();
     std::fs::create_dir(scratch.path("root")).unwrap();
     std::fs::write(scratch.path("root/file"), "contents").unwrap();

@@ -135,9 +135,7 @@ fn tiny(scratch: &Scratch) -> String {
 
 #[test]
 fn ctrl_c_leaves_no_container_and_no_image() {
-    if !engine() {
-        return;
-    }
+    let Some(_engine) = engine() else { return };
     let scratch = Scratch::new();
     let images = || docker(&["images", "--all", "--quiet", "--no-trunc"]);
     let containers = || docker(&["ps", "--all", "--quiet", "--filter", "label=dev.coldstart.run"]);

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use coldstart_profiles::Profile;
 
@@ -107,14 +107,16 @@ pub(crate) fn skip(what: &str, why: &str) {
     eprintln!("SKIPPED: {why}");
 }
 
-/// Whether a docker engine answers.
-pub(crate) fn engine() -> bool {
+/// The docker engine, for one test at a time: tests count its images and containers. `None` without one.
+pub(crate) fn engine() -> Option<MutexGuard<'static, ()>> {
+    static ENGINE: Mutex<()> = Mutex::new(());
+    let guard = ENGINE.lock().unwrap_or_else(PoisonError::into_inner);
     let answered = Command::new("docker").args(["version", "--format", "{{.Server.Version}}"]).output();
-    let ready = answered.is_ok_and(|output| output.status.success());
-    if !ready {
-        skip("docker", "no docker engine answers");
+    if answered.is_ok_and(|output| output.status.success()) {
+        return Some(guard);
     }
-    ready
+    skip("docker", "no docker engine answers");
+    None
 }
 
 /// Runs `docker` and gives its stdout.

@@ -1,7 +1,7 @@
 //! The phase `alloc`: from before the first device allocation of the weights' size, to the sync after it.
 
 use coldstart_kernels::Device;
-use coldstart_profiles::{AllocDetail, Bytes, Detail, Params, Phase, Reading, Work};
+use coldstart_profiles::{AllocDetail, Bytes, Detail, Params, Phase, Reading};
 
 use super::forward::{Began, timed_reading};
 use crate::trial::ChildError;
@@ -33,7 +33,6 @@ pub(crate) fn alloc<D: Device>(
         free_after_bytes: Bytes::new(free()?),
     };
     let reading = Reading {
-        work: Some(Work::Bytes(Bytes::new(layout.buffer_bytes()))),
         detail: Some(Detail::Alloc(detail)),
         ..timed_reading(Phase::Alloc, Params::new(), begin, &timed)
     };

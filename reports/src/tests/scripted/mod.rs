@@ -36,6 +36,7 @@ pub(crate) fn empty() -> Profile {
         target: target::target(),
         plan: plan(),
         fitness: Fitness::default(),
+        skipped: Vec::new(),
         traces: Vec::new(),
         measurements: Vec::new(),
         totals: Vec::new(),
