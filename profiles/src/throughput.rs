@@ -123,13 +123,13 @@ impl Fits {
 fn line_or_why(points: &[(f64, f64)]) -> Fit<LinearFit> {
     match fit_line(points) {
         Ok(fit) => Fit::Fitted { fit },
-        Err(why) => Fit::Skipped { why: why.to_string() },
+        Err(why) => Fit::Skipped { why: format!("failed to {why}") },
     }
 }
 
 fn plane_or_why(points: &[(f64, f64, f64)]) -> Fit<PlaneFit> {
     match fit_plane(points) {
         Ok(fit) => Fit::Fitted { fit },
-        Err(why) => Fit::Skipped { why: why.to_string() },
+        Err(why) => Fit::Skipped { why: format!("failed to {why}") },
     }
 }

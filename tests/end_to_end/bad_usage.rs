@@ -24,6 +24,7 @@ fn flags() {
             &["run", "--synthetic", "tiny", "--phases", "warm_up", "--budget", "1"],
             &["--budget", "50 iterations"],
         ),
+        (&["run", "--image", "Not An Image"], &["Not An Image", "repository"]),
         (&["run", "--trials", "0"], &["--trials"]),
         (&["run", "--image-compressibility", "2"], &["--image-compressibility", "from 0 to 1"]),
         (&["run", "--no-such-flag"], &["--no-such-flag"]),

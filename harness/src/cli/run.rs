@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 use super::args::{Codec, RunArgs};
 use super::exit::CliError;
 use super::output;
-use crate::resolve::{self, Gathered, ImageRequest, ModelRequest, Request, Synthetic};
+use crate::docker::ImageRef;
+use crate::resolve::{self, Gathered, ImageRequest, ModelRequest, Request, ResolveError, Synthetic};
 use crate::run::{Ending, Progress, Store, walk};
 use crate::{fitness, run};
 
@@ -93,7 +94,10 @@ fn request(args: &RunArgs, device: String) -> Result<Request, CliError> {
         (None, size) => ModelRequest::Synthetic(size.clone().unwrap_or_else(|| "small".to_owned())),
     };
     let image = match &args.image {
-        Some(reference) => ImageRequest::Reference(reference.clone()),
+        Some(reference) => {
+            reference.parse::<ImageRef>().map_err(ResolveError::Image)?;
+            ImageRequest::Reference(reference.clone())
+        }
         None => ImageRequest::Synthetic(Synthetic {
             image: SyntheticImage {
                 size_bytes: Bytes::from_mib(args.image_size.unwrap_or(0)),

@@ -2,6 +2,7 @@
 
 use coldstart_profiles::{Nanos, ProfileError};
 
+use crate::docker::DockerError;
 use crate::weights::WeightsError;
 
 /// Why no plan could be made. Messages complete "failed to …".
@@ -18,6 +19,9 @@ pub enum ResolveError {
     /// A phase that does not exist.
     #[error(transparent)]
     Phase(ProfileError),
+    /// Text that is no image reference.
+    #[error(transparent)]
+    Image(#[from] DockerError),
     /// A way of loading that does not exist here.
     #[error("use the strategy `{name}`: on this device the strategies are {known}")]
     Strategy {

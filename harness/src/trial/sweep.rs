@@ -87,10 +87,15 @@ impl<O: Ops> Sweep<'_, O> {
             (ForwardMode::Decode, Forward::Decoder(config), Some(generator)) => {
                 (config.decode_flops(sequences, tokens), generator.decode_bytes(sequences, tokens))
             }
-            _ => (
-                self.forward.flops(sequences, tokens).unwrap_or(0),
-                self.weights.table.iter().map(|(_, tensor)| tensor.bytes as u64).sum(),
-            ),
+            (_, Forward::Decoder(_), Some(generator)) => {
+                (self.forward.flops(sequences, tokens).unwrap_or(0), generator.decode_bytes(sequences, 0))
+            }
+            // Of the embedding tables only the rows of the batch's tokens are read, which is next to nothing.
+            _ => {
+                let tensors = self.weights.table.iter().filter(|(name, _)| !name.contains("embeddings."));
+                let bytes = tensors.map(|(_, tensor)| tensor.bytes as u64).sum();
+                (self.forward.flops(sequences, tokens).unwrap_or(0), bytes)
+            }
         }
     }
 }
