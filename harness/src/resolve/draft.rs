@@ -28,6 +28,8 @@ impl Draft {
 
 /// The warm-up analysis needs a curve of this length.
 const LEAST_ITERATIONS: u32 = 50;
+/// Most curves on a machine with other guests are steady by then.
+const USUAL_ITERATIONS: u32 = 120;
 /// A warm-up that is not over by then never will be.
 const MOST_ITERATIONS: u32 = 500;
 /// The median of a sweep point has an interval from 6 samples on; the first few may still warm up.
@@ -78,9 +80,14 @@ impl Drafting<'_> {
             batch,
             tokens,
             max_iterations: MOST_ITERATIONS,
-            max_time_ns: times(iteration, LEAST_ITERATIONS),
+            max_time_ns: times(iteration, self.iterations()),
         };
         Some((plan, facts))
+    }
+
+    /// Iterations that a trial has time for in any case. The rule stops earlier once the state is steady.
+    fn iterations(&self) -> u32 {
+        if self.request.quick { LEAST_ITERATIONS } else { USUAL_ITERATIONS }
     }
 
     /// What the forward passes of one trial demand.
@@ -88,9 +95,9 @@ impl Drafting<'_> {
         match self.forward() {
             None => Demand::fixed(Nanos::ZERO),
             Some((plan, _)) => {
-                let iteration = Nanos::from_nanos(plan.max_time_ns.as_nanos() / u64::from(LEAST_ITERATIONS));
+                let iteration = Nanos::from_nanos(plan.max_time_ns.as_nanos() / u64::from(self.iterations()));
                 // The first batch touches every page of the workspace.
-                let least = times(iteration, LEAST_ITERATIONS + 5);
+                let least = times(iteration, self.iterations() + 5);
                 Demand { least, wanted: times(iteration, MOST_ITERATIONS).min(MOST_TIME).max(least) }
             }
         }
