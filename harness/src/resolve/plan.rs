@@ -70,7 +70,7 @@ const OVERHEAD: Nanos = Nanos::from_millis(1500);
 
 /// Decides everything that a run does.
 ///
-/// Counts and sizes that the user left open shrink, in the order of [`ladder`], until what is needed at least fits the
+/// Counts and sizes that the user left open shrink, in the order of the ladder of scales, until what is needed at least fits the
 /// budget; what is left of it is shared out over the steps.
 ///
 /// # Errors
