@@ -137,6 +137,10 @@ pub struct LoadDetail {
     pub first_tensor_ns: Option<Nanos>,
     /// The page cache before the load.
     pub residency_before: Residency,
+    /// Bytes of the tensors whose checksums on the device were those of the files, compared after the load; null where
+    /// this load was not checked (each strategy is checked once a run).
+    #[serde(default)]
+    pub verified_bytes: Option<Bytes>,
 }
 
 impl LoadDetail {

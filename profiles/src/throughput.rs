@@ -7,7 +7,7 @@ use crate::key::Key;
 use crate::measurement::Measurement;
 use crate::plan::ForwardMode;
 use crate::stats::{LinearFit, PlaneFit, fit_line, fit_plane};
-use crate::units::Bytes;
+use crate::units::{Bytes, Nanos};
 use crate::warm_up::StopReason;
 
 /// The rates of one point of the sweep. Its samples and their summary stand in the measurement under `key`.
@@ -25,6 +25,9 @@ pub struct ThroughputPoint {
     pub items_per_s: f64,
     /// Tokens read (prefill, encode) or generated (decode) per second in the steady window.
     pub tokens_per_s: f64,
+    /// From the begin of the first steady iteration to the end of the last: what the rates are taken over.
+    #[serde(default)]
+    pub window_ns: Nanos,
     /// Floating-point operations of one iteration's matrix products.
     pub flops: u64,
     /// Bytes of weights and KV cache that one iteration reads at least once.

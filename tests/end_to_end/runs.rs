@@ -1,6 +1,6 @@
 //! Runs that go well.
 
-use coldstart_profiles::{Outcome, PageCache, Phase, Profile, RunState, Scope, exit, profile_schema};
+use coldstart_profiles::{Detail, Outcome, PageCache, Phase, Profile, RunState, Scope, exit, profile_schema};
 
 use crate::support::{NO_ENGINE, Scratch};
 
@@ -63,6 +63,36 @@ fn a_run_without_an_engine_measures_every_other_phase() {
                 assert!(row.rate().unwrap() > 0.0 && row.achieved().is_some(), "{}", row.key);
             }
         }
+    }
+    let loads =
+        profile.traces.iter().flat_map(|trace| &trace.readings).filter_map(|reading| match &reading.detail {
+            Some(Detail::Load(load)) => {
+                Some((reading.params.get("staging").unwrap_or_default(), load.verified_bytes))
+            }
+            _ => None,
+        });
+    let mut verified: Vec<&str> = loads.filter(|(_, bytes)| bytes.is_some()).map(|(name, _)| name).collect();
+    verified.sort_unstable();
+    assert_eq!(
+        verified,
+        ["buffered", "buffered-in-place", "direct", "mmap", "mmap-populate"],
+        "each checked once"
+    );
+    for point in &profile.throughput {
+        let (samples, summary) = profile.measurement(&point.key).unwrap().outcome.as_measured().unwrap();
+        assert!(
+            summary.left_out >= 2 && summary.n >= 10,
+            "{}: the first passes are kept and left out",
+            point.key
+        );
+        assert_eq!(samples.len(), summary.n + summary.left_out);
+        let items = u64::from(point.batch) * summary.n as u64;
+        let rate = items as f64 / point.window_ns.as_secs_f64();
+        assert!(
+            (rate / point.items_per_s - 1.0).abs() < 1e-9,
+            "{}: the rate follows from the file",
+            point.key
+        );
     }
     let modes: Vec<_> = profile.throughput.iter().map(|point| point.mode.name()).collect();
     assert!(modes.contains(&"prefill") && modes.contains(&"decode"), "{modes:?}");
@@ -175,6 +205,9 @@ fn an_older_profile_is_kept_and_another_file_is_not_touched() {
     let first = std::fs::read_to_string(scratch.path("p.json")).unwrap();
     scratch.run(&args).expect_code(exit::OK);
     assert_eq!(std::fs::read_to_string(scratch.path("p.prev.json")).unwrap(), first);
+    scratch.run(&args).expect_code(exit::OK);
+    assert_eq!(std::fs::read_to_string(scratch.path("p.prev.json")).unwrap(), first, "the oldest stays");
+    assert!(scratch.path("p.prev-2.json").exists());
     std::fs::write(scratch.path("notes.txt"), "mine").unwrap();
     let ran = scratch.run(&["run", "--synthetic", "tiny", "--phases", "alloc", "--out", "notes.txt"]);
     ran.expect_code(exit::USAGE);

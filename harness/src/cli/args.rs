@@ -105,7 +105,7 @@ pub struct RunArgs {
     /// Tokens in the cache at each decode step of the throughput sweep.
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=1_000_000), help_heading = "How much")]
     pub contexts: Vec<u32>,
-    /// A trial that takes longer is killed and counts as failed.
+    /// A trial that takes longer than this and thrice its share of the budget is killed and counts as failed.
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..), help_heading = "How much")]
     pub trial_timeout: u64,
     /// Seed of the order of steps and of synthetic contents.
@@ -125,12 +125,13 @@ pub struct RunArgs {
     #[arg(long, value_enum, default_value_t = Codec::Gzip, value_name = "CODEC", help_heading = "Synthetic image")]
     pub image_codec: Codec,
 
-    /// Where the profile goes. A profile that is there is kept as `*.prev.json`; another file is not touched.
+    /// Where the profile goes. A profile that is there is kept as `*.prev.json`, `*.prev-2.json`, …; another file is not touched.
     #[arg(long, value_name = "FILE", default_value = "coldstart-profile.json", help_heading = "Result")]
     pub out: PathBuf,
     /// Continue the run of this partial profile with its plan.
     #[arg(long, value_name = "FILE", help_heading = "Result", conflicts_with_all = [
         "model", "synthetic", "image", "phases", "strategies", "quick", "budget", "trials", "pull_trials", "batches", "prompts", "contexts",
+        "device", "follow_symlinks", "trial_timeout", "seed", "image_size", "image_layers", "image_compressibility", "image_codec", "out", "dry_run",
     ])]
     pub resume: Option<PathBuf>,
     /// Show the plan and its estimated time, and stop.

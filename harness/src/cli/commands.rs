@@ -12,9 +12,9 @@ use crate::{doctor, trial};
 pub(super) fn dispatch(cli: Cli, started: Nanos) -> Result<u8, CliError> {
     let style = output::style(cli.color);
     match cli.command {
-        Command::Run(args) => runtime()?.block_on(run::run(*args, cli.json, &style)),
+        Command::Run(args) => block_on(run::run(*args, cli.json, &style)),
         Command::Report(args) => report(&args, cli.json, &style),
-        Command::Doctor(_) => runtime()?.block_on(examine(cli.json, &style)),
+        Command::Doctor(_) => block_on(examine(cli.json, &style)),
         Command::Schema => {
             output::print(&profile_schema())?;
             Ok(exit::OK)
@@ -23,14 +23,17 @@ pub(super) fn dispatch(cli: Cli, started: Nanos) -> Result<u8, CliError> {
     }
 }
 
-/// The runtime of commands that wait for children, engines and signals: two threads, so that a blocked one
-/// does not hold up Ctrl-C.
-fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
-    tokio::runtime::Builder::new_multi_thread()
+/// Runs a command that waits for children, engines and signals, on two threads, so that a blocked one does not hold up
+/// Ctrl-C. What still blocks a thread afterwards, such as a credential helper that hangs, does not hold up the end.
+fn block_on(command: impl Future<Output = Result<u8, CliError>>) -> Result<u8, CliError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
-        .map_err(|error| CliError::Internal(format!("start the async runtime: {error}")))
+        .map_err(|error| CliError::Internal(format!("start the async runtime: {error}")))?;
+    let result = runtime.block_on(command);
+    runtime.shutdown_background();
+    result
 }
 
 /// `coldstart report`.

@@ -156,7 +156,7 @@ fn code(profile: &Profile, ending: Ending) -> u8 {
     }
 }
 
-/// A token that Ctrl-C and SIGTERM cancel. A second one ends the program at once.
+/// A token that Ctrl-C, SIGTERM and SIGHUP (the terminal is gone) cancel. A second one ends the program at once.
 fn cancel_on_ctrl_c() -> CancellationToken {
     let token = CancellationToken::new();
     let cancel = token.clone();
@@ -173,17 +173,18 @@ fn cancel_on_ctrl_c() -> CancellationToken {
     token
 }
 
-/// Waits for Ctrl-C or SIGTERM.
+/// Waits for Ctrl-C, SIGTERM or SIGHUP.
 async fn interrupted() {
     use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => {
+    match (signal(SignalKind::terminate()), signal(SignalKind::hangup())) {
+        (Ok(mut terminate), Ok(mut hangup)) => {
             tokio::select! {
                 _ = tokio::signal::ctrl_c() => {}
                 _ = terminate.recv() => {}
+                _ = hangup.recv() => {}
             }
         }
-        Err(_) => {
+        _ => {
             let _ = tokio::signal::ctrl_c().await;
         }
     }

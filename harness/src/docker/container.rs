@@ -98,14 +98,12 @@ pub async fn run(
         }),
     };
     match (outcome, engine.remove_container(&created.id).await) {
-        (Ok(reading), Ok(())) => Ok(reading),
-        (Ok(_), Err(error)) => Err(error),
-        (Err(error), removed) => {
-            if let Err(left) = removed {
-                tracing::warn!("failed to {left}");
-            }
-            Err(error)
+        // The reading stands whatever becomes of the container; the end of the run tries again.
+        (outcome, Err(left)) => {
+            tracing::warn!("failed to {left}");
+            outcome
         }
+        (outcome, Ok(())) => outcome,
     }
 }
 
@@ -187,6 +185,8 @@ fn create_body(run: &str, spec: &ContainerSpec) -> ContainerCreateBody {
         cmd: Some(spec.command.clone()),
         env: Some(spec.env.iter().map(|(name, value)| format!("{name}={value}")).collect()),
         labels: Some([(RUN_LABEL.to_owned(), run.to_owned())].into()),
+        // Who runs coldstart: the model's files are then as readable inside as outside, and owned where they are owned.
+        user: user(),
         network_disabled: Some(true),
         attach_stdout: Some(false),
         attach_stderr: Some(false),
@@ -214,6 +214,13 @@ fn create_body(run: &str, spec: &ContainerSpec) -> ContainerCreateBody {
         }),
         ..ContainerCreateBody::default()
     }
+}
+
+/// `uid:gid` of this process; `None` where the kernel does not show it.
+fn user() -> Option<String> {
+    use std::os::unix::fs::MetadataExt as _;
+    let process = std::fs::metadata("/proc/self").ok()?;
+    Some(format!("{}:{}", process.uid(), process.gid()))
 }
 
 /// Standard output and error, up to the end of the program.

@@ -19,6 +19,18 @@ pub enum ResolveError {
     /// A phase that does not exist.
     #[error(transparent)]
     Phase(ProfileError),
+    /// A length that the model does not take.
+    #[error(
+        "measure {what} of {asked} tokens: the model takes at most {longest}: use shorter `--prompts` and `--contexts`"
+    )]
+    Length {
+        /// `prompts` or `contexts`.
+        what: &'static str,
+        /// What was asked for.
+        asked: u32,
+        /// The longest.
+        longest: u32,
+    },
     /// Text that is no image reference.
     #[error(transparent)]
     Image(#[from] DockerError),

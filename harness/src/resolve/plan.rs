@@ -79,6 +79,7 @@ const OVERHEAD: Nanos = Nanos::from_millis(1500);
 /// estimate says so.
 pub fn plan(request: &Request, machine: &Machine) -> Result<Plan, ResolveError> {
     let strategies = strategies(request, machine)?;
+    check_lengths(request, machine)?;
     let skipped = skipped(request, machine);
     let wanted: Vec<Phase> = request
         .phases
@@ -134,10 +135,33 @@ fn strategies(request: &Request, machine: &Machine) -> Result<Vec<String>, Resol
         return Err(ResolveError::Strategy { name: name.clone(), known: machine.strategies.join(", ") });
     }
     if !request.strategies.is_empty() {
-        return Ok(request.strategies.clone());
+        let mut chosen: Vec<String> = Vec::new();
+        for name in &request.strategies {
+            if !chosen.contains(name) {
+                chosen.push(name.clone());
+            }
+        }
+        return Ok(chosen);
     }
     let count = if request.quick { 2 } else { machine.strategies.len() };
     Ok(machine.strategies.iter().take(count.max(1)).cloned().collect())
+}
+
+/// That the model takes the lengths that the user named.
+fn check_lengths(request: &Request, machine: &Machine) -> Result<(), ResolveError> {
+    let Ok(facts) = &machine.model.forward else { return Ok(()) };
+    let longest = longest(facts);
+    for (what, lengths) in [("prompts", &request.prompts), ("contexts", &request.contexts)] {
+        if let Some(asked) = lengths.iter().copied().find(|length| *length > longest) {
+            return Err(ResolveError::Length { what, asked, longest });
+        }
+    }
+    Ok(())
+}
+
+/// The longest sequence that leaves room for one more token.
+pub(super) fn longest(facts: &ForwardFacts) -> u32 {
+    facts.max_tokens.saturating_sub(1).max(1)
 }
 
 /// Phases that were asked for and can't be measured here.

@@ -2,7 +2,7 @@
 
 use coldstart_profiles::{Bytes, ForwardMode};
 
-use super::plan::Machine;
+use super::plan::{Machine, longest};
 use super::request::{ImageRequest, Request};
 
 /// Counts and sizes of a plan.
@@ -98,7 +98,7 @@ fn wanted(request: &Request, machine: &Machine) -> Scale {
 /// Lengths that the model takes, with room for one more token; its longest where it takes none of them.
 fn fitting(lengths: Vec<u32>, machine: &Machine) -> Vec<u32> {
     let Ok(facts) = &machine.model.forward else { return lengths };
-    let longest = facts.max_tokens.saturating_sub(1).max(1);
+    let longest = longest(facts);
     let mut fitting: Vec<u32> = lengths.into_iter().map(|length| length.min(longest)).collect();
     fitting.dedup();
     fitting

@@ -1,7 +1,7 @@
 //! What came out of a step, entered into the profile. Pure.
 
 use coldstart_profiles::{
-    ForwardMode, Key, LimitMeasurement, Measurement, Nanos, Outcome, Params, Phase, Profile, Samples,
+    ForwardMode, Key, LimitMeasurement, Mark, Measurement, Nanos, Outcome, Params, Phase, Profile, Samples,
     SweepPoint, ThroughputPoint, Trace, WarmUpCurve, Work,
 };
 
@@ -15,8 +15,11 @@ pub(crate) fn trace(profile: &mut Profile, trace: Trace, curve: Option<WarmUpCur
             let why = why.clone().unwrap_or_else(|| "no steady state".to_owned());
             profile.caveat("no_steady_state", format!("`{}` reached no steady state: {why}", trace.step));
         }
+        profile.warm_up.retain(|known| known.step != curve.step);
         profile.warm_up.push(curve);
     }
+    // A step that was stopped after its trace was entered is taken again when the run goes on.
+    profile.traces.retain(|known| known.step != trace.step);
     profile.traces.push(trace);
 }
 
@@ -52,13 +55,13 @@ pub(crate) fn point(profile: &mut Profile, report: &PointReport) {
     profile.throughput.retain(|point| point.key != key);
     let work = Work::Tokens(tokens_per_iteration(&report.point));
     let outcome = match &report.samples_ns {
-        Ok(samples) => outcome_of(samples.clone()),
+        Ok(samples) => steady_outcome(samples.clone(), report.steady_from),
         Err(why) => Outcome::failed(why.clone()),
     };
     if let (Some((samples, _)), Some(stop)) = (outcome.as_measured(), report.stop) {
-        let per_s = |each: u64| {
-            (each * samples.len() as u64) as f64 / report.window_ns.max(Nanos::from_nanos(1)).as_secs_f64()
-        };
+        let steady = samples.included().len() as u64;
+        let per_s =
+            |each: u64| (each * steady) as f64 / report.window_ns.max(Nanos::from_nanos(1)).as_secs_f64();
         profile.throughput.push(ThroughputPoint {
             key: key.clone(),
             mode: report.point.mode,
@@ -68,11 +71,22 @@ pub(crate) fn point(profile: &mut Profile, report: &PointReport) {
             tokens_per_s: per_s(work.amount()),
             flops: report.flops,
             read_bytes: coldstart_profiles::Bytes::new(report.read_bytes),
+            window_ns: report.window_ns,
             workspace_bytes: coldstart_profiles::Bytes::new(report.workspace_bytes),
             stop,
         });
     }
     profile.measurements.push(Measurement { key, work: Some(work), limit: None, outcome });
+}
+
+/// The samples of a point: what came before the steady window is kept and left out of the summary.
+fn steady_outcome(samples: Vec<Nanos>, steady_from: usize) -> Outcome {
+    let mark = |index| Mark { index, reason: "before the steady state".to_owned(), excluded: true };
+    let marks = (0..steady_from.min(samples.len())).map(mark).collect();
+    match Samples::with_marks(samples, marks) {
+        Ok(samples) => Outcome::measured(samples),
+        Err(error) => Outcome::failed(format!("failed to {error}")),
+    }
 }
 
 /// A sweep that gave no points at all, or broke off: what is missing stands in the table with the reason.

@@ -25,11 +25,9 @@ impl Store {
         }
         match Profile::read(path) {
             Ok(_) | Err(ProfileError::OtherMajor { .. } | ProfileError::Edited { .. }) => {
-                let previous = path.with_extension("prev.json");
-                std::fs::rename(path, &previous).map_err(|source| {
+                store.kept = Some(move_aside(path).map_err(|source| {
                     RunError::Write(ProfileError::Io { action: "move aside", path: path.to_owned(), source })
-                })?;
-                store.kept = Some(previous);
+                })?);
                 Ok(store)
             }
             Err(_) => Err(RunError::NotOurs { path: path.to_owned() }),
@@ -70,5 +68,25 @@ impl Store {
     pub fn save_as(&self, profile: &mut Profile, state: RunState) -> Result<(), RunError> {
         profile.state = state;
         self.save(profile)
+    }
+}
+
+/// Gives the file at `path` the first free one of the names `*.prev.json`, `*.prev-2.json`, …; nothing is replaced.
+fn move_aside(path: &Path) -> std::io::Result<PathBuf> {
+    let mut number = 1_u32;
+    loop {
+        let extension = if number == 1 { "prev.json".to_owned() } else { format!("prev-{number}.json") };
+        let previous = path.with_extension(extension);
+        // A second name, and then the first one away: unlike a rename this fails where the name is taken.
+        match std::fs::hard_link(path, &previous) {
+            Ok(()) => {
+                std::fs::remove_file(path)?;
+                return Ok(previous);
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && number < 10_000 => number += 1,
+            // A file system without hard links.
+            Err(_) if !previous.exists() => return std::fs::rename(path, &previous).map(|()| previous),
+            Err(error) => return Err(error),
+        }
     }
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use coldstart_profiles::{
-    Bytes, ForwardPlan, LimitKind, LimitMeasurement, Nanos, Outcome, PageCache, Params, Profile, RunState,
-    Scope, Step, StepKind, SweepPoint, TotalKind, Work,
+    Bytes, ForwardPlan, LimitKind, LimitMeasurement, Nanos, Outcome, PageCache, Params, Phase, Profile,
+    RunState, Scope, SkippedPhase, Step, StepKind, SweepPoint, TotalKind, Work,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -83,12 +83,13 @@ pub async fn walk(
     if !tools.cancel.is_cancelled() {
         Walker { profile, tools, progress }.measure_loose_limits_again().await;
     }
-    profile.derive();
-    let ending = if tools.cancel.is_cancelled() { Ending::Interrupted } else { Ending::Complete };
-    let state = match ending {
-        Ending::Complete => RunState::Complete,
-        Ending::Interrupted => RunState::Interrupted,
+    let (ending, state) = if tools.cancel.is_cancelled() {
+        (Ending::Interrupted, RunState::Interrupted)
+    } else {
+        (Ending::Complete, RunState::Complete)
     };
+    profile.state = state;
+    profile.derive();
     store.save_as(profile, state)?;
     Ok(ending)
 }
@@ -113,7 +114,7 @@ impl Walker<'_> {
     /// Does one step and enters what came out.
     async fn take(&mut self, step: &Step) {
         match &step.kind {
-            StepKind::Limit { limit } => self.limit(*limit).await,
+            StepKind::Limit { limit } => self.limit(*limit, self.timeout(step)).await,
             StepKind::Trial { trial, strategy, page_cache, verify, forward } => {
                 let (trial, page_cache, verify, forward) = (*trial, *page_cache, *verify, *forward);
                 self.trial(
@@ -137,7 +138,7 @@ impl Walker<'_> {
                     Asked { scope: Scope::ColdStart, trial, strategy, page_cache, verify: false, forward };
                 self.container(step, asked).await;
             }
-            StepKind::Sweep { strategy, points } => self.sweep(strategy, points).await,
+            StepKind::Sweep { strategy, points } => self.sweep(step, strategy, points).await,
         }
     }
 
@@ -150,8 +151,9 @@ impl Walker<'_> {
         }
     }
 
-    fn timeout(&self) -> Duration {
-        self.profile.plan.trial_timeout_ns.as_duration()
+    /// The time limit of a step: what the user allows a trial besides, on a machine three times as slow as planned.
+    fn timeout(&self, step: &Step) -> Duration {
+        self.profile.plan.trial_timeout_ns.as_duration() + step.allowance_ns.as_duration() * 3
     }
 
     fn context(&self, step: &Step, asked: &Asked<'_>) -> Context {
@@ -185,7 +187,7 @@ impl Walker<'_> {
         self.stage(step, asked.page_cache);
         let context = self.context(step, &asked);
         let spec = ChildSpec::Trial(self.spec(&asked));
-        match run_child(&spec, self.timeout(), &self.tools.cancel, |_| {}).await {
+        match run_child(&spec, self.timeout(step), &self.tools.cancel, |_| {}).await {
             Ok(output) => {
                 let report = output.lines.into_iter().find_map(|line| match line {
                     ChildLine::Trial(report) => Some(report),
@@ -215,7 +217,7 @@ impl Walker<'_> {
         }
     }
 
-    async fn limit(&mut self, kind: LimitKind) {
+    async fn limit(&mut self, kind: LimitKind, timeout: Duration) {
         // Reads past the cache leave it as it is, and reads through it want it warm.
         if kind == LimitKind::CachedRead {
             let _ = tokio::task::block_in_place(|| stage(&self.tools.files, PageCache::Warm));
@@ -227,7 +229,7 @@ impl Walker<'_> {
             work: Work::Bytes(Bytes::ZERO),
             outcome: Outcome::failed(why),
         };
-        match run_child(&spec, self.timeout(), &self.tools.cancel, |_| {}).await {
+        match run_child(&spec, timeout, &self.tools.cancel, |_| {}).await {
             Ok(output) => {
                 let readings = output.lines.into_iter().filter_map(|line| match line {
                     ChildLine::Limit(reading) => Some(reading),
@@ -240,14 +242,13 @@ impl Walker<'_> {
         }
     }
 
-    async fn sweep(&mut self, strategy: &str, points: &[SweepPoint]) {
+    async fn sweep(&mut self, step: &Step, strategy: &str, points: &[SweepPoint]) {
         let spec = ChildSpec::Sweep(SweepSpec {
             subject: self.subject(),
             strategy: strategy.to_owned(),
             points: points.to_vec(),
         });
-        let allowance: Nanos = points.iter().map(|point| point.allowance_ns).sum();
-        let timeout = self.timeout() + allowance.as_duration() * 3;
+        let timeout = self.timeout(step);
         let (profile, progress) = (&mut *self.profile, self.progress);
         let ended = run_child(&spec, timeout, &self.tools.cancel, |line| {
             if let ChildLine::Point(report) = line {
@@ -274,20 +275,28 @@ impl Walker<'_> {
     async fn pull(&mut self, step: &Step, trial: u32) {
         match &self.tools.images {
             Some(images) => images.pull(self.profile, step, trial, &self.tools.cancel).await,
-            None => self
-                .profile
-                .caveat("no_engine", format!("`{}` was left out: there is no engine any more", step.id)),
+            None => self.without_engine(Phase::ImagePull),
+        }
+    }
+
+    /// A resumed run that finds no engine any more.
+    fn without_engine(&mut self, phase: Phase) {
+        let skipped = SkippedPhase {
+            phase,
+            why: "there was no container engine any more when the run went on".to_owned(),
+        };
+        if !self.profile.skipped.contains(&skipped) {
+            self.profile.skipped.push(skipped);
         }
     }
 
     async fn container(&mut self, step: &Step, asked: Asked<'_>) {
         let Some(images) = &self.tools.images else {
-            self.profile
-                .caveat("no_engine", format!("`{}` was left out: there is no engine any more", step.id));
+            self.without_engine(Phase::ContainerStart);
             return;
         };
         self.stage(step, asked.page_cache);
-        let (context, spec, timeout) = (self.context(step, &asked), self.spec(&asked), self.timeout());
+        let (context, spec, timeout) = (self.context(step, &asked), self.spec(&asked), self.timeout(step));
         match images.container(&spec, &self.tools.files, timeout, &self.tools.cancel).await {
             Ok(Some((origin, report))) => {
                 let (trace, curve) = compose(context, origin, report);
@@ -311,7 +320,7 @@ impl Walker<'_> {
         loose.dedup();
         for kind in loose {
             if !self.tools.cancel.is_cancelled() {
-                self.limit(kind).await;
+                self.limit(kind, self.profile.plan.trial_timeout_ns.as_duration()).await;
             }
         }
     }

@@ -1,7 +1,7 @@
 //! One cold start, or one load of the weights: the phases of a fresh process in their order.
 
 use coldstart_kernels::Ops;
-use coldstart_profiles::{Nanos, Reading};
+use coldstart_profiles::{Detail, Nanos, Reading};
 
 use super::child::{ChildError, open_device, open_model, say};
 use super::spec::{ChildLine, CurveReport, TrialReport, TrialSpec};
@@ -45,7 +45,12 @@ impl Trial<'_> {
         }
         // After all timed regions: reading the files again would warm the page cache, and the device's caches.
         if self.spec.verify {
-            verify(&device, &model, &weights)?;
+            let verified = verify(&device, &model, &weights)?;
+            for reading in &mut self.readings {
+                if let Some(Detail::Load(load)) = &mut reading.detail {
+                    load.verified_bytes = Some(verified.bytes);
+                }
+            }
         }
         Ok(())
     }

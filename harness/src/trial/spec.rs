@@ -115,9 +115,11 @@ pub struct CurveReport {
 pub struct PointReport {
     /// Which point.
     pub point: SweepPoint,
-    /// The times of the steady window in the order taken, or why there are none.
+    /// The times of all passes in the order taken, or why there are none.
     pub samples_ns: Result<Vec<Nanos>, String>,
-    /// From the begin of the first to the end of the last.
+    /// The index of the first pass of the steady window.
+    pub steady_from: usize,
+    /// From the begin of that pass to the end of the last.
     pub window_ns: Nanos,
     /// Operations of one iteration.
     pub flops: u64,

@@ -1,6 +1,7 @@
 //! The throughput sweep: steady-state passes at every point, in one process.
 
 use coldstart_kernels::Ops;
+use coldstart_profiles::warm_up::analyse;
 use coldstart_profiles::{ForwardMode, Nanos, StopLimits, StopReason, SweepPoint};
 
 use super::child::{ChildError, open_device, open_model, say};
@@ -11,7 +12,7 @@ use crate::phases::{self, Began, Files, Passes};
 use crate::sampling::{Series, until_steady};
 use crate::weights::{DeviceLayout, Loaded, check_device_fits};
 
-/// Passes before the window of a point: the first touches fresh memory, the second confirms that it did.
+/// Passes that never belong to the steady window: the first touches fresh memory, the second confirms that it did.
 const WARM_UP_PASSES: usize = 2;
 
 /// Loads the model once and measures every point. A point that fails says why, and the sweep goes on.
@@ -51,7 +52,7 @@ struct Sweep<'s, O: Ops> {
 }
 
 impl<O: Ops> Sweep<'_, O> {
-    /// One point: warm up, then iterate until steady or out of time.
+    /// One point: every pass from the first, until steady or out of time.
     fn point(&self, point: &SweepPoint) -> Result<PointReport, ModelError> {
         let capacity = capacity(point);
         let mut runner =
@@ -60,18 +61,21 @@ impl<O: Ops> Sweep<'_, O> {
         let (flops, read_bytes) = self.cost(point, &mut runner);
         let shape = (point.mode, point.batch, point.tokens);
         let mut passes = Passes::new(self.device, &mut runner, self.forward, shape, self.seed)?;
-        for _ in 0..WARM_UP_PASSES {
-            passes.pass()?;
-        }
+        let least = crate::resolve::LEAST_POINT_ITERATIONS as usize;
         let limits = StopLimits {
-            min_iterations: crate::resolve::LEAST_POINT_ITERATIONS as usize,
+            min_iterations: WARM_UP_PASSES + least,
             ..StopLimits::for_tail(point.max_iterations as usize, point.allowance_ns)
         };
         let series =
             until_steady(None, limits, self.resolution, || Ok::<_, ModelError>(passes.pass()?.host.into()))?;
+        // Where the analysis finds a later start of the steady state, and enough is left after it.
+        let found = analyse(&series.samples, self.resolution).steady_start.unwrap_or(0);
+        let steady_from =
+            found.clamp(WARM_UP_PASSES, series.samples.len().saturating_sub(least).max(WARM_UP_PASSES));
         Ok(PointReport {
             point: *point,
-            window_ns: window(&series),
+            steady_from,
+            window_ns: window(&series, steady_from),
             samples_ns: Ok(series.samples),
             flops,
             read_bytes,
@@ -106,9 +110,9 @@ fn capacity(point: &SweepPoint) -> Capacity {
     Capacity { sequences, tokens: sequences * tokens, context: tokens + 1 }
 }
 
-/// From the begin of the first pass to the end of the last.
-fn window(series: &Series) -> Nanos {
-    match (series.begins.first(), series.begins.last(), series.samples.last()) {
+/// From the begin of the first steady pass to the end of the last.
+fn window(series: &Series, steady_from: usize) -> Nanos {
+    match (series.begins.get(steady_from), series.begins.last(), series.samples.last()) {
         (Some(first), Some(last), Some(sample)) => last.saturating_sub(*first).saturating_add(*sample),
         _ => Nanos::ZERO,
     }
@@ -118,6 +122,7 @@ fn failed(point: SweepPoint, error: ModelError) -> PointReport {
     PointReport {
         point,
         samples_ns: Err(format!("failed to {error}")),
+        steady_from: 0,
         window_ns: Nanos::ZERO,
         flops: 0,
         read_bytes: 0,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::key::{Clock, Key, Params};
 use crate::measurement::{Measurement, Outcome};
 use crate::phase::Phase;
-use crate::profile::{Profile, Total};
+use crate::profile::{Profile, RunState, Total};
 use crate::samples::{Mark, Samples};
 use crate::throughput::{Fits, ThroughputPoint};
 use crate::trace::{Reading, Scope, TotalKind, Trace, TraceEnd};
@@ -64,12 +64,26 @@ impl Profile {
             if rows.iter().any(|row| row.key.phase == phase) {
                 continue;
             }
-            let why = if self.plan.phases.contains(&phase) {
+            rows.push(Measurement::without_samples(
+                Key::host(phase, Params::new()),
+                Outcome::skipped(self.why_not(phase)),
+            ));
+        }
+    }
+
+    /// Why a phase has no row although nothing failed.
+    fn why_not(&self, phase: Phase) -> String {
+        let unsteady = || self.warm_up.iter().find_map(|curve| curve.analysis.why.as_deref());
+        match (self.plan.phases.contains(&phase), phase, self.state) {
+            (false, ..) => "not asked for: leave `--phases` out, or name it there".to_owned(),
+            (true, Phase::WarmUp, _) if !self.warm_up.is_empty() => {
+                format!("no trial reached a steady state: {}", unsteady().unwrap_or("iterate longer"))
+            }
+            (true, _, RunState::Complete) => "no step of the plan measured it".to_owned(),
+            (true, ..) => {
                 "the run ended before this phase was measured: continue it with `coldstart run --resume`"
-            } else {
-                "not asked for: leave `--phases` out, or name it there"
-            };
-            rows.push(Measurement::without_samples(Key::host(phase, Params::new()), Outcome::skipped(why)));
+                    .to_owned()
+            }
         }
     }
 

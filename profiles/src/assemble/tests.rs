@@ -222,6 +222,7 @@ fn a_sweep_point_is_bounded_by_the_roofline() {
         tokens: 8,
         items_per_s: 1.0,
         tokens_per_s: 1.0,
+        window_ns: Nanos::from_secs(1),
         flops: 1_000,
         read_bytes: Bytes::new(3_000),
         workspace_bytes: Bytes::ZERO,

@@ -64,6 +64,13 @@ impl Images {
                 Ok(Some((Origin::Container { created_ns, detail: reading.detail }, report)))
             }
             Err(DockerError::Cancelled { .. }) => Ok(None),
+            Err(DockerError::ContainerFailed { exit_code, out_of_memory, stderr }) => {
+                let memory = if out_of_memory { ", out of memory" } else { "" };
+                Err((
+                    format!("the program in the container ended with exit code {exit_code}{memory}"),
+                    stderr,
+                ))
+            }
             Err(error) => Err(plain(format!("failed to {error}"))),
         }
     }

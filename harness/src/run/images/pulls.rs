@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use coldstart_profiles::{
-    Detail, ImageSource, ImageSpec, Nanos, Params, Phase, Profile, PullDetail, PullSource, Reading, Scope,
-    SkippedPhase, Step, TotalKind, Trace, TraceEnd, Work,
+    Detail, ImageSource, ImageSpec, LayerDetail, LayerStatus, Nanos, Params, Phase, Profile, PullDetail,
+    PullSource, Reading, Scope, SkippedPhase, Step, TotalKind, Trace, TraceEnd, Work,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::Images;
 use crate::docker::{self, Credentials, DockerError, PullReading, PullRequest, Pulled};
 use crate::registry::{Image, Template, measure_inflate};
+use crate::run::record;
 
 /// A user's image may be tens of gigabytes behind a slow link.
 const PULL_LIMIT: Duration = Duration::from_secs(3600);
@@ -28,7 +29,7 @@ impl Images {
         match self.pull_once(spec, trial, cancel).await {
             Ok(Pulled::Done(reading)) => {
                 note_target(profile, &reading.detail);
-                profile.traces.push(trace(step, trial, spec, reading.detail));
+                record::trace(profile, trace(step, trial, spec, reading.detail), None);
             }
             Ok(Pulled::Skipped { why }) => {
                 let skipped = SkippedPhase { phase: Phase::ImagePull, why };
@@ -37,15 +38,18 @@ impl Images {
                 }
             }
             Err(PullFailure::Cancelled) => {}
-            Err(PullFailure::Failed(why)) => profile.traces.push(Trace {
-                step: step.id.clone(),
-                trial,
-                scope: Scope::Pull,
-                total_kind: TotalKind::Pull,
-                params: params(spec),
-                readings: Vec::new(),
-                end: TraceEnd::Failed { why, stderr: String::new() },
-            }),
+            Err(PullFailure::Failed(why)) => {
+                let failed = Trace {
+                    step: step.id.clone(),
+                    trial,
+                    scope: Scope::Pull,
+                    total_kind: TotalKind::Pull,
+                    params: params(spec),
+                    readings: Vec::new(),
+                    end: TraceEnd::Failed { why, stderr: String::new() },
+                };
+                record::trace(profile, failed, None);
+            }
         }
     }
 
@@ -58,7 +62,10 @@ impl Images {
         match &spec.synthetic {
             None => {
                 let image = spec.reference.parse()?;
-                let credentials = Credentials::for_image(&image).await?;
+                let credentials = tokio::select! {
+                    credentials = Credentials::for_image(&image) => credentials?,
+                    () = cancel.cancelled() => return Err(PullFailure::Cancelled),
+                };
                 let request = PullRequest {
                     image,
                     credentials,
@@ -96,7 +103,7 @@ impl Images {
         registry.withdraw(&repository);
         let mut pulled = pulled?;
         if let Pulled::Done(reading) = &mut pulled {
-            note_inflate(reading, template, &image)?;
+            note_inflate(reading, template, &image);
         }
         Ok(pulled)
     }
@@ -120,7 +127,10 @@ impl Images {
     ) -> Result<Pulled, PullFailure> {
         let pulled = docker::pull(&self.engine, request, cancel).await?;
         if let Pulled::Done(_) = pulled {
-            self.engine.remove_image(&request.image.to_string()).await?;
+            // The reading stands whatever becomes of the image; the end of the run tries again.
+            if let Err(left) = self.engine.remove_image(&request.image.to_string()).await {
+                tracing::warn!("failed to {left}");
+            }
         }
         Ok(pulled)
     }
@@ -144,11 +154,12 @@ impl From<DockerError> for PullFailure {
 }
 
 /// Measures, after the pull, how fast one core inflates and hashes its largest layer.
-fn note_inflate(reading: &mut PullReading, template: &Template, image: &Image) -> Result<(), PullFailure> {
-    let Some(largest) = image.layers().iter().max_by_key(|layer| layer.size()) else { return Ok(()) };
-    let measured = tokio::task::block_in_place(|| measure_inflate(template.compression(), largest));
-    reading.set_inflate(measured.map_err(|error| PullFailure::Failed(format!("failed to {error}")))?);
-    Ok(())
+fn note_inflate(reading: &mut PullReading, template: &Template, image: &Image) {
+    let Some(largest) = image.layers().iter().max_by_key(|layer| layer.size()) else { return };
+    match tokio::task::block_in_place(|| measure_inflate(template.compression(), largest)) {
+        Ok(inflate) => reading.set_inflate(inflate),
+        Err(error) => tracing::warn!("failed to {error}: what bounds the extraction is not known"),
+    }
 }
 
 /// The conditions of a pull, as they stand in keys.
@@ -167,12 +178,28 @@ fn params(spec: &ImageSpec) -> Params {
     }
 }
 
+/// Why a pull was not cold: a part of the image was there before.
+fn partial(detail: &PullDetail) -> Option<String> {
+    match detail.cold_fraction {
+        Some(fraction) if fraction < 1.0 => {
+            Some(format!("partial: only {:.1} % of the layers' bytes were downloaded", fraction * 100.0))
+        }
+        Some(_) => None,
+        None => {
+            let there = |layer: &&LayerDetail| {
+                matches!(layer.status, LayerStatus::AlreadyExists | LayerStatus::NotMentioned)
+            };
+            let known = detail.layers.iter().filter(there).count();
+            (known > 0)
+                .then(|| format!("partial: {known} of {} layers were there before", detail.layers.len()))
+        }
+    }
+}
+
 /// The trace of a pull: one reading, which is its total.
 fn trace(step: &Step, trial: u32, spec: &ImageSpec, detail: PullDetail) -> Trace {
     let total = detail.total_ns;
-    let mark = detail.cold_fraction.filter(|fraction| *fraction < 1.0).map(|fraction| {
-        format!("partial: only {:.1} % of the layers' bytes were downloaded", fraction * 100.0)
-    });
+    let mark = partial(&detail);
     let reading = Reading {
         phase: Phase::ImagePull,
         params: params(spec),

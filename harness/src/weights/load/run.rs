@@ -185,5 +185,6 @@ fn detail(
         absent,
         first_tensor_ns,
         residency_before,
+        verified_bytes: None,
     }
 }

@@ -38,6 +38,7 @@ fn measured(point: &SweepPoint, noise: &mut Noise) -> (Measurement, ThroughputPo
         tokens: point.tokens,
         items_per_s: batch / millis * 1e3,
         tokens_per_s: produced / millis * 1e3,
+        window_ns: coldstart_profiles::Nanos::from_secs(1),
         flops: produced as u64 * FLOPS_PER_TOKEN,
         read_bytes: Bytes::new(WEIGHTS),
         workspace_bytes: Bytes::new(u64::from(point.batch) * u64::from(point.tokens) * 48 * 1024),
