@@ -196,8 +196,9 @@ struct ProcessGroup(Option<u32>);
 impl Drop for ProcessGroup {
     fn drop(&mut self) {
         if let Some(id) = self.0.and_then(|id| i32::try_from(id).ok()) {
-            // SAFETY: kill takes plain numbers. The child has not been waited for by anyone but tokio, which keeps the
-            // id until its own wait; at worst the group is gone already and kill says so.
+            // SAFETY: kill takes plain numbers and touches no memory. After a child that ended by itself the group is
+            // empty, or holds what the child left behind; the kernel gives its id to nobody else while it holds anything,
+            // and hands ids out in a circle, so that an empty one's is not back within this function.
             unsafe { libc::kill(-id, libc::SIGKILL) };
         }
     }
