@@ -49,7 +49,8 @@ fn stop_rule(c: &mut Criterion) {
     let curve = curve(500);
     c.bench_function("stop_rule/500 pushes", |b| {
         b.iter(|| {
-            let mut rule = StopRule::new(StopLimits::within_budget(Nanos::from_secs(3)), Nanos::from_nanos(20));
+            let mut rule =
+                StopRule::new(StopLimits::within_budget(Nanos::from_secs(3)), Nanos::from_nanos(20));
             curve.iter().find_map(|reading| rule.push(black_box(*reading)))
         });
     });

@@ -126,6 +126,31 @@ pub struct Caveat {
 }
 
 impl Profile {
+    /// A run that is about to begin: nothing is measured yet.
+    pub fn begin(tool: Tool, started_at: String, target: Target, plan: Plan) -> Self {
+        Profile {
+            format: FormatVersion::CURRENT,
+            tool,
+            started_at,
+            elapsed_ns: Nanos::ZERO,
+            state: RunState::Partial,
+            done: Vec::new(),
+            target,
+            plan,
+            fitness: Fitness::default(),
+            skipped: Vec::new(),
+            traces: Vec::new(),
+            measurements: Vec::new(),
+            totals: Vec::new(),
+            limits: Vec::new(),
+            warm_up: Vec::new(),
+            warm_up_agreement: None,
+            throughput: Vec::new(),
+            fits: Fits::default(),
+            caveats: Vec::new(),
+        }
+    }
+
     /// The measurement under `key`.
     pub fn measurement(&self, key: &Key) -> Option<&Measurement> {
         self.measurements.iter().find(|measurement| measurement.key == *key)

@@ -24,7 +24,8 @@ pub struct PullDetail {
     pub compressed_bytes: Option<Bytes>,
     /// Compressed bytes of the layers that were fetched in this pull; null where a fetched layer's size was not told.
     pub downloaded_bytes: Option<Bytes>,
-    /// The unpacked image, as the engine reports it after the pull.
+    /// The unpacked image, as the engine reports it after the pull; null under the containerd store, which counts the
+    /// compressed layers in.
     pub unpacked_bytes: Option<Bytes>,
     /// Downloaded ÷ compressed bytes, 0 to 1. Below 1 the pull found a part of the image on this machine.
     pub cold_fraction: Option<f64>,

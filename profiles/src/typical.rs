@@ -27,6 +27,17 @@ impl Profile {
         typical(self.traces.iter().filter(|trace| trace.scope == Scope::Pull))
     }
 
+    /// Whether the bytes of at least one load under this row's conditions were compared with the files.
+    pub fn load_verified(&self, row: &Measurement) -> bool {
+        self.traces.iter().flat_map(|trace| &trace.readings).any(|reading| {
+            let verified = match &reading.detail {
+                Some(Detail::Load(load)) => load.verified_bytes.is_some(),
+                _ => false,
+            };
+            verified && reading.phase == Phase::WeightsLoad && reading.params == row.key.params
+        })
+    }
+
     /// The parts of the loads behind a row of `weights_load`: of its unmarked readings, where there are any.
     pub fn load_parts(&self, row: &Measurement) -> LoadParts {
         let of_row =

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use coldstart_profiles::{Profile, RunState, exit};
 
-use crate::support::{NO_ENGINE, Ran, Scratch, docker, engine};
+use crate::support::{LONG_RUN, NO_ENGINE, Ran, Scratch, docker, engine, words};
 
 /// Sends a signal.
 fn signal(child: &Child, name: &str) {
@@ -39,19 +39,7 @@ fn processes_with(text: &str) -> Vec<String> {
 #[test]
 fn a_run_that_is_stopped_goes_on_where_it_was() {
     let scratch = Scratch::new();
-    let args = [
-        "run",
-        "--synthetic",
-        "tiny",
-        "--phases",
-        NO_ENGINE,
-        "--trials",
-        "5",
-        "--budget",
-        "30",
-        "--out",
-        "p.json",
-    ];
+    let args = words(LONG_RUN);
     let mut child = scratch.coldstart(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let path = scratch.path("p.json");
     wait("three steps", || done(&path) >= 3 || child.try_wait().unwrap().is_some());
@@ -78,19 +66,7 @@ fn a_run_that_is_stopped_goes_on_where_it_was() {
 fn ctrl_c_in_a_terminal_reaches_the_whole_group() {
     // A shell sends the signal to every process of the foreground group; children are in groups of their own.
     let scratch = Scratch::new();
-    let args = [
-        "run",
-        "--synthetic",
-        "tiny",
-        "--phases",
-        NO_ENGINE,
-        "--trials",
-        "5",
-        "--budget",
-        "30",
-        "--out",
-        "p.json",
-    ];
+    let args = words(LONG_RUN);
     let mut command = scratch.coldstart(&args);
     command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().unwrap();

@@ -2,7 +2,7 @@
 
 use coldstart_profiles::{Detail, Outcome, PageCache, Phase, Profile, RunState, Scope, exit, profile_schema};
 
-use crate::support::{NO_ENGINE, Scratch};
+use crate::support::{NO_ENGINE, SMALL_RUN, Scratch, words};
 
 fn check(profile: &Profile) {
     assert_eq!(profile.state, RunState::Complete);
@@ -23,19 +23,7 @@ fn check(profile: &Profile) {
 #[test]
 fn a_run_without_an_engine_measures_every_other_phase() {
     let scratch = Scratch::new();
-    let args = [
-        "run",
-        "--synthetic",
-        "tiny",
-        "--phases",
-        NO_ENGINE,
-        "--trials",
-        "3",
-        "--budget",
-        "20",
-        "--batches",
-        "1,2",
-    ];
+    let args = words(SMALL_RUN);
     let ran = scratch.run(&args);
     ran.expect_code(exit::OK);
     let profile = scratch.profile("coldstart-profile.json");
@@ -170,19 +158,7 @@ fn the_plan_is_shown_first_and_a_dry_run_stops_there() {
 #[test]
 fn reports_come_from_the_file_alone() {
     let scratch = Scratch::new();
-    let args = [
-        "run",
-        "--synthetic",
-        "tiny",
-        "--phases",
-        NO_ENGINE,
-        "--trials",
-        "3",
-        "--budget",
-        "20",
-        "--batches",
-        "1,2",
-    ];
+    let args = words(SMALL_RUN);
     let ran = scratch.run(&args);
     ran.expect_code(exit::OK);
     let report = scratch.run(&["report", "coldstart-profile.json"]);

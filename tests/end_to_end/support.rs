@@ -9,6 +9,19 @@ use coldstart_profiles::Profile;
 /// Phases that need neither an engine nor more than a second.
 pub(crate) const NO_ENGINE: &str = "process_start,alloc,weights_load,first_batch,warm_up,throughput";
 
+/// A run of a second or two over everything that needs no engine.
+pub(crate) const SMALL_RUN: &str = "run --synthetic tiny --trials 3 --budget 20 --batches 1,2 \
+     --phases process_start,alloc,weights_load,first_batch,warm_up,throughput";
+
+/// The same with enough steps to be stopped in the middle of.
+pub(crate) const LONG_RUN: &str = "run --synthetic tiny --trials 5 --budget 30 --out p.json \
+     --phases process_start,alloc,weights_load,first_batch,warm_up,throughput";
+
+/// A command line as its words.
+pub(crate) fn words(line: &str) -> Vec<&str> {
+    line.split_whitespace().collect()
+}
+
 /// A directory that is gone when the test ends.
 pub(crate) struct Scratch(tempfile::TempDir);
 

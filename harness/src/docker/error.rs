@@ -160,6 +160,15 @@ pub enum DockerError {
         /// The image's or container's name.
         name: String,
     },
+    /// An image of which nobody can tell whose it is.
+    #[error(
+        "tell whose the image {name} is: it came to be on this machine while coldstart's pull of it broke off, and stays: \
+         run `docker rmi {name}` if nobody else pulled it"
+    )]
+    Unclear {
+        /// The image's name.
+        name: String,
+    },
     /// Any other answer of the engine.
     #[error("{action}: {source}")]
     Engine {

@@ -39,9 +39,17 @@ pub(crate) struct Owned {
 
 #[derive(Debug, Default)]
 struct Lists {
-    /// Name and, once the pull is complete, the id of the image.
-    images: HashMap<String, Option<String>>,
+    images: HashMap<String, PulledImage>,
     containers: Vec<String>,
+}
+
+/// An image that this run pulls or pulled.
+#[derive(Debug, Clone)]
+struct PulledImage {
+    /// Once the pull is complete.
+    id: Option<String>,
+    /// Whether nobody else can have an image of this name: it names the registry of this very run.
+    private: bool,
 }
 
 impl Owned {
@@ -59,13 +67,16 @@ impl Owned {
     }
 
     /// A pull of an image that is not there is about to be asked for.
-    pub(crate) fn pulling(&self, name: &str) {
-        self.lists().images.insert(name.to_owned(), None);
+    /// `private`: the name is of this run's own registry.
+    pub(crate) fn pulling(&self, name: &str, private: bool) {
+        self.lists().images.insert(name.to_owned(), PulledImage { id: None, private });
     }
 
     /// The pull is complete.
     pub(crate) fn pulled(&self, name: &str, id: &str) {
-        self.lists().images.insert(name.to_owned(), Some(id.to_owned()));
+        let mut lists = self.lists();
+        let image = lists.images.entry(name.to_owned()).or_insert(PulledImage { id: None, private: false });
+        image.id = Some(id.to_owned());
     }
 
     /// It turned out that the image is not of this run.
@@ -115,7 +126,12 @@ impl Engine {
             self.owned().forget_image(name);
             return Ok(());
         };
-        if ours.is_some_and(|id| id != present) {
+        if ours.id.is_none() && !ours.private {
+            // It came while our pull broke off: perhaps of what was left of that, perhaps of somebody else's pull.
+            self.owned().forget_image(name);
+            return Err(DockerError::Unclear { name: name.to_owned() });
+        }
+        if ours.id.is_some_and(|id| id != present) {
             self.owned().forget_image(name);
             return Err(DockerError::NotOurs { name: name.to_owned() });
         }
@@ -129,7 +145,8 @@ impl Engine {
         Ok(())
     }
 
-    /// After a pull that broke off: waits a moment for what the engine may still enter in its store, and removes it.
+    /// After a pull that broke off: waits a moment for what the engine may still enter in its store, and removes it where
+    /// it can only be ours.
     pub(crate) async fn settle_broken_pull(&self, name: &str) -> Result<(), DockerError> {
         let mut waited = Duration::ZERO;
         loop {
@@ -170,8 +187,13 @@ impl Engine {
     /// Goes on after a failure; the failures are the result.
     pub async fn remove_leftovers(&self) -> Vec<DockerError> {
         let mut failures = self.remove_leftovers_of_containers().await;
-        let images: Vec<(String, bool)> =
-            self.owned().lists().images.iter().map(|(name, id)| (name.clone(), id.is_none())).collect();
+        let images: Vec<(String, bool)> = self
+            .owned()
+            .lists()
+            .images
+            .iter()
+            .map(|(name, image)| (name.clone(), image.id.is_none()))
+            .collect();
         for (name, broken) in images {
             let removed =
                 if broken { self.settle_broken_pull(&name).await } else { self.remove_image(&name).await };

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use bollard::errors::Error as EngineError;
 use bollard::query_parameters::CreateImageOptionsBuilder;
-use coldstart_profiles::{Bytes, ExtractBound, InflateDetail, Nanos, PullDetail, PullSource, PullStage};
+use coldstart_profiles::{
+    Bytes, ExtractBound, InflateDetail, Nanos, PullDetail, PullDialect, PullSource, PullStage,
+};
 use futures_util::StreamExt;
 use tokio_util::sync::CancellationToken;
 
@@ -99,7 +101,7 @@ pub async fn pull(
             ),
         });
     }
-    engine.owned().pulling(&reference);
+    engine.owned().pulling(&reference, request.source == PullSource::Synthetic);
     let outcome = tokio::select! {
         biased;
         () = cancel.cancelled() => Err(cancelled()),
@@ -227,6 +229,10 @@ async fn finish(
     let image = image.map_err(DockerError::engine(format!("look at the pulled image {reference}")))?;
     let image_id = image.id.unwrap_or_default();
     engine.owned().pulled(&reference, &image_id);
-    detail.unpacked_bytes = image.size.and_then(|size| u64::try_from(size).ok()).map(Bytes::new);
+    // The containerd store counts the compressed layers, which it keeps, into the size.
+    detail.unpacked_bytes = match engine.info().dialect {
+        PullDialect::Classic => image.size.and_then(|size| u64::try_from(size).ok()).map(Bytes::new),
+        PullDialect::Containerd => None,
+    };
     Ok(PullReading { image_id, detail })
 }

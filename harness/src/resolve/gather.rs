@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use coldstart_kernels::HostDevice;
 use coldstart_kernels::{Device as _, Ops as _};
 use coldstart_profiles::{
-    Bytes, DeviceTarget, EngineTarget, Fitness, Fits, FormatVersion, ImageSpec, ImageTarget, ModelSpec,
-    ModelTarget, Nanos, Phase, Plan, Probe, Profile, ResidencyMethod, RunState, Target, Tool,
+    Bytes, DeviceTarget, EngineTarget, Fitness, ImageSpec, ImageTarget, ModelSpec, ModelTarget, Nanos, Phase,
+    Plan, Probe, Profile, ResidencyMethod, Target, Tool,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -74,27 +74,9 @@ impl Gathered {
             load_average_after: None,
             canary: vec![self.canary.clone()],
         };
-        Profile {
-            format: FormatVersion::CURRENT,
-            tool: tool(),
-            started_at: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-            elapsed_ns: Nanos::ZERO,
-            state: RunState::Partial,
-            done: Vec::new(),
-            target: Target { image: plan.image.as_ref().map(image_target), ..self.target.clone() },
-            plan,
-            fitness,
-            skipped: Vec::new(),
-            traces: Vec::new(),
-            measurements: Vec::new(),
-            totals: Vec::new(),
-            limits: Vec::new(),
-            warm_up: Vec::new(),
-            warm_up_agreement: None,
-            throughput: Vec::new(),
-            fits: Fits::default(),
-            caveats: Vec::new(),
-        }
+        let started_at = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let target = Target { image: plan.image.as_ref().map(image_target), ..self.target.clone() };
+        Profile { fitness, ..Profile::begin(tool(), started_at, target, plan) }
     }
 
     /// What the walk of this plan works with.

@@ -42,7 +42,12 @@ pub(crate) enum Origin {
 ///
 /// The trace begins where its origin lies, ends where its last phase ends, and holds the phases in between. The steady
 /// state is only known when all iterations are: warm_up ends where the first iteration of the steady state began.
-pub(crate) fn compose(context: Context, origin: Origin, report: TrialReport) -> (Trace, Option<WarmUpCurve>) {
+pub(crate) fn compose(
+    context: Context,
+    origin: Origin,
+    report: TrialReport,
+    stderr: String,
+) -> (Trace, Option<WarmUpCurve>) {
     let (total_kind, begin, first) = first_reading(origin, report.main_ns);
     let lead = report.main_ns.saturating_sub(begin);
     let mut readings = vec![first];
@@ -64,7 +69,7 @@ pub(crate) fn compose(context: Context, origin: Origin, report: TrialReport) -> 
         }
     }
     let end = match report.error {
-        Some(what) => TraceEnd::Failed { why: format!("failed to {what}"), stderr: String::new() },
+        Some(what) => TraceEnd::Failed { why: format!("failed to {what}"), stderr },
         None => Trace::completed(&readings, total),
     };
     let trace = Trace {
@@ -207,7 +212,7 @@ mod tests {
             error: None,
         };
         let origin = Origin::Process { spawned_ns: Nanos::from_nanos(2_000) };
-        let (trace, curve) = compose(context(), origin, report);
+        let (trace, curve) = compose(context(), origin, report, String::new());
         // The steady state begins with the second pass: warm_up is the 7 µs between the two.
         assert_eq!(curve.unwrap().analysis.steady_start, Some(1));
         assert_eq!(trace.total(), Some((Nanos::from_nanos(6_907_000), Nanos::from_nanos(1_980_000))));
@@ -237,12 +242,15 @@ mod tests {
             curve: None,
             error: Some("load the weights: disk on fire".into()),
         };
-        let (trace, curve) =
-            compose(context(), Origin::Process { spawned_ns: Nanos::from_nanos(60) }, report);
+        let (trace, curve) = compose(
+            context(),
+            Origin::Process { spawned_ns: Nanos::from_nanos(60) },
+            report,
+            "smoke\n".into(),
+        );
         assert!(curve.is_none());
         assert_eq!(trace.readings.len(), 2);
-        assert!(
-            matches!(trace.end, TraceEnd::Failed { why, .. } if why == "failed to load the weights: disk on fire")
-        );
+        let TraceEnd::Failed { why, stderr } = trace.end else { panic!("{:?}", trace.end) };
+        assert_eq!((why.as_str(), stderr.as_str()), ("failed to load the weights: disk on fire", "smoke\n"));
     }
 }

@@ -195,8 +195,12 @@ impl Walker<'_> {
                 });
                 match report {
                     Some(report) => {
-                        let (trace, curve) =
-                            compose(context, Origin::Process { spawned_ns: output.spawned_ns }, report);
+                        let (trace, curve) = compose(
+                            context,
+                            Origin::Process { spawned_ns: output.spawned_ns },
+                            report,
+                            output.stderr,
+                        );
                         record::trace(self.profile, trace, curve);
                     }
                     None => {
@@ -298,8 +302,8 @@ impl Walker<'_> {
         self.stage(step, asked.page_cache);
         let (context, spec, timeout) = (self.context(step, &asked), self.spec(&asked), self.timeout(step));
         match images.container(&spec, &self.tools.files, timeout, &self.tools.cancel).await {
-            Ok(Some((origin, report))) => {
-                let (trace, curve) = compose(context, origin, report);
+            Ok(Some((origin, report, stderr))) => {
+                let (trace, curve) = compose(context, origin, report, stderr);
                 record::trace(self.profile, trace, curve);
             }
             Ok(None) => {}

@@ -25,6 +25,8 @@ pub struct ChildOutput {
     pub spawned_ns: Nanos,
     /// The lines of its stdout.
     pub lines: Vec<ChildLine>,
+    /// The end of what it wrote to stderr.
+    pub stderr: String,
 }
 
 /// Why a child gave no result.
@@ -81,7 +83,7 @@ pub async fn run_child(
     let _ = child.wait().await;
     let stderr = tokio::time::timeout(PIPE_GRACE, stderr).await.ok().and_then(Result::ok).unwrap_or_default();
     let why = match end {
-        End::Exited(Ok(status)) if status.success() => return Ok(ChildOutput { spawned_ns, lines }),
+        End::Exited(Ok(status)) if status.success() => return Ok(ChildOutput { spawned_ns, lines, stderr }),
         End::Exited(Ok(status)) => said(&lines).unwrap_or_else(|| ended_with(status)),
         End::Exited(Err(error)) => format!("lost the trial's output: {error}"),
         End::TimedOut => format!("hung: killed after its time limit of {}", Nanos::from(timeout)),

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::*;
+use crate::ProfileError;
 use crate::load::PageCache;
 use crate::plan::{ForwardMode, ModelSpec, Plan, Probe, SkippedPhase};
-use crate::profile::{Fitness, RunState, Tool};
+use crate::profile::Tool;
 use crate::target::{DeviceTarget, HostTarget, ModelTarget, Target};
 use crate::units::Bytes;
 use crate::warm_up::StopReason;
-use crate::{FormatVersion, ProfileError};
 
 /// A profile in which nothing was measured yet.
 fn empty() -> Profile {
@@ -46,15 +46,11 @@ fn empty() -> Profile {
         gemm: "scripted".into(),
         stand_in: false,
     };
-    Profile {
-        format: FormatVersion::CURRENT,
-        tool: Tool { name: "coldstart".into(), version: "0.0.0".into(), method: 1 },
-        started_at: "2026-01-01T00:00:00Z".into(),
-        elapsed_ns: Nanos::ZERO,
-        state: RunState::Partial,
-        done: Vec::new(),
-        target: Target { image: None, model: Some(model), device, host, engine: None },
-        plan: Plan {
+    Profile::begin(
+        Tool { name: "coldstart".into(), version: "0.0.0".into(), method: 1 },
+        "2026-01-01T00:00:00Z".into(),
+        Target { image: None, model: Some(model), device, host, engine: None },
+        Plan {
             seed: 1,
             quick: false,
             budget_ns: Nanos::from_secs(1),
@@ -69,18 +65,7 @@ fn empty() -> Profile {
             steps: Vec::new(),
             skipped: vec![SkippedPhase { phase: Phase::DriverInit, why: "the host device has none".into() }],
         },
-        fitness: Fitness::default(),
-        skipped: Vec::new(),
-        traces: Vec::new(),
-        measurements: Vec::new(),
-        totals: Vec::new(),
-        limits: Vec::new(),
-        warm_up: Vec::new(),
-        warm_up_agreement: None,
-        throughput: Vec::new(),
-        fits: Fits::default(),
-        caveats: Vec::new(),
-    }
+    )
 }
 
 fn reading(phase: Phase, params: Params, begin: u64, duration: u64) -> Reading {

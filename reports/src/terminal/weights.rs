@@ -7,6 +7,7 @@ use crate::bar;
 use crate::grid::{Cell, Column, Grid};
 use crate::scale::{Scale, ranges};
 use crate::style::{Style, Tone};
+use crate::text::paragraph;
 
 const LEAST_BAR: usize = 8;
 const LARGEST_BAR: usize = 24;
@@ -65,7 +66,24 @@ pub(crate) fn weights(profile: &Profile, style: &Style) -> String {
         });
         grid.push_column(Column::text("").drop(1), bars);
     }
-    section(style, "Loading the weights", "by state of the page cache; parts overlap", &grid.render())
+    let mut body = grid.render();
+    body.push_str(&paragraph(style, Tone::Faint, &checked(profile, &lines)));
+    section(style, "Loading the weights", "by state of the page cache; parts overlap", &body)
+}
+
+/// Of which strategies the bytes on the device were compared with the files.
+fn checked(profile: &Profile, lines: &[Line<'_>]) -> String {
+    let mut strategies: Vec<&str> = Vec::new();
+    for line in lines {
+        if profile.load_verified(line.row) && !strategies.contains(&line.strategy.as_str()) {
+            strategies.push(&line.strategy);
+        }
+    }
+    match (lines.is_empty(), strategies.as_slice()) {
+        (true, _) => String::new(),
+        (false, []) => "no load was checked against the files".to_owned(),
+        (false, checked) => format!("bytes on the device compared with the files: {}", checked.join(", ")),
+    }
 }
 
 fn columns(scale: &Scale, rates: &Scale) -> [Column; 12] {

@@ -95,3 +95,21 @@ async fn the_registry_is_on_the_loopback_address_only() {
     }
     panic!("it still listens on {address} after it was dropped");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_image_that_came_while_a_pull_broke_off_is_removed_only_from_a_registry_of_our_own() {
+    let (Some(engine), Some(other)) = (engine().await, engine().await) else { return };
+    let served = Served::new(&engine, 1, 1).await;
+    // Our pull of a user's image broke off, and meanwhile somebody else pulled it.
+    engine.owned().pulling(&served.name(), false);
+    let theirs = pull_well(&other, &served.request()).await;
+    let failures = engine.remove_leftovers().await;
+    assert!(matches!(failures.as_slice(), [DockerError::Unclear { .. }]), "{failures:?}");
+    assert!(failures[0].to_string().contains(&format!("docker rmi {}", served.name())));
+    assert_eq!(engine.image_id(&served.name()).await.unwrap(), Some(theirs.image_id));
+    assert!(engine.remove_leftovers().await.is_empty(), "it is said once");
+    // Under the name of this run's own registry it can only be ours.
+    engine.owned().pulling(&served.name(), true);
+    assert!(engine.remove_leftovers().await.is_empty());
+    assert_eq!(engine.image_id(&served.name()).await.unwrap(), None);
+}

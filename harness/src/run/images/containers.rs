@@ -21,7 +21,7 @@ use crate::weights::ModelFiles;
 const OWN_IMAGE_LIMIT: Duration = Duration::from_secs(120);
 
 impl Images {
-    /// Starts a container that runs the trial, and reads its report. `None` when the run is stopped.
+    /// Starts a container that runs the trial, and reads its report and its stderr. `None` when the run is stopped.
     ///
     /// # Errors
     /// What went wrong, and the end of the program's stderr.
@@ -31,7 +31,7 @@ impl Images {
         files: &ModelFiles,
         timeout: Duration,
         cancel: &CancellationToken,
-    ) -> Result<Option<(Origin, TrialReport)>, (String, String)> {
+    ) -> Result<Option<(Origin, TrialReport, String)>, (String, String)> {
         let plain = |why: String| (why, String::new());
         let (image, program) = match self.own(cancel).await {
             Ok(own) => own,
@@ -57,11 +57,11 @@ impl Images {
                     Ok(ChildLine::Trial(report)) => Some(report),
                     _ => None,
                 });
-                let report = report.ok_or_else(|| {
-                    ("the program in the container gave no report".to_owned(), reading.stderr)
-                })?;
+                let Some(report) = report else {
+                    return Err(("the program in the container gave no report".to_owned(), reading.stderr));
+                };
                 let created_ns = reading.began.saturating_sub(reading.detail.total_ns).max(before);
-                Ok(Some((Origin::Container { created_ns, detail: reading.detail }, report)))
+                Ok(Some((Origin::Container { created_ns, detail: reading.detail }, report, reading.stderr)))
             }
             Err(DockerError::Cancelled { .. }) => Ok(None),
             Err(DockerError::ContainerFailed { exit_code, out_of_memory, stderr }) => {

@@ -141,7 +141,7 @@ fn detail(strategy: &str, duration: Nanos) -> LoadDetail {
         overlap_ns: share(0.3).unwrap_or_default(),
         absent: Vec::new(),
         first_tensor_ns: Some(ms(35.0)),
-        verified_bytes: None,
+        verified_bytes: Some(Bytes::new(1 << 20)),
         residency_before: Residency {
             resident_bytes: Some(Bytes::ZERO),
             total_bytes: WEIGHTS,

@@ -5,7 +5,7 @@ mod pulls;
 mod sweep;
 mod target;
 
-use coldstart_profiles::{CanaryReading, Fitness, Fits, FormatVersion, Nanos, Profile, RunState, Tool};
+use coldstart_profiles::{CanaryReading, Fitness, Nanos, Profile, RunState, Tool};
 
 pub(crate) use target::plan;
 
@@ -26,27 +26,12 @@ impl Noise {
 
 /// A profile without anything measured.
 pub(crate) fn empty() -> Profile {
-    let mut profile = Profile {
-        format: FormatVersion::CURRENT,
-        tool: Tool { name: "coldstart".into(), version: "0.1.0".into(), method: 1 },
-        started_at: "2026-11-24T13:40:00Z".into(),
-        elapsed_ns: Nanos::ZERO,
-        state: RunState::Partial,
-        done: Vec::new(),
-        target: target::target(),
-        plan: plan(),
-        fitness: Fitness::default(),
-        skipped: Vec::new(),
-        traces: Vec::new(),
-        measurements: Vec::new(),
-        totals: Vec::new(),
-        limits: Vec::new(),
-        warm_up: Vec::new(),
-        warm_up_agreement: None,
-        throughput: Vec::new(),
-        fits: Fits::default(),
-        caveats: Vec::new(),
-    };
+    let mut profile = Profile::begin(
+        Tool { name: "coldstart".into(), version: "0.1.0".into(), method: 1 },
+        "2026-11-24T13:40:00Z".into(),
+        target::target(),
+        plan(),
+    );
     profile.derive();
     profile
 }
