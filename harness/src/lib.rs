@@ -1,5 +1,8 @@
 //! The measuring program: from what the user typed, through one resolved plan, to a profile on disk.
 
+// A reader or a terminal that is gone must not end a run: see `say` and `cli::output`.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod cli;
 pub mod clock;
 pub mod docker;
@@ -12,5 +15,6 @@ pub mod registry;
 pub mod resolve;
 pub mod run;
 mod sampling;
+mod say;
 pub mod trial;
 pub mod weights;

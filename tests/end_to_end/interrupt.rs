@@ -79,6 +79,20 @@ fn ctrl_c_in_a_terminal_reaches_the_whole_group() {
 }
 
 #[test]
+fn a_terminal_that_is_gone_stops_the_run_as_ctrl_c_does() {
+    let scratch = Scratch::new();
+    let args = words(LONG_RUN);
+    let mut child = scratch.coldstart(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let path = scratch.path("p.json");
+    wait("a step", || done(&path) >= 1);
+    // Nobody reads any more: what the run says from here on fails.
+    drop((child.stdout.take(), child.stderr.take()));
+    signal(&child, "HUP");
+    assert_eq!(child.wait().unwrap().code(), Some(i32::from(exit::INTERRUPTED)));
+    assert_eq!(scratch.profile("p.json").state, RunState::Interrupted);
+}
+
+#[test]
 fn a_killed_run_takes_its_children_with_it_and_can_go_on() {
     let scratch = Scratch::new();
     let model = scratch.path("model");

@@ -62,7 +62,8 @@ pub enum Command {
 /// Options of `coldstart run`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// The device: `auto`, `host`, or `cuda[:N[,M…]]`. `auto` takes the first CUDA device, else the host.
+    /// The device: `auto`, `host`, or `cuda[:N[,M…]]`. `auto` takes the first CUDA device,
+    /// else the host; this release drives the host only.
     #[arg(long, default_value = "auto", value_name = "DEVICE", help_heading = "What to measure")]
     pub device: String,
     /// A model: a directory with config.json and safetensors (one file, or shards with an index), or one safetensors file.

@@ -6,6 +6,7 @@ use coldstart_profiles::{ProfileError, exit};
 
 use crate::resolve::ResolveError;
 use crate::run::RunError;
+use crate::say::say;
 
 /// Why a command could not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +44,6 @@ impl CliError {
 
 /// Prints an error and gives its exit code.
 pub(super) fn report(error: &CliError) -> ExitCode {
-    eprintln!("coldstart: failed to {error}");
+    say(format_args!("failed to {error}"));
     ExitCode::from(error.code())
 }

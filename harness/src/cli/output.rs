@@ -73,11 +73,12 @@ fn locale_is_unicode() -> bool {
         })
 }
 
-/// Writes to stdout. A reader that has gone away (`coldstart report … | head`) is no error.
+/// Writes to stdout. A reader that has gone away (`coldstart report … | head`) is no error, nor is a terminal.
 pub(super) fn print(text: &str) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) if error.raw_os_error() == Some(libc::EIO) => Ok(()),
         other => other,
     }
 }

@@ -12,6 +12,7 @@ use super::output;
 use crate::docker::ImageRef;
 use crate::resolve::{self, Gathered, ImageRequest, ModelRequest, Request, ResolveError, Synthetic};
 use crate::run::{Ending, Progress, Store, walk};
+use crate::say::{say, show};
 use crate::{fitness, run};
 
 /// `coldstart run`.
@@ -35,7 +36,7 @@ pub(super) async fn run(args: RunArgs, json: bool, style: &reports::Style) -> Re
         fitness::after(&mut profile);
         store.save(&profile)?;
     }
-    show(&profile, store.path(), json, style)?;
+    conclude(&profile, store.path(), json, style)?;
     Ok(code(&profile, ending))
 }
 
@@ -47,10 +48,10 @@ async fn fresh(
     cancel: &CancellationToken,
 ) -> Result<Option<(Store, Profile, Gathered)>, CliError> {
     let (device, why_not_cuda) = resolve::device(&args.device)?;
-    if let Some(why) = why_not_cuda {
-        eprintln!("coldstart: {why}");
-    }
     let request = request(args, device)?;
+    if let Some(why) = why_not_cuda {
+        say(why);
+    }
     let gathered = resolve::gather(&request.model, &request.phases, cancel).await?;
     let plan = resolve::plan(&request, &gathered.machine)?;
     if args.dry_run {
@@ -62,10 +63,10 @@ async fn fresh(
         output::print(&text)?;
         return Ok(None);
     }
-    eprint!("{}", reports::plan_table(&plan, style));
+    show(reports::plan_table(&plan, style));
     let store = Store::create(&args.out)?;
     if let Some(kept) = store.kept() {
-        eprintln!("coldstart: the profile that was in {} is now {}", store.path().display(), kept.display());
+        say(format_args!("the profile that was in {} is now {}", store.path().display(), kept.display()));
     }
     let profile = gathered.profile(plan);
     Ok(Some((store, profile, gathered)))
@@ -77,11 +78,7 @@ async fn resumed(path: &Path, cancel: &CancellationToken) -> Result<(Store, Prof
     let gathered = resolve::gather_again(&profile, cancel).await?;
     run::check_unchanged(path, &profile, &resolve::tool(), gathered.target())?;
     let left = profile.plan.steps.len().saturating_sub(profile.done.len());
-    eprintln!(
-        "coldstart: continuing {}: {left} of {} steps are left",
-        path.display(),
-        profile.plan.steps.len()
-    );
+    say(format_args!("continuing {}: {left} of {} steps are left", path.display(), profile.plan.steps.len()));
     Ok((store, profile, gathered))
 }
 
@@ -130,15 +127,15 @@ fn request(args: &RunArgs, device: String) -> Result<Request, CliError> {
 }
 
 /// The result on stdout, and where the file lies on stderr.
-fn show(profile: &Profile, path: &Path, json: bool, style: &reports::Style) -> Result<(), CliError> {
+fn conclude(profile: &Profile, path: &Path, json: bool, style: &reports::Style) -> Result<(), CliError> {
     let text = if json { profile.to_json()? } else { reports::terminal(profile, style) };
     output::print(&text)?;
     match profile.state {
-        RunState::Complete => eprintln!("coldstart: the profile is in {}", path.display()),
-        RunState::Partial | RunState::Interrupted => eprintln!(
-            "coldstart: interrupted; what was measured is in {path}: continue with `coldstart run --resume {path}`",
+        RunState::Complete => say(format_args!("the profile is in {}", path.display())),
+        RunState::Partial | RunState::Interrupted => say(format_args!(
+            "interrupted; what was measured is in {path}: continue with `coldstart run --resume {path}`",
             path = path.display()
-        ),
+        )),
     }
     Ok(())
 }
@@ -162,9 +159,7 @@ fn cancel_on_ctrl_c() -> CancellationToken {
     let cancel = token.clone();
     tokio::spawn(async move {
         interrupted().await;
-        eprintln!(
-            "coldstart: stopping: cleaning up and writing what was measured (once more to stop at once)"
-        );
+        say(format_args!("stopping: cleaning up and writing what was measured (once more to stop at once)"));
         cancel.cancel();
         interrupted().await;
         // SAFETY: _exit ends the process and returns to nobody; children die with it (see trial::child).

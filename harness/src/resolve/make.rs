@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio_util::sync::CancellationToken;
 
 use super::error::ResolveError;
+use crate::say::say;
 use crate::weights::synthetic::{self, Synthetic, SyntheticSize, SyntheticState};
 
 /// The directory of the synthetic model, made or completed where needed.
@@ -37,10 +38,10 @@ pub(super) async fn synthetic_model(
     let Synthetic { dir, state, written } = made?;
     if state != SyntheticState::Found {
         let seconds = begin.elapsed().as_secs_f64();
-        eprintln!(
-            "coldstart: made the synthetic model `{size}` in {seconds:.1} s ({written} in {})",
+        say(format_args!(
+            "made the synthetic model `{size}` in {seconds:.1} s ({written} in {})",
             dir.display()
-        );
+        ));
     }
     Ok(dir)
 }
