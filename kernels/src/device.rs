@@ -142,6 +142,8 @@ pub trait Device: Sized + Send + Sync {
     type Pinned: HostMemory;
     /// A queue of work.
     type Stream: fmt::Debug + Send + Sync;
+    /// Memory of the caller that was page-locked where it lies, such as a part of a mapped file.
+    type Registered<'m>: fmt::Debug + Send;
 
     /// Opens device number `index` of this kind and makes it ready for work.
     fn open(index: usize) -> Result<Self>;
@@ -164,6 +166,11 @@ pub trait Device: Sized + Send + Sync {
 
     /// Makes `bytes` of page-aligned pinned host memory; contents unspecified. Fails with [`Error::OutOfMemory`].
     fn pinned(&self, bytes: usize, how: Pinning) -> Result<Self::Pinned>;
+
+    /// Page-locks `memory`, which begins at a page, for as long as the result lives, to be read by copies only. Dropping
+    /// the result waits for the copies that were enqueued on it. Memory that the driver refuses fails with the driver's
+    /// own code; nothing is staged instead. The host device locks nothing.
+    fn register<'m>(&self, memory: &'m [u8]) -> Result<Self::Registered<'m>>;
 
     /// A new stream, side by side with all others.
     fn stream(&self) -> Result<Self::Stream>;
@@ -190,6 +197,16 @@ pub trait Device: Sized + Send + Sync {
         &self,
         stream: &Self::Stream,
         source: &Self::Pinned,
+        range: std::ops::Range<usize>,
+        target: &mut Self::Buffer,
+        offset: usize,
+    ) -> Result<()>;
+
+    /// Enqueues a copy of `range` of registered memory to `offset..` of `target`, without staging.
+    fn upload_registered(
+        &self,
+        stream: &Self::Stream,
+        source: &Self::Registered<'_>,
         range: std::ops::Range<usize>,
         target: &mut Self::Buffer,
         offset: usize,

@@ -9,6 +9,7 @@
 //! [`MatrixMut`] (row-major floats, a row stride, one of the [`Dtype`]s), [`Indices`] and [`IndicesMut`] (`u32`).
 
 pub mod checksum;
+pub mod cuda;
 mod device;
 mod dtype;
 mod error;
@@ -24,7 +25,7 @@ pub use device::{Allocation, Description, Device, HostMemory, Kind, Memory, Memo
 pub use dtype::Dtype;
 pub use error::{Error, Result};
 pub use gemm_run::GemmRun;
-pub use host::{HostBuffer, HostDevice, HostPinned, HostStream};
+pub use host::{HostBuffer, HostDevice, HostPinned, HostStream, NoGraph};
 pub use kv_cache::{KvCache, KvShape};
 pub use ops::{Activation, Attention, Mismatch, Ops, Placement, Ragged};
 pub use view::{Indices, IndicesMut, Matrix, MatrixMut};

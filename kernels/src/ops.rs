@@ -1,8 +1,9 @@
 //! The operations of a transformer.
 
+use std::fmt;
 use std::ops::Range;
 
-use crate::{Device, Dtype, Indices, IndicesMut, KvCache, Matrix, MatrixMut, Result};
+use crate::{Device, Dtype, Error, Indices, IndicesMut, KvCache, Matrix, MatrixMut, Result};
 
 /// A function that is applied to each element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -94,6 +95,18 @@ pub struct Mismatch {
 /// [`activation_dtype`](Ops::activation_dtype) unless it says otherwise; weights (also norm weights, biases and
 /// embedding tables) may be of any [`Dtype`]. Sums run in f32 or better. Row vectors are `[1, n]`.
 pub trait Ops: Device {
+    /// Operations that were recorded once, to be enqueued again as one.
+    type Graph: fmt::Debug + Send;
+
+    /// Records what `body` enqueues on the compute stream instead of running it. All buffers that it uses must live as long
+    /// as the graph; numbers in device memory (ids, positions, slots) are read when it is replayed, so that one graph
+    /// serves all steps of a decode loop. `body` must not wait for the device nor allocate. `None`, without calling
+    /// `body`, on a device that has no graphs (host).
+    fn record<E: From<Error>>(&self, body: impl FnOnce() -> Result<(), E>) -> Result<Option<Self::Graph>, E>;
+
+    /// Enqueues a recorded graph on the compute stream. The caller answers for its buffers being alive.
+    fn replay(&self, graph: &Self::Graph) -> Result<()>;
+
     /// The format of activations and caches where the weights are of format `weights` (host: always f32).
     fn activation_dtype(&self, weights: Dtype) -> Dtype;
 

@@ -90,6 +90,7 @@ impl Device for HostDevice {
     type Buffer = HostBuffer;
     type Pinned = HostPinned;
     type Stream = HostStream;
+    type Registered<'m> = &'m [u8];
 
     /// The host with as many threads as the process may run at once (its affinity mask and CPU quota); there is only
     /// number 0.
@@ -132,6 +133,10 @@ impl Device for HostDevice {
         Ok(pinned)
     }
 
+    fn register<'m>(&self, memory: &'m [u8]) -> Result<&'m [u8]> {
+        Ok(memory)
+    }
+
     fn stream(&self) -> Result<HostStream> {
         Ok(HostStream(()))
     }
@@ -159,6 +164,17 @@ impl Device for HostDevice {
         offset: usize,
     ) -> Result<()> {
         self.upload(stream, part("the source of an upload", source.bytes(), range)?, target, offset)
+    }
+
+    fn upload_registered(
+        &self,
+        stream: &HostStream,
+        source: &&[u8],
+        range: Range<usize>,
+        target: &mut HostBuffer,
+        offset: usize,
+    ) -> Result<()> {
+        self.upload(stream, part("the source of an upload", source, range)?, target, offset)
     }
 
     fn download(&self, _: &HostStream, source: &HostBuffer, offset: usize, target: &mut [u8]) -> Result<()> {

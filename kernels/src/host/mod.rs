@@ -27,3 +27,4 @@ mod x86;
 
 pub use device::{HostDevice, HostStream};
 pub use memory::{HostBuffer, HostPinned};
+pub use ops::NoGraph;

@@ -70,7 +70,21 @@ fn require_f32_cache(op: &'static str, cache: &KvCache<HostBuffer>) -> Result<()
     }
 }
 
+/// The host device has no graphs, so there is none of them.
+#[derive(Debug, Clone, Copy)]
+pub enum NoGraph {}
+
 impl Ops for HostDevice {
+    type Graph = NoGraph;
+
+    fn record<E: From<Error>>(&self, _: impl FnOnce() -> Result<(), E>) -> Result<Option<NoGraph>, E> {
+        Ok(None)
+    }
+
+    fn replay(&self, graph: &NoGraph) -> Result<()> {
+        match *graph {}
+    }
+
     fn activation_dtype(&self, _weights: Dtype) -> Dtype {
         Dtype::F32
     }

@@ -22,6 +22,7 @@ impl Device for Far {
     type Buffer = HostBuffer;
     type Pinned = HostPinned;
     type Stream = HostStream;
+    type Registered<'m> = &'m [u8];
 
     fn open(index: usize) -> Result<Self> {
         HostDevice::open(index).map(Far)
@@ -41,6 +42,10 @@ impl Device for Far {
 
     fn pinned(&self, bytes: usize, how: Pinning) -> Result<HostPinned> {
         self.0.pinned(bytes, how)
+    }
+
+    fn register<'m>(&self, memory: &'m [u8]) -> Result<&'m [u8]> {
+        self.0.register(memory)
     }
 
     fn stream(&self) -> Result<HostStream> {
@@ -74,6 +79,17 @@ impl Device for Far {
         offset: usize,
     ) -> Result<()> {
         self.0.upload_pinned(stream, source, range, target, offset)
+    }
+
+    fn upload_registered(
+        &self,
+        stream: &HostStream,
+        source: &&[u8],
+        range: Range<usize>,
+        target: &mut HostBuffer,
+        offset: usize,
+    ) -> Result<()> {
+        self.0.upload_registered(stream, source, range, target, offset)
     }
 
     fn download(

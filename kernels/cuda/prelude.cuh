@@ -1,0 +1,231 @@
+// What all kernels share. Sources need no header of the CUDA toolkit: NVRTC compiles them as they are, and a test
+// compiles the very same text for the CPU (`COLDSTART_ON_HOST`), where `Global` checks every access and the few
+// PTX instructions below are played by ordinary code. So: no raw pointer into device memory outside of `Global`, no
+// `asm` outside of this file.
+//
+// Conventions: a kernel is `extern "C" __global__ void`, its parameters are `Matrix`, `Global`, `int`, `long long`,
+// `unsigned`, `unsigned long long` and `float`, passed by value in the order in which the launcher pushes them.
+#pragma once
+
+typedef unsigned short u16;
+typedef unsigned int u32;
+typedef unsigned long long u64;
+typedef long long i64;
+
+#define WARP 32
+#define ALL_LANES 0xffffffffu
+
+// 16-bit floats, as bits. Arithmetic runs in f32.
+struct f16 {
+    u16 bits;
+};
+struct bf16 {
+    u16 bits;
+};
+struct alignas(8) Bytes8 {
+    u32 x, y;
+};
+struct alignas(16) Bytes16 {
+    u32 x, y, z, w;
+};
+
+#ifdef COLDSTART_ON_HOST
+// Global<T>, the CUDA built-ins that kernels use, dynamic_shared, and the instructions declared below.
+#include "on_host.h"
+#else
+
+// A place in device memory. `Global<const T>` is only read.
+template <class T>
+using Global = T*;
+
+// The memory that the launch asked for beyond `__shared__` arrays; aligned to 16 bytes.
+template <class T>
+__device__ inline T* dynamic_shared() {
+    extern __shared__ Bytes16 coldstart_dynamic_shared[];
+    return reinterpret_cast<T*>(coldstart_dynamic_shared);
+}
+
+// Another view of the same place: 16-byte loads and stores of a row.
+template <class U, class T>
+__device__ inline U* view_as(T* place) {
+    return reinterpret_cast<U*>(place);
+}
+
+__device__ inline float f16_to_f32(u16 x) {
+    float y;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(y) : "h"(x));
+    return y;
+}
+__device__ inline u16 f32_to_f16(float x) {
+    u16 y;
+    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(y) : "f"(x));
+    return y;
+}
+__device__ inline float bf16_to_f32(u16 x) { return __uint_as_float(u32(x) << 16); }
+// Rounds to nearest even; NaN stays NaN.
+__device__ inline u16 f32_to_bf16(float x) {
+    u16 y;
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(y) : "f"(x));
+    return y;
+}
+
+// d += a·b on tensor cores, one warp: a is 16 × 16 row-major, b is 16 × 8 column-major, d is 16 × 8 in f32. Who holds
+// what: PTX ISA, "Matrix Fragments for mma.m16n8k16 with floating point type".
+__device__ inline void mma_f16(float (&d)[4], const u32 (&a)[4], const u32 (&b)[2]) {
+    asm volatile(
+        "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+__device__ inline void mma_bf16(float (&d)[4], const u32 (&a)[4], const u32 (&b)[2]) {
+    asm volatile(
+        "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
+// Four 8 × 8 matrices of 16-bit numbers from shared memory into the fragments of a warp; lane l gives the address of
+// row l % 8 of matrix l / 8, 16 bytes aligned to 16.
+__device__ inline void load_matrices(u32 (&r)[4], const void* row) {
+    u32 address = static_cast<u32>(__cvta_generic_to_shared(row));
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                 : "r"(address)
+                 : "memory");
+}
+// The same, each matrix transposed on the way.
+__device__ inline void load_matrices_transposed(u32 (&r)[4], const void* row) {
+    u32 address = static_cast<u32>(__cvta_generic_to_shared(row));
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                 : "r"(address)
+                 : "memory");
+}
+
+// Starts a copy of 16 bytes into shared memory (both aligned to 16); of the source only `bytes` (0..=16) are read, the
+// rest becomes zero. With 0 bytes the source may be anywhere.
+__device__ inline void copy_async(void* shared, Global<const char> source, int bytes) {
+    u32 address = static_cast<u32>(__cvta_generic_to_shared(shared));
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" : : "r"(address), "l"(source), "r"(bytes) : "memory");
+}
+// What this thread started since the last commit becomes a group.
+__device__ inline void copy_async_commit() { asm volatile("cp.async.commit_group;" : : : "memory"); }
+// Waits until at most `Pending` of this thread's groups are under way. Others see the bytes after a __syncthreads.
+template <int Pending>
+__device__ inline void copy_async_wait() {
+    asm volatile("cp.async.wait_group %0;" : : "n"(Pending) : "memory");
+}
+
+// A read that no cache holds back and no compiler moves: for flags that the host sets.
+__device__ inline u32 load_volatile(Global<const u32> place) { return *static_cast<const volatile u32*>(place); }
+// Nanoseconds of the device's own clock.
+__device__ inline u64 device_clock() {
+    u64 now;
+    asm volatile("mov.u64 %0, %globaltimer;" : "=l"(now));
+    return now;
+}
+// A pause of about so many nanoseconds.
+__device__ inline void pause(u32 ns) { asm volatile("nanosleep.u32 %0;" : : "r"(ns)); }
+#endif
+
+__device__ inline float to_f32(float x) { return x; }
+__device__ inline float to_f32(f16 x) { return f16_to_f32(x.bits); }
+__device__ inline float to_f32(bf16 x) { return bf16_to_f32(x.bits); }
+
+template <class T>
+__device__ inline T from_f32(float x);
+template <>
+__device__ inline float from_f32<float>(float x) {
+    return x;
+}
+template <>
+__device__ inline f16 from_f32<f16>(float x) {
+    return f16{f32_to_f16(x)};
+}
+template <>
+__device__ inline bf16 from_f32<bf16>(float x) {
+    return bf16{f32_to_bf16(x)};
+}
+
+// d += a·b by the instruction for T.
+template <class T>
+__device__ inline void mma(float (&d)[4], const u32 (&a)[4], const u32 (&b)[2]);
+template <>
+__device__ inline void mma<f16>(float (&d)[4], const u32 (&a)[4], const u32 (&b)[2]) {
+    mma_f16(d, a, b);
+}
+template <>
+__device__ inline void mma<bf16>(float (&d)[4], const u32 (&a)[4], const u32 (&b)[2]) {
+    mma_bf16(d, a, b);
+}
+
+// A row-major matrix in device memory, `stride` elements from row to row. The launcher passes it as one parameter.
+template <class T>
+struct Matrix {
+    Global<T> data;
+    int rows;
+    int cols;
+    i64 stride;
+
+    __device__ Global<T> row(i64 r) const { return data + r * stride; }
+};
+
+// The formats as numbers, for operands whose format is known when the kernel runs: the order of `Dtype::ALL`.
+#define DTYPE_F32 0
+#define DTYPE_F16 1
+#define DTYPE_BF16 2
+
+// Element i of a row whose format is only known when the kernel runs; `place` is its first byte.
+__device__ inline float load_as(Global<const char> place, int dtype, i64 i) {
+    if (dtype == DTYPE_F32) return view_as<const float>(place)[i];
+    if (dtype == DTYPE_F16) return to_f32(view_as<const f16>(place)[i]);
+    return to_f32(view_as<const bf16>(place)[i]);
+}
+__device__ inline void store_as(Global<char> place, int dtype, i64 i, float x) {
+    if (dtype == DTYPE_F32)
+        view_as<float>(place)[i] = x;
+    else if (dtype == DTYPE_F16)
+        view_as<f16>(place)[i] = from_f32<f16>(x);
+    else
+        view_as<bf16>(place)[i] = from_f32<bf16>(x);
+}
+
+// A matrix whose format is only known when the kernel runs; `stride` counts elements.
+struct AnyMatrix {
+    Global<const char> data;
+    int rows;
+    int cols;
+    i64 stride;
+    int dtype;
+
+    __device__ float at(i64 r, i64 c) const { return load_as(data, dtype, r * stride + c); }
+};
+struct AnyMatrixMut {
+    Global<char> data;
+    int rows;
+    int cols;
+    i64 stride;
+    int dtype;
+
+    __device__ void set(i64 r, i64 c, float x) const { store_as(data, dtype, r * stride + c, x); }
+};
+
+__device__ inline float warp_sum(float x) {
+    for (int mask = WARP / 2; mask > 0; mask /= 2) x += __shfl_xor_sync(ALL_LANES, x, mask);
+    return x;
+}
+__device__ inline float warp_max(float x) {
+    for (int mask = WARP / 2; mask > 0; mask /= 2) x = fmaxf(x, __shfl_xor_sync(ALL_LANES, x, mask));
+    return x;
+}
+
+// The sum over all threads of a block of whole warps, in every thread. `scratch` is shared memory for one float a warp.
+__device__ inline float block_sum(float x, float* scratch) {
+    x = warp_sum(x);
+    int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP, warps = blockDim.x / WARP;
+    __syncthreads();
+    if (lane == 0) scratch[warp] = x;
+    __syncthreads();
+    x = warp_sum(lane < warps ? scratch[lane] : 0.0f);
+    return x;
+}
