@@ -18,6 +18,7 @@ mod gemm_run;
 mod host;
 mod kv_cache;
 mod ops;
+pub mod self_test;
 mod shape;
 mod view;
 
