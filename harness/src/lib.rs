@@ -16,5 +16,6 @@ pub mod resolve;
 pub mod run;
 mod sampling;
 mod say;
+pub mod self_test;
 pub mod trial;
 pub mod weights;

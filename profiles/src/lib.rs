@@ -19,6 +19,7 @@ mod profile;
 mod pull;
 mod samples;
 mod schema;
+mod self_test;
 pub mod stats;
 mod summary;
 mod target;
@@ -50,6 +51,7 @@ pub use pull::{
 };
 pub use samples::{Mark, Samples};
 pub use schema::profile_schema;
+pub use self_test::{SelfTestLine, SelfTestReport, SelfTestStatus};
 pub use summary::{Summary, Withheld, summarize};
 pub use target::{DeviceTarget, EngineTarget, HostTarget, ImageSource, ImageTarget, ModelTarget, Target};
 pub use throughput::{EncodeFit, Fit, Fits, ThroughputPoint};

@@ -11,6 +11,7 @@ mod doctor;
 mod grid;
 mod plan;
 mod scale;
+mod self_test;
 mod style;
 mod terminal;
 #[cfg(test)]
@@ -20,5 +21,6 @@ mod text;
 pub use comparison::comparison;
 pub use doctor::doctor;
 pub use plan::plan_table;
+pub use self_test::{self_test_line, self_test_totals};
 pub use style::Style;
 pub use terminal::terminal;

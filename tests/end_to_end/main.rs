@@ -8,4 +8,5 @@ mod engine;
 mod failures;
 mod interrupt;
 mod runs;
+mod self_test;
 mod support;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::self_test::Choice;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Measures how long a GPU inference replica takes to become useful on this machine, phase by phase, against what the
@@ -159,7 +160,21 @@ pub struct ReportArgs {
 
 /// Options of `coldstart doctor`.
 #[derive(Debug, Args)]
-pub struct DoctorArgs {}
+pub struct DoctorArgs {
+    /// Test a device instead: every kernel against the host, every way of loading, its clock. Run it the first time that a
+    /// GPU is at hand; it takes less than a minute.
+    #[arg(long)]
+    pub self_test: bool,
+    /// The device to test: `auto`, `host`, `cuda` or `cuda:N`. `auto` takes the first CUDA device, else the host.
+    #[arg(long, default_value = "auto", value_name = "DEVICE", requires = "self_test")]
+    pub device: Choice,
+    /// Seed of the random shapes and numbers of the self-test; a failure names the one that makes it again.
+    #[arg(long, default_value_t = 1, value_name = "N", requires = "self_test")]
+    pub seed: u64,
+    /// Random cases of each kernel.
+    #[arg(long, default_value_t = 48, value_name = "N", requires = "self_test", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub cases: u32,
+}
 
 /// A share, 0 to 1.
 fn share(text: &str) -> Result<f64, String> {

@@ -1,12 +1,15 @@
 //! One function a command: from its arguments to its result on stdout and its exit code.
 
+use std::time::Duration;
+
 use coldstart_profiles::{Nanos, Profile, exit, profile_schema};
 use coldstart_reports as reports;
 
-use super::args::{Cli, Command, ReportArgs};
+use super::args::{Cli, Command, DoctorArgs, ReportArgs};
 use super::exit::CliError;
+use super::run::cancel_on_ctrl_c;
 use super::{output, run};
-use crate::{doctor, trial};
+use crate::{doctor, self_test, trial};
 
 /// Runs the command.
 pub(super) fn dispatch(cli: Cli, started: Nanos) -> Result<u8, CliError> {
@@ -14,6 +17,7 @@ pub(super) fn dispatch(cli: Cli, started: Nanos) -> Result<u8, CliError> {
     match cli.command {
         Command::Run(args) => block_on(run::run(*args, cli.json, &style)),
         Command::Report(args) => report(&args, cli.json, &style),
+        Command::Doctor(args) if args.self_test => block_on(test_device(args, cli.json, &style)),
         Command::Doctor(_) => block_on(examine(cli.json, &style)),
         Command::Schema => {
             output::print(&profile_schema())?;
@@ -63,4 +67,36 @@ async fn examine(json: bool, style: &reports::Style) -> Result<u8, CliError> {
     };
     output::print(&text)?;
     Ok(exit::OK)
+}
+
+/// How long one child of a self-test may take: it is meant to take less than a minute in all.
+const SELF_TEST_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// `coldstart doctor --self-test`.
+async fn test_device(args: DoctorArgs, json: bool, style: &reports::Style) -> Result<u8, CliError> {
+    let options = self_test::Options {
+        device: args.device,
+        seed: args.seed,
+        cases: args.cases as usize,
+        timeout: SELF_TEST_TIMEOUT,
+    };
+    let cancel = cancel_on_ctrl_c();
+    let mut printed = Ok(());
+    let report = self_test::run(&options, &cancel, |line| {
+        if !json && printed.is_ok() {
+            printed = output::print(&reports::self_test_line(line, style));
+        }
+    })
+    .await
+    .map_err(CliError::SelfTest)?;
+    printed?;
+    output::print(&match json {
+        true => format!("{}\n", serde_json::to_string_pretty(&report)?),
+        false => reports::self_test_totals(&report, style),
+    })?;
+    Ok(match (cancel.is_cancelled(), report.passed()) {
+        (true, _) => exit::INTERRUPTED,
+        (false, true) => exit::OK,
+        (false, false) => exit::FAILED,
+    })
 }

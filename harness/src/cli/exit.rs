@@ -26,6 +26,9 @@ pub(super) enum CliError {
     /// A result that has no JSON.
     #[error("write the result as JSON: {0}")]
     Json(#[from] serde_json::Error),
+    /// A self-test that could not be made.
+    #[error("{0}")]
+    SelfTest(String),
     /// Something that must not happen.
     #[error("{0}")]
     Internal(String),
@@ -37,6 +40,7 @@ impl CliError {
         match self {
             CliError::Resolve(ResolveError::Interrupted) => exit::INTERRUPTED,
             CliError::Resolve(_) | CliError::Run(_) | CliError::Profile(_) => exit::USAGE,
+            CliError::SelfTest(_) => exit::FAILED,
             CliError::Print(_) | CliError::Json(_) | CliError::Internal(_) => exit::INTERNAL,
         }
     }

@@ -154,7 +154,7 @@ fn code(profile: &Profile, ending: Ending) -> u8 {
 }
 
 /// A token that Ctrl-C, SIGTERM and SIGHUP (the terminal is gone) cancel. A second one ends the program at once.
-fn cancel_on_ctrl_c() -> CancellationToken {
+pub(super) fn cancel_on_ctrl_c() -> CancellationToken {
     let token = CancellationToken::new();
     let cancel = token.clone();
     tokio::spawn(async move {

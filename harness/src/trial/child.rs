@@ -11,6 +11,7 @@ use super::parent::PARENT;
 use super::spec::{ChildLine, ChildSpec, Subject};
 use super::{cold_start, limit, sweep};
 use crate::model::ModelError;
+use crate::self_test;
 use crate::weights::{ModelFiles, OpenOptions, WeightsError};
 
 /// The environment variable that asks for a first line with the reading of the monotonic clock, before anything else.
@@ -51,6 +52,9 @@ pub fn main(spec: &str, started: Nanos) -> u8 {
         Ok(ChildSpec::Trial(spec)) => cold_start::run(&spec, started),
         Ok(ChildSpec::Limit(spec)) => limit::run(&spec),
         Ok(ChildSpec::Sweep(spec)) => sweep::run(&spec),
+        Ok(ChildSpec::SelfTest(spec)) => {
+            self_test::child(&spec, &mut |event| say(&ChildLine::SelfTest(event)))
+        }
         Err(error) => Err(ChildError::Spec(error)),
     };
     match result {

@@ -5,6 +5,8 @@ use coldstart_profiles::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::self_test::{SelfTestEvent, SelfTestSpec};
+
 /// One measurement in a fresh process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
@@ -15,6 +17,8 @@ pub enum ChildSpec {
     Limit(LimitSpec),
     /// The throughput sweep.
     Sweep(SweepSpec),
+    /// The self-test of a device.
+    SelfTest(SelfTestSpec),
 }
 
 /// The model, and the device that it goes to.
@@ -75,6 +79,8 @@ pub enum ChildLine {
     Limit(LimitMeasurement),
     /// One point of a sweep, as soon as it is measured.
     Point(PointReport),
+    /// A step of a self-test.
+    SelfTest(SelfTestEvent),
     /// What went wrong, in words; nothing follows.
     Error {
         /// Completes "failed to …".

@@ -1,5 +1,6 @@
 //! What a load needs of a device beyond [`Device`].
 
+use coldstart_kernels::cuda::{CudaBuffer, CudaDevice};
 use coldstart_kernels::{Device, HostBuffer, HostDevice};
 
 /// A device that weights are loaded to.
@@ -13,5 +14,11 @@ pub trait LoadDevice: Device {
 impl LoadDevice for HostDevice {
     fn host_bytes(buffer: &mut HostBuffer) -> Option<&mut [u8]> {
         Some(buffer.as_mut_slice())
+    }
+}
+
+impl LoadDevice for CudaDevice {
+    fn host_bytes(_: &mut CudaBuffer) -> Option<&mut [u8]> {
+        None
     }
 }
