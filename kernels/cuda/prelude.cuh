@@ -32,6 +32,10 @@ struct alignas(16) Bytes16 {
 #ifdef COLDSTART_ON_HOST
 // Global<T>, the CUDA built-ins that kernels use, dynamic_shared, and the instructions declared below.
 #include "on_host.h"
+
+__device__ inline float exp2_approximate(float x) { return exp2f(x); }
+__device__ inline u32 pack_f16(float low, float high) { return f32_to_f16(low) | u32(f32_to_f16(high)) << 16; }
+__device__ inline u32 pack_bf16(float low, float high) { return f32_to_bf16(low) | u32(f32_to_bf16(high)) << 16; }
 #else
 
 // A place in device memory. `Global<const T>` is only read.
@@ -66,6 +70,24 @@ __device__ inline float bf16_to_f32(u16 x) { return __uint_as_float(u32(x) << 16
 __device__ inline u16 f32_to_bf16(float x) {
     u16 y;
     asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(y) : "f"(x));
+    return y;
+}
+
+// 2ˣ within two units in the last place; what would be subnormal is 0.
+__device__ inline float exp2_approximate(float x) {
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+// Two numbers, each rounded as above, in one word.
+__device__ inline u32 pack_f16(float low, float high) {
+    u32 y;
+    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(y) : "f"(high), "f"(low));
+    return y;
+}
+__device__ inline u32 pack_bf16(float low, float high) {
+    u32 y;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(y) : "f"(high), "f"(low));
     return y;
 }
 
@@ -157,6 +179,18 @@ __device__ inline void mma<f16>(float (&d)[4], const u32 (&a)[4], const u32 (&b)
 template <>
 __device__ inline void mma<bf16>(float (&d)[4], const u32 (&a)[4], const u32 (&b)[2]) {
     mma_bf16(d, a, b);
+}
+
+// Two numbers as T in one word, `low` in its lower half.
+template <class T>
+__device__ inline u32 pack(float low, float high);
+template <>
+__device__ inline u32 pack<f16>(float low, float high) {
+    return pack_f16(low, high);
+}
+template <>
+__device__ inline u32 pack<bf16>(float low, float high) {
+    return pack_bf16(low, high);
 }
 
 // A row-major matrix in device memory, `stride` elements from row to row. The launcher passes it as one parameter.
