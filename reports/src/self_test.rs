@@ -7,6 +7,8 @@ use crate::text::paragraph;
 
 /// Columns of the name; a longer one moves what follows to the right.
 const NAME: usize = 20;
+/// Columns of the longest status.
+const STATUS: usize = 7;
 
 /// One check as one line: `passed  kernel  rms_norm  48 cases, …`. What the device said is shown and not obeyed.
 pub fn self_test_line(line: &SelfTestLine, style: &Style) -> String {
@@ -15,7 +17,9 @@ pub fn self_test_line(line: &SelfTestLine, style: &Style) -> String {
         SelfTestStatus::Failed => Tone::Bad,
         SelfTestStatus::Skipped => Tone::Faint,
     };
-    let status = style.paint(tone, &format!("{:7}", line.status.name()));
+    // Escape sequences have no width: what is painted is padded by hand.
+    let name = line.status.name();
+    let status = format!("{}{:pad$}", style.paint(tone, name), "", pad = STATUS - name.len());
     let [area, name, found] = [&line.area, &line.name, &line.found].map(|text| style.clean(text));
     let elapsed = style.clean(&line.elapsed_ns.to_string());
     format!("{status} {area:6} {name:NAME$}  {found} ({elapsed})\n")
