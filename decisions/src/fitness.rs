@@ -1,5 +1,7 @@
 //! Was the machine fit to be measured? A run on a machine that changes under it says little.
 
+mod gpu;
+
 use coldstart_profiles::{CanaryReading, Caveat, Nanos, Profile};
 
 /// Two canaries further apart than this were not taken on the same machine, so to speak.
@@ -8,7 +10,9 @@ const DRIFT: f64 = 0.05;
 const QUIET: f64 = 0.25;
 
 /// What speaks against the machine, with the numbers that it rests on; nothing for a fit one. Judged are the load that
-/// others put on it before the run, and the canary: the same copy and the same product before and after the run.
+/// others put on it before the run; the canary, which is the same copy and the same product before and after the run; and
+/// the GPU, where its management library could be asked: processes of others on it, clocks held down by heat or by the
+/// power supply, clocks that differ between trials, memory errors, and a PCIe link below its best.
 pub fn judge_fitness(profile: &Profile) -> Vec<Caveat> {
     let cores = f64::from(profile.target.host.cores.max(1));
     let load = profile.fitness.load_average_before.filter(|load| *load > QUIET * cores).map(|load| Caveat {
@@ -18,7 +22,7 @@ pub fn judge_fitness(profile: &Profile) -> Vec<Caveat> {
         ),
     });
     let canary = drift(&profile.fitness.canary).map(|text| Caveat { code: "canary_moved".to_owned(), text });
-    load.into_iter().chain(canary).collect()
+    load.into_iter().chain(canary).chain(gpu::judge(profile)).collect()
 }
 
 /// What to say where the first and the last canary differ by more than 5 %.

@@ -85,6 +85,12 @@ impl Profile {
                 return Err(edited(format!("the summary of `{name}` does not follow from its samples")));
             }
         }
+        if let Some(window) = self.telemetry.windows.iter().find(|window| !window.is_consistent()) {
+            return Err(edited(format!(
+                "the summary of telemetry window `{} {}` does not follow from its samples",
+                window.step, window.window
+            )));
+        }
         for trace in &self.traces {
             if let TraceEnd::Completed { total_ns, unattributed_ns } = trace.end
                 && trace.parts_ns().saturating_add(unattributed_ns) != total_ns

@@ -23,6 +23,7 @@ mod self_test;
 pub mod stats;
 mod summary;
 mod target;
+mod telemetry;
 mod throughput;
 mod trace;
 mod typical;
@@ -54,6 +55,11 @@ pub use schema::profile_schema;
 pub use self_test::{SelfTestLine, SelfTestReport, SelfTestStatus};
 pub use summary::{Summary, Withheld, summarize};
 pub use target::{DeviceTarget, EngineTarget, HostTarget, ImageSource, ImageTarget, ModelTarget, Target};
+pub use telemetry::{
+    ClockEvent, ClockEventCount, DriverState, Energy, EnergySource, GpuFacts, GpuLook, GpuProcess, PcieLink,
+    Spread, THROTTLED_LIMIT, Telemetry, TelemetryOverview, TelemetrySample, TelemetryScope, TelemetrySummary,
+    TelemetryWindow, Unread, WindowKind, pcie_bytes_per_s, summarize_telemetry, throttle_marks,
+};
 pub use throughput::{EncodeFit, Fit, Fits, ThroughputPoint};
 pub use trace::{AllocDetail, Detail, Reading, Scope, TotalKind, Trace, TraceEnd};
 pub use typical::LoadParts;

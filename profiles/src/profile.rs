@@ -8,6 +8,7 @@ use crate::measurement::{Measurement, Outcome};
 use crate::phase::Phase;
 use crate::plan::{Plan, SkippedPhase};
 use crate::target::Target;
+use crate::telemetry::Telemetry;
 use crate::throughput::{Fits, ThroughputPoint};
 use crate::trace::{TotalKind, Trace};
 use crate::units::Nanos;
@@ -77,6 +78,9 @@ pub struct Profile {
     pub throughput: Vec<ThroughputPoint>,
     /// Service times as functions of batch and tokens.
     pub fits: Fits,
+    /// What the GPU's management library said during the run.
+    #[serde(default)]
+    pub telemetry: Telemetry,
     /// What a reader must know before trusting a number.
     pub caveats: Vec<Caveat>,
 }
@@ -147,6 +151,7 @@ impl Profile {
             warm_up_agreement: None,
             throughput: Vec::new(),
             fits: Fits::default(),
+            telemetry: Telemetry::default(),
             caveats: Vec::new(),
         }
     }

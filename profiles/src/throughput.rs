@@ -36,6 +36,18 @@ pub struct ThroughputPoint {
     pub workspace_bytes: Bytes,
     /// Why it stopped iterating.
     pub stop: StopReason,
+    /// Mean power of the whole board over the steady window in milliwatts, of all GPUs together; `null` where it was not
+    /// measured: the energy of the telemetry window says why.
+    #[serde(default)]
+    pub power_mw: Option<u64>,
+    /// Energy of the board in the steady window, idle power included, over the tokens read (prefill, encode) or generated
+    /// (decode) in it, in microjoules.
+    #[serde(default)]
+    pub energy_per_token_uj: Option<u64>,
+    /// Median share of the time in which a kernel ran, in percent, in the steady window. It says nothing of how much of
+    /// the GPU that kernel used.
+    #[serde(default)]
+    pub utilisation_percent: Option<u64>,
 }
 
 /// A fit, or why there is none.

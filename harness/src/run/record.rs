@@ -74,6 +74,9 @@ pub(crate) fn point(profile: &mut Profile, report: &PointReport) {
             window_ns: report.window_ns,
             workspace_bytes: coldstart_profiles::Bytes::new(report.workspace_bytes),
             stop,
+            power_mw: None,
+            energy_per_token_uj: None,
+            utilisation_percent: None,
         });
     }
     profile.measurements.push(Measurement { key, work: Some(work), limit: None, outcome });

@@ -30,6 +30,7 @@ impl Profile {
         rows.sort_by(|a, b| a.key.cmp(&b.key));
         self.measurements = rows;
         self.totals = totals_of(&self.traces);
+        self.telemetry.rate(&mut self.throughput);
         self.fits = Fits::of(&self.throughput, &self.measurements);
         self.warm_up_agreement = TrialsAgreement::of(self.warm_up.iter().map(|curve| &curve.analysis));
         self.derive_caveats();

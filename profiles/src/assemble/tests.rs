@@ -212,6 +212,9 @@ fn a_sweep_point_is_bounded_by_the_roofline() {
         read_bytes: Bytes::new(3_000),
         workspace_bytes: Bytes::ZERO,
         stop: StopReason::MaxIterations,
+        power_mw: None,
+        energy_per_token_uj: None,
+        utilisation_percent: None,
     });
     // 1 FLOP and 1.5 bytes a nanosecond: the bytes take 2000 ns, the operations 1000.
     profile.limits = vec![

@@ -43,6 +43,9 @@ fn measured(point: &SweepPoint, noise: &mut Noise) -> (Measurement, ThroughputPo
         read_bytes: Bytes::new(WEIGHTS),
         workspace_bytes: Bytes::new(u64::from(point.batch) * u64::from(point.tokens) * 48 * 1024),
         stop: if n > 300 { StopReason::SteadyInterval } else { StopReason::Budget },
+        power_mw: None,
+        energy_per_token_uj: None,
+        utilisation_percent: None,
     };
     (row, rates)
 }
