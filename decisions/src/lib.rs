@@ -3,5 +3,6 @@
 #![forbid(unsafe_code)]
 
 mod fitness;
+pub mod gate;
 
 pub use fitness::judge_fitness;

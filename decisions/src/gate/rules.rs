@@ -1,0 +1,288 @@
+//! What is compared how strictly: the rules file, and the defaults that need none.
+
+use coldstart_profiles::{Params, Phase};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::series::{Metric, SeriesKey};
+
+/// What is decided by.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Thresholds {
+    /// θ: a difference up to this share is none.
+    pub relative: f64,
+    /// τ: a difference up to this is none, in the unit of the metric (nanoseconds, or a ratio).
+    pub floor: f64,
+}
+
+/// What an inconclusive comparison means for the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnInconclusive {
+    /// Exit 3: somebody has to look.
+    #[default]
+    Fail,
+    /// It counts as no regression; the verdict still says what it is.
+    Pass,
+}
+
+/// The rules file.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rules {
+    /// What inconclusive comparisons mean where no rule says so.
+    pub on_inconclusive: OnInconclusive,
+    /// Rules; the first that matches decides.
+    pub rule: Vec<Rule>,
+}
+
+/// One rule: what it is for, and how strict it is. What it leaves out is the default's.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rule {
+    /// What it is for; nothing: everything.
+    #[serde(rename = "match")]
+    pub matches: RuleMatch,
+    /// θ, as a share: 0.1 is 10 %.
+    pub threshold: Option<f64>,
+    /// τ in milliseconds, for metrics that are times.
+    pub floor_ms: Option<f64>,
+    /// The new side's median must not be above this, in milliseconds, whatever the baseline is.
+    pub ceiling_ms: Option<f64>,
+    /// What an inconclusive comparison means.
+    pub on_inconclusive: Option<OnInconclusive>,
+    /// Shown, never decided on.
+    pub advisory: Option<bool>,
+    /// What matches must be there on both sides and comparable: exit 4 where it is not.
+    pub required: bool,
+}
+
+/// Which keys a rule is for: all that is given must match. `*` stands for any characters.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RuleMatch {
+    /// The phase, such as `weights_load`.
+    pub phase: Option<String>,
+    /// The metric: `time`, `times_limit`, `steady_time` or `total`.
+    pub metric: Option<String>,
+    /// Conditions, such as `{ staging = "direct", batch = "*" }`.
+    pub params: std::collections::BTreeMap<String, String>,
+}
+
+/// What is wrong with a rules file. Messages complete "failed to …".
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RulesError {
+    /// Not TOML, or with a key or a value that means nothing.
+    #[error("read the rules: {0}")]
+    Toml(String),
+    /// A number that can't be meant.
+    #[error("use rule {number}: {what}")]
+    Impossible {
+        /// Which rule, counted from 1.
+        number: usize,
+        /// What is wrong.
+        what: String,
+    },
+    /// A rule for nothing.
+    #[error(
+        "use rule {number}: it matches none of the {keys} keys of these profiles: correct its pattern ({pattern})"
+    )]
+    MatchesNothing {
+        /// Which rule, counted from 1.
+        number: usize,
+        /// Its pattern.
+        pattern: String,
+        /// How many keys there are.
+        keys: usize,
+    },
+}
+
+impl Rules {
+    /// Reads a rules file.
+    ///
+    /// # Errors
+    /// When it is no TOML, has unknown keys, or numbers that can't be meant.
+    pub fn from_toml(text: &str) -> Result<Rules, RulesError> {
+        let rules: Rules = toml::from_str(text).map_err(|error| RulesError::Toml(error.to_string()))?;
+        for (index, rule) in rules.rule.iter().enumerate() {
+            rule.check().map_err(|what| RulesError::Impossible { number: index + 1, what })?;
+        }
+        Ok(rules)
+    }
+
+    /// The first rule for `key`.
+    pub fn rule_for(&self, key: &SeriesKey) -> Option<&Rule> {
+        self.rule.iter().find(|rule| rule.matches.matches(key))
+    }
+
+    /// That every rule is for something.
+    ///
+    /// # Errors
+    /// Names the first that is not.
+    pub fn check_use<'k>(&self, keys: impl IntoIterator<Item = &'k SeriesKey>) -> Result<(), RulesError> {
+        let keys: Vec<&SeriesKey> = keys.into_iter().collect();
+        let idle = self.rule.iter().position(|rule| !keys.iter().any(|key| rule.matches.matches(key)));
+        match idle {
+            None => Ok(()),
+            Some(index) => Err(RulesError::MatchesNothing {
+                number: index + 1,
+                pattern: self.rule[index].matches.to_string(),
+                keys: keys.len(),
+            }),
+        }
+    }
+}
+
+impl Rule {
+    fn check(&self) -> Result<(), String> {
+        let ranges = [
+            ("threshold", self.threshold, 0.0, 10.0, "a share from 0 to 10; 0.1 is 10 %"),
+            ("floor_ms", self.floor_ms, 0.0, 1e9, "milliseconds, 0 or more"),
+            ("ceiling_ms", self.ceiling_ms, f64::MIN_POSITIVE, 1e9, "milliseconds, more than 0"),
+        ];
+        for (name, value, least, most, meaning) in ranges {
+            if value.is_some_and(|value| !(least..=most).contains(&value)) {
+                return Err(format!(
+                    "{name} = {} is not possible: give {meaning}",
+                    value.unwrap_or_default()
+                ));
+            }
+        }
+        let known = |name: &str| name.contains('*') || Phase::ALL.iter().any(|phase| phase.name() == name);
+        if let Some(phase) = self.matches.phase.as_deref().filter(|name| !known(name)) {
+            return Err(phase.parse::<Phase>().err().map_or_else(String::new, |error| error.to_string()));
+        }
+        let known = |name: &str| name.contains('*') || Metric::ALL.iter().any(|metric| metric.name() == name);
+        match self.matches.metric.as_deref().filter(|name| !known(name)) {
+            Some(name) => Err(format!(
+                "there is no metric `{name}`: the metrics are time, times_limit, steady_time, total"
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+impl RuleMatch {
+    /// Whether the rule is for `key`.
+    pub fn matches(&self, key: &SeriesKey) -> bool {
+        let is = |pattern: &Option<String>, text: &str| {
+            pattern.as_deref().is_none_or(|pattern| glob(pattern, text))
+        };
+        let has = |(name, pattern): (&String, &String)| {
+            key.params.get(name).is_some_and(|value| glob(pattern, value))
+        };
+        is(&self.phase, key.phase.name())
+            && is(&self.metric, key.metric.name())
+            && self.params.iter().all(has)
+    }
+}
+
+/// `phase=weights_load metric=time staging=direct`.
+impl std::fmt::Display for RuleMatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut params = Params::new();
+        for (name, value) in &self.params {
+            params = params.with(name, value);
+        }
+        let named = [("phase", &self.phase), ("metric", &self.metric)];
+        let mut parts: Vec<String> = named
+            .into_iter()
+            .filter_map(|(name, value)| Some(format!("{name}={}", value.as_ref()?)))
+            .collect();
+        parts.extend(params.iter().map(|(name, value)| format!("{name}={value}")));
+        f.pad(&parts.join(" "))
+    }
+}
+
+/// Whether `text` is of the form `pattern`, in which `*` stands for any characters. Linear in both: after a mismatch only the
+/// last star is tried again, which is enough.
+fn glob(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
+    let mut parts = parts.peekable();
+    if parts.peek().is_none() {
+        return rest.is_empty();
+    }
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            return rest.ends_with(part);
+        }
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use coldstart_profiles::Clock;
+
+    use super::*;
+
+    fn key(phase: Phase, params: &[(&str, &str)], metric: Metric) -> SeriesKey {
+        let params = params.iter().fold(Params::new(), |params, (name, value)| params.with(name, value));
+        SeriesKey { phase, params, clock: Clock::Host, metric }
+    }
+
+    #[test]
+    fn the_first_rule_that_matches_decides() {
+        let rules = Rules::from_toml(
+            r#"
+            on_inconclusive = "pass"
+            [[rule]]
+            match = { phase = "weights_load", params = { staging = "dir*" } }
+            threshold = 0.2
+            [[rule]]
+            match = { phase = "w*" }
+            threshold = 0.1
+            required = true
+            "#,
+        )
+        .unwrap();
+        assert_eq!(rules.on_inconclusive, OnInconclusive::Pass);
+        let threshold = |key: &SeriesKey| rules.rule_for(key).and_then(|rule| rule.threshold);
+        let load = |staging| key(Phase::WeightsLoad, &[("staging", staging)], Metric::Time);
+        assert_eq!(threshold(&load("direct")), Some(0.2));
+        assert_eq!(threshold(&load("mmap")), Some(0.1));
+        assert_eq!(threshold(&key(Phase::Alloc, &[], Metric::Time)), None);
+        assert!(rules.check_use([&load("direct"), &load("mmap")]).is_ok());
+        let error = rules.check_use([&load("mmap")]).unwrap_err().to_string();
+        assert!(error.contains("rule 1") && error.contains("staging=dir*"), "{error}");
+    }
+
+    #[test]
+    fn files_that_make_no_sense_are_refused() {
+        for (text, says) in [
+            ("[[rule]]\nthreshhold = 0.1", "threshhold"),
+            ("[[rule]]\nthreshold = -1", "rule 1: threshold = -1"),
+            ("[[rule]]\nthreshold = nan", "threshold"),
+            ("[[rule]]\n[[rule]]\nceiling_ms = 0", "rule 2: ceiling_ms = 0"),
+            ("[[rule]]\nmatch = { phase = \"weights\" }", "weights_load"),
+            ("[[rule]]\nmatch = { metric = \"speed\" }", "times_limit"),
+            ("on_inconclusive = \"shrug\"", "on_inconclusive"),
+            ("= 3", "read the rules"),
+        ] {
+            let error = Rules::from_toml(text).unwrap_err().to_string();
+            assert!(error.contains(says), "{text}: {error}");
+        }
+        assert_eq!(Rules::from_toml("").unwrap(), Rules::default());
+    }
+
+    #[test]
+    fn stars_stand_for_anything() {
+        for (pattern, text, fits) in [
+            ("", "", true),
+            ("*", "", true),
+            ("*", "abc", true),
+            ("a*c", "abc", true),
+            ("a*c", "ac", true),
+            ("a*c", "abd", false),
+            ("a*b*c", "aXbYbZc", true),
+            ("abc", "abcd", false),
+            ("*bc", "abc", true),
+            ("ab*b", "ab", false),
+        ] {
+            assert_eq!(glob(pattern, text), fits, "{pattern} {text}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! What is compared: one number a trial, for every row of a profile.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use coldstart_profiles::{Clock, Key, Nanos, Params, Phase, Profile, TotalKind};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Which number of a trial is compared; smaller is better for all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Metric {
+    /// The time of the phase, in nanoseconds; of a throughput point the median time of a steady iteration.
+    Time,
+    /// Limit ÷ achieved: how many times longer than the hardware would need. Steadier than time where the hardware itself
+    /// is not steady, because the limit was measured in the same run.
+    TimesLimit,
+    /// The median time of a steady iteration of the trial, in nanoseconds.
+    SteadyTime,
+    /// The time of a whole cold start, in nanoseconds.
+    Total,
+}
+
+impl Metric {
+    /// Every metric.
+    pub const ALL: [Metric; 4] = [Metric::Time, Metric::TimesLimit, Metric::SteadyTime, Metric::Total];
+
+    /// The name in rules and verdicts.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Metric::Time => "time",
+            Metric::TimesLimit => "times_limit",
+            Metric::SteadyTime => "steady_time",
+            Metric::Total => "total",
+        }
+    }
+
+    /// Whether its values are nanoseconds; else they are ratios.
+    pub const fn is_time(self) -> bool {
+        !matches!(self, Metric::TimesLimit)
+    }
+}
+
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// One thing that is compared between two profiles.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct SeriesKey {
+    /// The phase; of a total the one at whose end its clock stopped.
+    pub phase: Phase,
+    /// The conditions; of a total with `total=process` or `total=container`.
+    pub params: Params,
+    /// Which clock.
+    pub clock: Clock,
+    /// Which number.
+    pub metric: Metric,
+}
+
+/// `weights_load{page_cache=cold,staging=direct} time`.
+impl fmt::Display for SeriesKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = Key { phase: self.phase, params: self.params.clone(), clock: self.clock };
+        f.pad(&format!("{key} {}", self.metric))
+    }
+}
+
+/// One number a trial, smaller is better.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Series {
+    /// The numbers: nanoseconds, or ratios; all above zero.
+    pub values: Vec<f64>,
+    /// The least step of the clock that took them, in nanoseconds.
+    pub resolution_ns: f64,
+}
+
+/// Everything in one or several profiles of one machine that can be compared. Trials of several profiles stand side by
+/// side; iterations of one trial never do: a throughput point counts as one trial a profile, because its sweep is one
+/// process. Samples that a mark excludes are left out.
+pub fn series_of(profiles: &[&Profile]) -> BTreeMap<SeriesKey, Series> {
+    let mut all = BTreeMap::new();
+    for profile in profiles {
+        rows(profile, &mut all);
+        totals(profile, &mut all);
+        steady(profile, &mut all);
+    }
+    all.retain(|_, series: &mut Series| !series.values.is_empty());
+    all
+}
+
+fn add(all: &mut BTreeMap<SeriesKey, Series>, key: SeriesKey, values: impl IntoIterator<Item = f64>) {
+    let values = values.into_iter().filter(|value| value.is_finite() && *value > 0.0);
+    all.entry(key).or_default().values.extend(values);
+}
+
+fn rows(profile: &Profile, all: &mut BTreeMap<SeriesKey, Series>) {
+    for row in &profile.measurements {
+        let Some((samples, summary)) = row.outcome.as_measured() else { continue };
+        let trials: Vec<Nanos> = match row.key.phase {
+            Phase::Throughput => vec![summary.p50_ns],
+            _ => samples.included(),
+        };
+        let Key { phase, ref params, clock } = row.key;
+        let key = |metric| SeriesKey { phase, params: params.clone(), clock, metric };
+        add(all, key(Metric::Time), trials.iter().map(|time| time.as_nanos() as f64));
+        if let (Some(limit), Some(work)) = (&row.limit, row.work) {
+            let times = trials.iter().filter_map(|time| Some(1.0 / limit.achieved(work, *time)?));
+            add(all, key(Metric::TimesLimit), times.collect::<Vec<_>>());
+        }
+    }
+}
+
+fn totals(profile: &Profile, all: &mut BTreeMap<SeriesKey, Series>) {
+    for total in profile.totals.iter().filter(|total| total.kind != TotalKind::Pull) {
+        let Some((samples, _)) = total.outcome.as_measured() else { continue };
+        let key = SeriesKey {
+            phase: total.ends_with,
+            params: total.params.clone().with("total", total.kind.name()),
+            clock: Clock::Host,
+            metric: Metric::Total,
+        };
+        add(all, key, samples.included().into_iter().map(|time| time.as_nanos() as f64));
+    }
+}
+
+/// The steady state of each trial, under the conditions of its warm-up.
+fn steady(profile: &Profile, all: &mut BTreeMap<SeriesKey, Series>) {
+    let Some(params) = profile.of_phase(Phase::FirstBatch).map(|row| row.key.params.clone()).next() else {
+        return;
+    };
+    let key = SeriesKey { phase: Phase::WarmUp, params, clock: Clock::Host, metric: Metric::SteadyTime };
+    for curve in &profile.warm_up {
+        let Some(median) = curve.analysis.steady_median_ns else { continue };
+        add(all, key.clone(), [median.as_nanos() as f64]);
+        if let Some(series) = all.get_mut(&key) {
+            series.resolution_ns = series.resolution_ns.max(curve.resolution_ns.as_nanos() as f64);
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! The gate on profiles that a run wrote, changed by a known amount.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use coldstart_profiles::{
+    CanaryReading, Nanos, Outcome, Phase, Profile, RunState, Samples, WarmUpCurve, exit,
+};
+
+use super::*;
+
+/// A profile that a run wrote, with a quiet canary.
+fn profile() -> Profile {
+    let text = include_str!("../../../tests/fixtures/profiles/profile-1.0.json");
+    let mut profile = Profile::from_json(text, Path::new("profile-1.0.json")).unwrap();
+    let (copy_ns, gemm_ns) = (Nanos::from_millis(3), Nanos::from_millis(1));
+    profile.fitness.canary =
+        ["before", "after"].map(|when| CanaryReading { when: when.to_owned(), copy_ns, gemm_ns }).to_vec();
+    profile
+}
+
+fn scale(outcome: &mut Outcome, factor: f64) {
+    if let Outcome::Measured { samples, .. } = outcome {
+        let scaled =
+            samples.as_slice().iter().map(|time| Nanos::from_nanos_f64(time.as_nanos() as f64 * factor));
+        *outcome = Outcome::measured(Samples::new(scaled.collect()).unwrap());
+    }
+}
+
+/// Everything of `phase` slower by a factor.
+fn slowed(mut profile: Profile, phase: Phase, factor: f64) -> Profile {
+    for row in profile.measurements.iter_mut().filter(|row| row.key.phase == phase) {
+        scale(&mut row.outcome, factor);
+    }
+    profile
+}
+
+fn run(baseline: &[&Profile], new: &[&Profile], rules: &str) -> Verdict {
+    let rules = Rules::from_toml(rules).unwrap();
+    let calibrated = BTreeMap::new();
+    gate(&Gate {
+        baseline,
+        new,
+        rules: &rules,
+        calibrated: &calibrated,
+        canary_tolerance: None,
+        allow_stand_in: false,
+    })
+    .unwrap()
+}
+
+#[test]
+fn a_profile_is_the_same_as_itself() {
+    let profile = profile();
+    let verdict = run(&[&profile], &[&profile], "");
+    assert_eq!((verdict.standing, verdict.reasons.len()), (Standing::Passed, 0), "{:?}", verdict.reasons);
+    assert!(verdict.of("same").count() > 5);
+    let throughput = verdict.keys.iter().find(|key| key.key.phase == Phase::Throughput).unwrap();
+    assert!(throughput.advisory && throughput.judgement.why().unwrap().contains("1 trial"), "{throughput:?}");
+}
+
+#[test]
+fn a_regression_names_its_key_and_size() {
+    let (base, slow) = (profile(), slowed(profile(), Phase::ProcessStart, 9.0));
+    let verdict = run(&[&base], &[&slow], "[[rule]]\nmatch = { phase = \"process_start\" }\nfloor_ms = 0.1");
+    assert_eq!(verdict.standing.exit_code(), exit::REGRESSION);
+    assert_eq!(verdict.reasons, ["process_start time became slower by 800.0 %"]);
+    assert_eq!(run(&[&slow], &[&base], "").standing, Standing::Passed, "faster is no regression");
+}
+
+#[test]
+fn precedence_is_incomparable_then_unfit_then_regression_then_inconclusive() {
+    let base = profile();
+    let mut new = slowed(profile(), Phase::WeightsLoad, 50.0);
+    assert_eq!(run(&[&base], &[&new], "").standing, Standing::Regression);
+    new.fitness.canary[1].copy_ns = Nanos::from_millis(9);
+    let verdict = run(&[&base], &[&new], "");
+    assert_eq!((verdict.standing, verdict.standing.exit_code()), (Standing::Unfit, exit::UNFIT));
+    assert!(verdict.reasons[0].contains("copy +200.0 %") && verdict.of("slower").count() > 0);
+    new.target.device.name = "another".to_owned();
+    new.tool.method += 1;
+    let verdict = run(&[&base], &[&new], "");
+    assert_eq!((verdict.standing, verdict.differences.len()), (Standing::Incomparable, 2));
+    assert!(
+        verdict.reasons.iter().any(|why| why.contains("`target.device.name` differs")),
+        "{:?}",
+        verdict.reasons
+    );
+}
+
+#[test]
+fn profiles_that_say_nothing_are_named() {
+    let base = profile();
+    for (change, says) in [
+        ((|profile: &mut Profile| profile.state = RunState::Partial) as fn(&mut Profile), "--resume"),
+        (|profile| profile.state = RunState::Interrupted, "interrupted"),
+        (|profile| profile.target.device.stand_in = true, "--allow-stand-in"),
+        (|profile| profile.measurements.clear(), "no key"),
+    ] {
+        let mut new = profile();
+        change(&mut new);
+        if says == "no key" {
+            (new.totals, new.warm_up) = (Vec::new(), Vec::new());
+        }
+        let verdict = run(&[&base], &[&new], "");
+        assert_eq!(verdict.standing, Standing::Incomparable, "{says}");
+        assert!(verdict.reasons.iter().any(|why| why.contains(says)), "{says}: {:?}", verdict.reasons);
+    }
+    assert!(run(&[], &[&base], "").reasons[0].contains("the baseline has no profile"));
+}
+
+#[test]
+fn a_missing_key_matters_where_a_rule_requires_it() {
+    let base = profile();
+    let mut new = profile();
+    new.measurements.retain(|row| row.key.phase != Phase::Alloc);
+    let verdict = run(&[&base], &[&new], "");
+    assert_eq!((verdict.standing, verdict.of("missing").count()), (Standing::Passed, 1));
+    let verdict = run(&[&base], &[&new], "[[rule]]\nmatch = { phase = \"alloc\" }\nrequired = true");
+    assert_eq!(verdict.standing.exit_code(), exit::INCOMPARABLE);
+    assert!(
+        verdict.reasons[0].contains("alloc time is required, but the new side lacks it"),
+        "{:?}",
+        verdict.reasons
+    );
+}
+
+#[test]
+fn ceilings_hold_whatever_the_baseline_was() {
+    let base = profile();
+    let rules = "[[rule]]\nmatch = { metric = \"total\" }\nceiling_ms = 0.001";
+    let verdict = run(&[&base], &[&base], rules);
+    assert_eq!(verdict.standing, Standing::Regression);
+    assert!(verdict.reasons[0].contains("above its ceiling of 0.001 ms"), "{:?}", verdict.reasons);
+}
+
+#[test]
+fn a_warm_up_of_another_kind_is_not_compared() {
+    let (base, mut new) = (profile(), profile());
+    let rising: Vec<Nanos> = (0..200).map(|at| Nanos::from_nanos(1_000_000 + at * 20_000)).collect();
+    for curve in &mut new.warm_up {
+        let samples = Samples::new(rising.clone()).unwrap();
+        *curve = WarmUpCurve::new(curve.step.clone(), samples, curve.resolution_ns, curve.stop);
+    }
+    let verdict = run(&[&base], &[&new], "");
+    let warm_up =
+        verdict.keys.iter().find(|key| key.key.phase == Phase::WarmUp && key.key.metric == Metric::Time);
+    let why = warm_up.and_then(|key| key.judgement.why()).unwrap_or_default();
+    assert!(why.contains("no_steady_state"), "{why}");
+    assert_eq!(verdict.standing, Standing::Inconclusive);
+    assert_eq!(run(&[&base], &[&new], "on_inconclusive = \"pass\"").standing, Standing::Passed);
+}
+
+/// Runs of one machine: trials spread by `within`, runs by `between`, both as shares, by a fixed generator.
+fn runs(count: usize, within: f64, between: f64) -> Vec<Profile> {
+    let mut state = 7u64;
+    let mut noise = move || {
+        // Twelve uniform numbers make a normal one (Irwin-Hall).
+        let sum: f64 = (0..12)
+            .map(|_| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (state >> 11) as f64 / (1u64 << 53) as f64
+            })
+            .sum();
+        sum - 6.0
+    };
+    (0..count)
+        .map(|_| {
+            let mut profile = profile();
+            for row in profile.measurements.iter_mut().filter(|row| row.key.phase != Phase::Throughput) {
+                let level = 50e6 * (1.0 + between * noise());
+                if let Outcome::Measured { samples, .. } = &row.outcome {
+                    let trials = (0..samples.len().max(5))
+                        .map(|_| Nanos::from_nanos_f64(level * (1.0 + within * noise())));
+                    row.outcome = Outcome::measured(Samples::new(trials.collect()).unwrap());
+                }
+            }
+            profile
+        })
+        .collect()
+}
+
+#[test]
+fn calibration_finds_the_spread_and_what_it_lets_through() {
+    for (within, between) in [(0.005, 0.005), (0.03, 0.02)] {
+        let profiles = runs(20, within, between);
+        let all: Vec<&Profile> = profiles.iter().collect();
+        let policy = calibrate(&all);
+        assert_eq!((policy.runs, policy.version), (20, 1));
+        let key = policy.keys.iter().find(|key| key.key.phase == Phase::Alloc).unwrap();
+        let spread = f64::hypot(within, between);
+        assert!((0.7 * spread..1.4 * spread).contains(&key.spread), "{} of {spread}", key.spread);
+        assert!((key.threshold - (2.5 * key.spread).max(0.05)).abs() < 1e-12);
+        assert!(key.false_alarms <= 0.02, "{key:?}");
+        let detectable = key.detectable.unwrap();
+        assert!((key.threshold..3.0 * key.threshold + 0.02).contains(&detectable), "{key:?}");
+        let throughput = policy.keys.iter().find(|key| key.key.phase == Phase::Throughput).unwrap();
+        assert!(!throughput.decides, "one trial a run decides nothing");
+        assert_eq!(policy.mismatch(all[0]), None);
+    }
+}
+
+#[test]
+fn a_calibrated_gate_lets_pass_what_the_machine_does_by_itself() {
+    let profiles = runs(12, 0.05, 0.05);
+    let all: Vec<&Profile> = profiles.iter().collect();
+    let policy = calibrate(&all);
+    let calibrated = policy.calibrated();
+    let rules = Rules { on_inconclusive: OnInconclusive::Pass, ..Rules::default() };
+    let judged = |new: &Profile| {
+        let asked = Gate {
+            baseline: &all[..1],
+            new: &[new],
+            rules: &rules,
+            calibrated: &calibrated,
+            canary_tolerance: Some(policy.canary_tolerance),
+            allow_stand_in: false,
+        };
+        gate(&asked).unwrap()
+    };
+    for new in &all[1..] {
+        let verdict = judged(new);
+        let alloc = verdict.keys.iter().find(|key| key.key.phase == Phase::Alloc).unwrap();
+        assert_ne!(alloc.judgement, Judgement::Slower, "{alloc:?}");
+        assert!(alloc.detectable.is_some());
+    }
+    let verdict = judged(&slowed(all[1].clone(), Phase::Alloc, 1.6));
+    assert_eq!(verdict.standing, Standing::Regression, "{:?}", verdict.reasons);
+}
