@@ -8,6 +8,7 @@ pub mod clock;
 pub mod docker;
 pub mod doctor;
 pub mod fitness;
+pub mod gate;
 pub mod host;
 pub mod model;
 mod phases;

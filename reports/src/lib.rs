@@ -8,6 +8,7 @@
 mod bar;
 mod comparison;
 mod doctor;
+mod gate;
 mod grid;
 mod plan;
 mod scale;
@@ -20,6 +21,7 @@ mod text;
 
 pub use comparison::comparison;
 pub use doctor::doctor;
+pub use gate::{calibration, gate_annotations, gate_junit, gate_markdown, gate_table};
 pub use plan::plan_table;
 pub use self_test::{self_test_line, self_test_totals};
 pub use style::Style;

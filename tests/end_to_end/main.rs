@@ -6,6 +6,7 @@ mod bad_models;
 mod bad_usage;
 mod engine;
 mod failures;
+mod gate;
 mod interrupt;
 mod runs;
 mod self_test;

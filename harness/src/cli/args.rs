@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::gate::{CalibrateArgs, GateArgs};
 use crate::self_test::Choice;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -48,6 +49,10 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Print profiles: one as tables, several side by side.
     Report(ReportArgs),
+    /// Judge profiles against a baseline: slower, faster, the same, or nobody can tell. The answer is the exit code.
+    Gate(Box<GateArgs>),
+    /// Find out how much this machine differs from itself, and write thresholds for the gate.
+    Calibrate(CalibrateArgs),
     /// Say what can be measured here, what not, and what would have to change.
     Doctor(DoctorArgs),
     /// Print the JSON Schema of a profile.

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use coldstart_profiles::{ProfileError, exit};
 
+use crate::gate::{AbError, GateFiles};
 use crate::resolve::ResolveError;
 use crate::run::RunError;
 use crate::say::say;
@@ -26,6 +27,15 @@ pub(super) enum CliError {
     /// A result that has no JSON.
     #[error("write the result as JSON: {0}")]
     Json(#[from] serde_json::Error),
+    /// Files of a gate that can't be used.
+    #[error("{0}")]
+    GateFiles(#[from] GateFiles),
+    /// A command of a gate that gave no profile.
+    #[error("{0}")]
+    Ab(#[from] AbError),
+    /// Something that was asked for in the wrong way.
+    #[error("{0}")]
+    Usage(String),
     /// A self-test that could not be made.
     #[error("{0}")]
     SelfTest(String),
@@ -40,7 +50,10 @@ impl CliError {
         match self {
             CliError::Resolve(ResolveError::Interrupted) => exit::INTERRUPTED,
             CliError::Resolve(_) | CliError::Run(_) | CliError::Profile(_) => exit::USAGE,
-            CliError::SelfTest(_) => exit::FAILED,
+            CliError::GateFiles(_) | CliError::Usage(_) => exit::USAGE,
+            CliError::Ab(AbError::Interrupted) => exit::INTERRUPTED,
+            CliError::Ab(AbError::NoOut { .. }) => exit::USAGE,
+            CliError::Ab(_) | CliError::SelfTest(_) => exit::FAILED,
             CliError::Print(_) | CliError::Json(_) | CliError::Internal(_) => exit::INTERNAL,
         }
     }

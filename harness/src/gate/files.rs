@@ -1,0 +1,93 @@
+//! Profiles, rules and policies from files.
+
+use std::path::{Path, PathBuf};
+
+use coldstart_decisions::gate::{Policy, Rules};
+use coldstart_profiles::{Profile, ProfileError};
+
+/// The policy format that this version reads and writes.
+const POLICY_VERSION: u32 = 1;
+
+/// Why the files of a gate can't be used. Messages complete "failed to …".
+#[derive(Debug, thiserror::Error)]
+pub enum GateFiles {
+    /// A profile.
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+    /// A file that can't be read or written.
+    #[error("{action} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Rules that make no sense.
+    #[error("{why} ({})", path.display())]
+    Rules {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// A policy that makes no sense.
+    #[error("read the policy {}: {why}: make a new one with `coldstart calibrate`", path.display())]
+    Policy {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// The baseline is not there.
+    #[error("read the baseline {}: there is no such file: make one with `coldstart run --out FILE` on this kind of machine", path.display())]
+    NoBaseline {
+        /// Which file.
+        path: PathBuf,
+    },
+}
+
+/// Reads a rules file.
+///
+/// # Errors
+/// When it can't be read, or makes no sense.
+pub fn read_rules(path: &Path) -> Result<Rules, GateFiles> {
+    let text = read(path)?;
+    Rules::from_toml(&text)
+        .map_err(|error| GateFiles::Rules { path: path.to_owned(), why: error.to_string() })
+}
+
+/// Reads a policy file.
+///
+/// # Errors
+/// When it can't be read, is none, or is of another version.
+pub fn read_policy(path: &Path) -> Result<Policy, GateFiles> {
+    let wrong = |why: String| GateFiles::Policy { path: path.to_owned(), why };
+    let policy: Policy = serde_json::from_str(&read(path)?).map_err(|error| wrong(error.to_string()))?;
+    match policy.version {
+        POLICY_VERSION => Ok(policy),
+        other => {
+            Err(wrong(format!("it has version {other}, and this coldstart reads version {POLICY_VERSION}")))
+        }
+    }
+}
+
+/// Reads profiles of the baseline: a missing file is told apart, because a gate then ends with its own exit code.
+pub(crate) fn read_baseline(paths: &[PathBuf]) -> Result<Vec<Profile>, GateFiles> {
+    paths
+        .iter()
+        .map(|path| match path.exists() {
+            true => Ok(Profile::read(path)?),
+            false => Err(GateFiles::NoBaseline { path: path.clone() }),
+        })
+        .collect()
+}
+
+fn read(path: &Path) -> Result<String, GateFiles> {
+    std::fs::read_to_string(path).map_err(|source| GateFiles::Io {
+        action: "read",
+        path: path.to_owned(),
+        source,
+    })
+}

@@ -1,0 +1,9 @@
+//! What `coldstart gate` and `coldstart calibrate` need beside the judgement itself: profiles and policies from files, and runs
+//! of two commands in turn.
+
+mod ab;
+mod files;
+
+pub use ab::{AbError, AbPlan, run_ab, run_set};
+pub(crate) use files::read_baseline;
+pub use files::{GateFiles, read_policy, read_rules};

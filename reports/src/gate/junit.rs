@@ -1,0 +1,83 @@
+//! Verdicts as JUnit XML, which every CI shows.
+
+use coldstart_decisions::gate::{Judgement, OnInconclusive, Verdict};
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+
+use super::{change, interval, value, why};
+
+/// A verdict as JUnit XML: one test case a comparison. What became slower is a failure, what can't be told an error (where it
+/// is not let pass), what is advisory or missing is skipped; a gate that could compare nothing has one case that says so.
+///
+/// # Errors
+/// What the writer says, completing "failed to …".
+pub fn gate_junit(verdict: &Verdict) -> Result<String, String> {
+    let mut suite = TestSuite::new("coldstart gate");
+    for key in &verdict.keys {
+        let status = match (&key.judgement, key.advisory) {
+            _ if key.above_ceiling => failure("above its ceiling"),
+            (Judgement::Same | Judgement::Faster, _) => TestCaseStatus::success(),
+            (Judgement::Slower, false) => failure("slower"),
+            (Judgement::Inconclusive { why }, false) if key.on_inconclusive == OnInconclusive::Fail => {
+                error(why)
+            }
+            (Judgement::Missing { why } | Judgement::Incomparable { why }, _) if key.required => error(why),
+            _ => {
+                let mut skipped = TestCaseStatus::skipped();
+                skipped.set_message(printable(match why(key) {
+                    "" => "advisory",
+                    why => why,
+                }));
+                skipped
+            }
+        };
+        let mut case = TestCase::new(printable(&key.key.to_string()), status);
+        case.set_classname(key.key.phase.name());
+        if let Some(evidence) = &key.evidence {
+            let metric = key.key.metric;
+            case.set_system_out(printable(&format!(
+                "baseline {} ({} trials), new {} ({} trials): medians {}, best trials {}, interval {}",
+                value(metric, evidence.baseline_median),
+                evidence.baseline_trials,
+                value(metric, evidence.new_median),
+                evidence.new_trials,
+                change(evidence.ratio_of_medians),
+                change(evidence.ratio_of_best),
+                interval(evidence)
+            )));
+        }
+        suite.add_test_case(case);
+    }
+    let mut whole = TestCase::new(
+        "the whole gate",
+        match verdict.standing.exit_code() {
+            0 => TestCaseStatus::success(),
+            1 => failure(verdict.standing.name()),
+            _ => error(verdict.standing.name()),
+        },
+    );
+    whole.set_system_out(printable(&verdict.reasons.join("\n")));
+    suite.add_test_case(whole);
+    let mut report = Report::new("coldstart");
+    report.add_test_suite(suite);
+    report.to_string().map_err(|error| format!("write JUnit XML: {error}"))
+}
+
+fn failure(message: &str) -> TestCaseStatus {
+    non_success(NonSuccessKind::Failure, message)
+}
+
+fn error(message: &str) -> TestCaseStatus {
+    non_success(NonSuccessKind::Error, message)
+}
+
+fn non_success(kind: NonSuccessKind, message: &str) -> TestCaseStatus {
+    let mut status = TestCaseStatus::non_success(kind);
+    status.set_message(printable(message));
+    status
+}
+
+/// XML has no way to write most control characters, escaped or not.
+fn printable(text: &str) -> String {
+    const LONGEST: usize = 2000;
+    text.chars().take(LONGEST).map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
+}
