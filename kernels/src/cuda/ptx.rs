@@ -14,7 +14,7 @@ macro_rules! sources {
 }
 
 /// Every file, in the order in which they are loaded.
-pub(super) const ALL: &[Source] = &sources!["bytes"];
+pub(super) const ALL: &[Source] = &sources!["attention", "attention_f32", "bytes", "prefill"];
 
 impl Source {
     /// The names of its kernels.
