@@ -6,7 +6,7 @@ use crate::cuda::device::CudaDevice;
 use crate::cuda::launch::{names, suffix};
 use crate::cuda::memory::CudaBuffer;
 use crate::cuda::ops::{Read, Write};
-use crate::{Attention, KvCache, KvShape, Placement, Result, shape};
+use crate::{Attention, Dtype, KvCache, KvShape, Placement, Result, shape};
 
 /// Query heads of a block: the rows of one tensor core operation.
 const HEADS: usize = 16;
@@ -43,7 +43,9 @@ pub(in crate::cuda) fn attention_decode(
         1 => 0,
         _ => device.scratch(rows * query_heads * splits * (head_dim + 2) * size_of::<f32>())?,
     };
-    let wide = (head_dim * dtype.size()).is_multiple_of(16) && aligned([&q], head_dim);
+    // 16-bit kernels take queries one by one.
+    let wide =
+        (head_dim * dtype.size()).is_multiple_of(16) && (dtype != Dtype::F32 || aligned([&q], head_dim));
     device
         .kernel(kernel.name)?
         .matrix(&q)
