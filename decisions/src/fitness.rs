@@ -2,6 +2,8 @@
 
 mod gpu;
 
+pub(crate) use gpu::{CLOCK_DRIFT, unfit_gpu};
+
 use coldstart_profiles::{CanaryReading, Caveat, Nanos, Profile};
 
 /// Two canaries further apart than this were not taken on the same machine, so to speak.

@@ -18,5 +18,6 @@ pub mod run;
 mod sampling;
 mod say;
 pub mod self_test;
+pub mod telemetry;
 pub mod trial;
 pub mod weights;

@@ -4,8 +4,8 @@ use coldstart_profiles::{
     Caveat, ClockEvent, Profile, THROTTLED_LIMIT, Telemetry, TelemetryScope, TelemetryWindow, WindowKind,
 };
 
-/// Steady clocks of trials, which do the same work, further apart than this are not of the same machine.
-const CLOCK_DRIFT: f64 = 0.05;
+/// Steady clocks under the same work that are further apart than this are not of the same machine.
+pub(crate) const CLOCK_DRIFT: f64 = 0.05;
 
 /// What speaks against the GPU; nothing for one that was fit, or could not be asked.
 pub(super) fn judge(profile: &Profile) -> Vec<Caveat> {
@@ -21,6 +21,11 @@ pub(super) fn judge(profile: &Profile) -> Vec<Caveat> {
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// What makes times useless for a comparison. A link that is always narrow is part of the machine.
+pub(crate) fn unfit_gpu(profile: &Profile) -> impl Iterator<Item = Caveat> {
+    judge(profile).into_iter().filter(|caveat| caveat.code != "pcie_below_best")
 }
 
 fn foreign(telemetry: &Telemetry) -> Option<String> {

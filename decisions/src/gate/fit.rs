@@ -1,6 +1,8 @@
 //! Whether the machine was fit to be judged by.
 
-use coldstart_profiles::{CanaryReading, Profile};
+use coldstart_profiles::{CanaryReading, Profile, Spread};
+
+use crate::fitness::{CLOCK_DRIFT, unfit_gpu};
 
 /// A canary that moved by more than this, within a run or from the baseline's, was not taken on the same machine, so to speak.
 const DRIFT: f64 = 0.05;
@@ -15,6 +17,19 @@ pub fn unfit(baseline: &[&Profile], new: &[&Profile], tolerance: Option<f64>) ->
         let moved = profiles.iter().filter_map(|profile| within(profile, tolerance));
         reasons.extend(moved.map(|what| format!("{side}: the canary moved during the run ({what})")));
     }
+    for (side, profiles) in [("baseline", baseline), ("new", new)] {
+        let told = profiles.iter().flat_map(|profile| unfit_gpu(profile));
+        reasons.extend(told.map(|caveat| format!("{side}: {}", caveat.text)));
+    }
+    if let (Some(before), Some(now)) = (clock(baseline), clock(new)) {
+        let change = now / before - 1.0;
+        if change.abs() > CLOCK_DRIFT {
+            reasons.push(format!(
+                "the SM clock at the steady state is {now:.0} MHz, {:+.1} % from the baseline's: times at other clocks say nothing of the program",
+                change * 100.0
+            ));
+        }
+    }
     if let (Some(before), Some(now)) = (best(baseline), best(new)) {
         for (what, before, now) in [("copy", before.0, now.0), ("product", before.1, now.1)] {
             let change = now / before - 1.0;
@@ -27,6 +42,12 @@ pub fn unfit(baseline: &[&Profile], new: &[&Profile], tolerance: Option<f64>) ->
         }
     }
     reasons
+}
+
+/// The SM clock at the steady state: the median over the runs, the lower middle one of an even number.
+fn clock(profiles: &[&Profile]) -> Option<f64> {
+    let clocks = profiles.iter().filter_map(|profile| profile.telemetry.steady_sm_clock_mhz());
+    Some(Spread::of(clocks)?.median as f64)
 }
 
 fn seconds(reading: &CanaryReading) -> (f64, f64) {
@@ -51,4 +72,52 @@ fn best(profiles: &[&Profile]) -> Option<(f64, f64)> {
     let best = readings
         .fold((f64::INFINITY, f64::INFINITY), |best, reading| (best.0.min(reading.0), best.1.min(reading.1)));
     (best.0.is_finite() && best.0 > 0.0 && best.1 > 0.0).then_some(best)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use coldstart_profiles::{
+        ClockEvent, Nanos, TelemetrySample, TelemetryScope, TelemetryWindow, WindowKind,
+    };
+
+    use super::*;
+
+    /// A profile that a run wrote, with a steady state on a GPU at this clock.
+    fn at(clock: u32, events: &[ClockEvent]) -> Profile {
+        let text = include_str!("../../../tests/fixtures/profiles/profile-1.0.json");
+        let mut profile = Profile::from_json(text, Path::new("profile-1.0.json")).unwrap();
+        profile.fitness.canary.clear();
+        let sample = |index: u64| TelemetrySample {
+            at_ns: Nanos::from_millis(100 * index),
+            sm_clock_mhz: Some(clock),
+            clock_events: Some(events.to_vec()),
+            ..TelemetrySample::default()
+        };
+        let samples: Vec<TelemetrySample> = (0..20).map(sample).collect();
+        let (of, span) = ((TelemetryScope::Trial, None), (Nanos::ZERO, Nanos::from_secs(2)));
+        profile.telemetry.windows =
+            vec![TelemetryWindow::cut("trial", of, WindowKind::Steady, span, None, &samples)];
+        profile
+    }
+
+    #[test]
+    fn a_gpu_at_another_clock_or_too_hot_judges_nothing() {
+        let baseline = at(1_980, &[]);
+        for (new, says) in [
+            (at(1_900, &[ClockEvent::SwPowerCap]), None),
+            (at(1_500, &[]), Some("1500 MHz, -24.2 % from the baseline's")),
+            (at(1_980, &[ClockEvent::HwThermalSlowdown]), Some("new: the clocks were held down in 20 of 20")),
+        ] {
+            let reasons = unfit(&[&baseline, &baseline], &[&new], None);
+            match says {
+                None => assert_eq!(reasons, [""; 0]),
+                Some(says) => assert!(reasons.len() == 1 && reasons[0].contains(says), "{reasons:?}"),
+            }
+        }
+        let mut host = at(1_980, &[]);
+        host.telemetry.windows.clear();
+        assert_eq!(unfit(&[&host], &[&at(1_500, &[])], None), [""; 0], "what was not seen is not compared");
+    }
 }

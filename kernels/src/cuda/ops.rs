@@ -2,8 +2,7 @@
 
 use std::ops::Range;
 
-use super::device::CudaDevice;
-use super::graph::CudaGraph;
+use super::device::{CudaDevice, CudaGraph};
 use super::memory::CudaBuffer;
 use super::{attention, bytes, elementwise, linear, rows};
 use crate::{
