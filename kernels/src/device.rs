@@ -144,6 +144,8 @@ pub trait Device: Sized + Send + Sync {
     type Stream: fmt::Debug + Send + Sync;
     /// Memory of the caller that was page-locked where it lies, such as a part of a mapped file.
     type Registered<'m>: fmt::Debug + Send;
+    /// A moment on the compute stream.
+    type Mark: fmt::Debug + Send;
 
     /// Opens device number `index` of this kind and makes it ready for work.
     fn open(index: usize) -> Result<Self>;
@@ -250,4 +252,11 @@ pub trait Device: Sized + Send + Sync {
     /// Times what `body` does: sync, host clock, event, body, event, sync, host clock. What the body enqueues on other
     /// streams counts for the host clock; for the device clock only where it joins them to the compute stream.
     fn time<T, E: From<Error>>(&self, body: impl FnOnce() -> Result<T, E>) -> Result<Timed<T>, E>;
+
+    /// Marks this moment on the compute stream: when the work enqueued before is done. The host does not wait.
+    fn mark(&self) -> Result<Self::Mark>;
+
+    /// The time between two marks of this device on its own clock (host: on the host's, which is read by
+    /// [`mark`](Device::mark)), after waiting for both. Fails where `to` came before `from`.
+    fn between(&self, from: &Self::Mark, to: &Self::Mark) -> Result<Duration>;
 }

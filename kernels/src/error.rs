@@ -1,21 +1,54 @@
 //! What can go wrong on a device.
 
+use std::fmt;
+
 use crate::{Dtype, Kind};
 
 /// The result of everything that a device does.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A status of the CUDA driver, as the driver itself names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DriverStatus {
+    /// Its number.
+    pub code: u32,
+    /// Its name, such as `CUDA_ERROR_LAUNCH_FAILED`.
+    pub name: String,
+    /// What the driver says about it.
+    pub text: String,
+}
+
+impl fmt::Display for DriverStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.name, self.code)?;
+        if self.text.is_empty() { Ok(()) } else { write!(f, ", {}", self.text) }
+    }
+}
+
+/// `cuda device 1`, `a cuda device`.
+fn named(kind: Kind, index: Option<usize>) -> String {
+    match index {
+        Some(index) => format!("{kind} device {index}"),
+        None => format!("a {kind} device"),
+    }
+}
+
+/// `: what` where there is something to say.
+fn after(what: &str) -> String {
+    if what.is_empty() { String::new() } else { format!(": {what}") }
+}
 
 /// Why a device could not do what it was asked for. Messages are fragments that fit "failed to …".
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// There is no such device on this machine.
-    #[error("open {kind} device {index}: {why}")]
+    #[error("open {}: {why}", named(*kind, *index))]
     NoDevice {
         /// The kind that was asked for.
         kind: Kind,
-        /// The number that was asked for.
-        index: usize,
+        /// The number that was asked for; `None` where there is none of this kind whatever its number.
+        index: Option<usize>,
         /// What is missing, and what would change it.
         why: String,
     },
@@ -94,5 +127,88 @@ pub enum Error {
         value: u64,
         /// One more than the largest that is allowed.
         limit: u64,
+    },
+    /// The CUDA driver refused a call; the device can be used on.
+    #[error("{action}: {status}{}", after(remedy))]
+    Cuda {
+        /// What was tried.
+        action: String,
+        /// What the driver answered.
+        status: DriverStatus,
+        /// What would change it; may be empty.
+        remedy: String,
+    },
+    /// The device broke: this process cannot use it any more, whatever it tries. A new process may.
+    #[error(
+        "{action}: {status}; CUDA device {index} is lost for this process: start a new one, and look for \
+         Xid lines in the kernel's log"
+    )]
+    DeviceLost {
+        /// Which GPU.
+        index: usize,
+        /// What was tried when it came out; the cause may be any work enqueued before.
+        action: String,
+        /// What the driver answered.
+        status: DriverStatus,
+    },
+    /// The CUDA driver lacks a function that is called here.
+    #[error(
+        "use {library}: this driver of CUDA {driver} has no function {symbol}: install R535 (CUDA 12.2) or newer"
+    )]
+    MissingSymbol {
+        /// The function.
+        symbol: &'static str,
+        /// The library's path.
+        library: String,
+        /// The CUDA version that the driver says it has.
+        driver: String,
+    },
+    /// The CUDA driver is too old for the kernels.
+    #[error(
+        "load the kernels of {file}: {status}; the driver has CUDA {driver}, the kernels need {needed}: install \
+         R535 or newer{}",
+        after(log)
+    )]
+    DriverTooOld {
+        /// The source whose PTX was refused.
+        file: &'static str,
+        /// The CUDA version that the driver says it has.
+        driver: String,
+        /// The least CUDA version for the kernels.
+        needed: &'static str,
+        /// What the driver answered.
+        status: DriverStatus,
+        /// What its compiler said; may be empty.
+        log: String,
+    },
+    /// The CUDA driver did not take the kernels.
+    #[error(
+        "load the kernels of {file} into a driver of CUDA {driver}: {status}{}{}",
+        after(remedy),
+        after(log)
+    )]
+    KernelsRefused {
+        /// The source whose PTX was refused.
+        file: &'static str,
+        /// The CUDA version that the driver says it has.
+        driver: String,
+        /// What the driver answered.
+        status: DriverStatus,
+        /// What would change it; may be empty.
+        remedy: &'static str,
+        /// What its compiler said; may be empty.
+        log: String,
+    },
+    /// The embedded kernels have none of this name.
+    #[error("launch {name}: there is no kernel of this name")]
+    NoKernel {
+        /// The name.
+        name: &'static str,
+    },
+    /// What would break the recording of a graph.
+    #[error("{action} while a graph is recorded: do it before or after")]
+    Recording {
+        /// What was tried.
+        action: String,
     },
 }

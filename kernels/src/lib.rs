@@ -24,7 +24,7 @@ mod view;
 
 pub use device::{Allocation, Description, Device, HostMemory, Kind, Memory, MemoryInfo, Pinning, Timed};
 pub use dtype::Dtype;
-pub use error::{Error, Result};
+pub use error::{DriverStatus, Error, Result};
 pub use gemm_run::GemmRun;
 pub use host::{HostBuffer, HostDevice, HostPinned, HostStream, NoGraph};
 pub use kv_cache::{KvCache, KvShape};

@@ -2,117 +2,175 @@
 
 use std::ffi::c_void;
 use std::ops::Range;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use cudarc::driver::sys;
 
+use super::context::Context;
 use super::driver::Driver;
+use super::event::{CudaMark, Event};
+use super::facts::{self, Facts};
+use super::graph::{self, CudaGraph};
 use super::launch::Launch;
-use super::memory::{CudaBuffer, CudaPinned, CudaRegistered};
-use crate::{Allocation, Description, Device, Error, Kind, MemoryInfo, Pinning, Result, Timed};
+use super::memory::{self, CudaBuffer, inside};
+use super::modules::Kernels;
+use super::pinned::{CudaPinned, page_locked};
+use super::primary::{Primary, lock};
+use super::registered::CudaRegistered;
+use super::stream::CudaStream;
+use crate::{Allocation, Description, Device, Error, MemoryInfo, Pinning, Result, Timed};
 
-/// Whether the driver loads a module's kernels when the module is loaded, or each when it is first needed
-/// (`CUDA_MODULE_LOADING`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Loading {
-    /// At once.
-    Eager,
-    /// When first needed; the default of drivers from 12.2 on.
-    Lazy,
-}
-
-/// The primary context of one GPU, current on the thread that made it.
-#[derive(Debug)]
-pub struct Context(());
-
-impl Context {
-    /// Retains the primary context of GPU number `index` and waits until it answers.
-    ///
-    /// # Errors
-    /// [`Error::NoDevice`] where there is no such GPU.
-    pub fn create(_driver: Driver, index: usize) -> Result<Context> {
-        Err(Error::NoDevice { kind: Kind::Cuda, index, why: "not yet".to_owned() })
-    }
-
-    /// How its kernels are loaded.
-    pub fn loading(&self) -> Result<Loading> {
-        Ok(Loading::Lazy)
-    }
-
-    /// Hands all kernels to the driver and resolves every function.
-    pub fn load_kernels(self) -> Result<(CudaDevice, ModuleReport)> {
-        Err(Error::NoDevice { kind: Kind::Cuda, index: 0, why: "not yet".to_owned() })
-    }
-}
-
-/// What loading the kernels took.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ModuleReport {
-    /// PTX handed to the driver, until the modules were there.
-    pub load: Duration,
-    /// Resolving all functions.
-    pub resolve: Duration,
-    /// How many kernels.
-    pub kernels: usize,
-    /// The bytes of PTX.
-    pub bytes: usize,
-}
+/// Scratch memory is allocated in at least so many bytes.
+const SCRATCH: usize = 1 << 20;
 
 /// An NVIDIA GPU with our kernels loaded.
+///
+/// Calls may come from several threads at once. Work on the compute stream has one order, so threads that launch
+/// operations of one device take turns.
 #[derive(Debug)]
 pub struct CudaDevice {
     compute: CudaStream,
+    kernels: Arc<Kernels>,
+    /// The last is the largest and the one in use.
+    scratch: Mutex<Vec<CudaBuffer>>,
+    multiprocessors: usize,
+    reads_pageable: bool,
+    primary: Arc<Primary>,
 }
 
-/// A stream of a CUDA device.
-#[derive(Debug)]
-pub struct CudaStream(());
-
-/// Recorded operations.
-#[derive(Debug)]
-pub struct CudaGraph(());
-
 impl CudaDevice {
+    pub(super) fn new(primary: Arc<Primary>, kernels: Kernels) -> Result<CudaDevice> {
+        Ok(CudaDevice {
+            compute: CudaStream::new(&primary)?,
+            kernels: Arc::new(kernels),
+            scratch: Mutex::default(),
+            multiprocessors: facts::multiprocessors(&primary)?,
+            reads_pageable: facts::reads_pageable(&primary)?,
+            primary,
+        })
+    }
+
+    /// What the GPU is, as far as its limits follow from it.
+    pub fn facts(&self) -> Result<Facts> {
+        Facts::of(&self.primary)
+    }
+
+    /// The driver that it runs on.
+    pub fn driver(&self) -> Driver {
+        self.primary.driver
+    }
+
     /// A kernel by its name, to be given its arguments.
     pub(super) fn kernel(&self, name: &'static str) -> Result<Launch<'_>> {
-        Ok(Launch::new(self, name, std::ptr::null_mut()))
+        Ok(Launch::new(self, name, self.kernels.function(name)?.handle))
     }
 
     /// Enqueues a kernel on the compute stream.
     pub(super) fn launch_raw(
         &self,
-        _name: &'static str,
-        _function: sys::CUfunction,
-        _grid: [u32; 3],
-        _block: [u32; 3],
-        _shared: u32,
-        _parameters: &mut [*mut c_void],
+        name: &'static str,
+        function: sys::CUfunction,
+        grid: [u32; 3],
+        block: [u32; 3],
+        shared: u32,
+        parameters: &mut [*mut c_void],
     ) -> Result<()> {
-        Ok(())
+        self.kernels.allow_shared(name, shared)?;
+        let action =
+            format_args!("launch {name} on {grid:?} blocks of {block:?} threads, {shared} shared bytes each");
+        let stream = self.compute.handle();
+        // SAFETY: the function is loaded, the parameters are as many and as long as it has, and the driver has copied them
+        // when it returns. Where they point, it was checked against the buffers.
+        self.primary.call(action, || unsafe {
+            let [x, y, z] = grid;
+            let [wide, high, deep] = block;
+            let values = parameters.as_mut_ptr();
+            sys::cuLaunchKernel(
+                function,
+                x,
+                y,
+                z,
+                wide,
+                high,
+                deep,
+                shared,
+                stream,
+                values,
+                std::ptr::null_mut(),
+            )
+        })
     }
 
     /// At least so many bytes of device memory that operations on the compute stream may use one after the other, such as
     /// partial results. It grows when asked for more, not while recording; what was handed out before stays valid as
     /// long as the device, because graphs hold its address.
-    pub(super) fn scratch(&self, _bytes: usize) -> Result<u64> {
-        Ok(0)
+    pub(super) fn scratch(&self, bytes: usize) -> Result<u64> {
+        let mut kept = lock(&self.scratch);
+        let largest = kept.last().map_or(0, crate::Memory::len);
+        if bytes > largest || largest == 0 {
+            kept.push(CudaBuffer::new(&self.primary, bytes.max(2 * largest).max(SCRATCH))?);
+        }
+        Ok(kept.last().map_or(0, CudaBuffer::address))
     }
 
     /// How many multiprocessors it has: what a grid should at least fill.
     pub(super) fn multiprocessors(&self) -> usize {
-        1
+        self.multiprocessors
     }
 
     pub(super) fn begin_record(&self) -> Result<()> {
-        Ok(())
+        graph::begin(&self.compute)
     }
 
     pub(super) fn end_record(&self) -> Result<CudaGraph> {
-        Ok(CudaGraph(()))
+        graph::end(&self.compute, &self.kernels)
     }
 
-    pub(super) fn replay_graph(&self, _graph: &CudaGraph) -> Result<()> {
+    pub(super) fn replay_graph(&self, graph: &CudaGraph) -> Result<()> {
+        graph.launch(&self.compute)
+    }
+
+    /// Fails where a copy on this stream would become part of a graph, which outlives the host's memory.
+    fn refuse_host_copy(&self, stream: &CudaStream, action: &str) -> Result<()> {
+        if stream.is(&self.primary, self.compute.number()) {
+            self.primary.refuse_recording(format_args!("{action}"))?;
+        }
         Ok(())
+    }
+
+    /// Enqueues a copy from the host. What `source` points to must stay until the copy is done.
+    ///
+    /// # Safety
+    /// `bytes` bytes from `source` on can be read, from `target` on lie in a buffer of this device.
+    unsafe fn enqueue_upload(
+        &self,
+        stream: &CudaStream,
+        source: *const c_void,
+        target: u64,
+        bytes: usize,
+    ) -> Result<()> {
+        // SAFETY: the caller's promise; the stream is alive.
+        self.primary.call(format_args!("upload {bytes} bytes"), || unsafe {
+            sys::cuMemcpyHtoDAsync_v2(target, source, bytes, stream.handle())
+        })
+    }
+
+    /// Enqueues a copy to the host. What `target` points to must stay until the copy is done.
+    ///
+    /// # Safety
+    /// `bytes` bytes from `target` on can be written, from `source` on lie in a buffer of this device.
+    unsafe fn enqueue_download(
+        &self,
+        stream: &CudaStream,
+        source: u64,
+        target: *mut c_void,
+        bytes: usize,
+    ) -> Result<()> {
+        // SAFETY: the caller's promise; the stream is alive.
+        self.primary.call(format_args!("download {bytes} bytes"), || unsafe {
+            sys::cuMemcpyDtoHAsync_v2(target, source, bytes, stream.handle())
+        })
     }
 }
 
@@ -121,6 +179,7 @@ impl Device for CudaDevice {
     type Pinned = CudaPinned;
     type Stream = CudaStream;
     type Registered<'m> = CudaRegistered<'m>;
+    type Mark = CudaMark;
 
     fn open(index: usize) -> Result<Self> {
         let loaded = Driver::load()?;
@@ -128,98 +187,189 @@ impl Device for CudaDevice {
     }
 
     fn describe(&self) -> Result<Description> {
-        todo!()
+        facts::describe(&self.primary)
     }
 
     fn memory(&self) -> Result<MemoryInfo> {
-        todo!()
+        memory::info(&self.primary)
     }
 
-    fn alloc_with(&self, _bytes: usize, _how: Allocation) -> Result<CudaBuffer> {
-        todo!()
+    /// `how` has no effect here.
+    fn alloc_with(&self, bytes: usize, _how: Allocation) -> Result<CudaBuffer> {
+        CudaBuffer::new(&self.primary, bytes)
     }
 
-    fn pinned(&self, _bytes: usize, _how: Pinning) -> Result<CudaPinned> {
-        todo!()
+    /// The driver touches every page in any case and has no huge pages.
+    fn pinned(&self, bytes: usize, how: Pinning) -> Result<CudaPinned> {
+        CudaPinned::new(&self.primary, bytes, how)
     }
 
-    fn register<'m>(&self, _memory: &'m [u8]) -> Result<CudaRegistered<'m>> {
-        todo!()
+    /// Locks whole pages, also the last one where `memory` only fills a part of it.
+    fn register<'m>(&self, memory: &'m [u8]) -> Result<CudaRegistered<'m>> {
+        CudaRegistered::new(&self.primary, memory)
     }
 
     fn stream(&self) -> Result<CudaStream> {
-        todo!()
+        CudaStream::new(&self.primary)
     }
 
     fn compute(&self) -> &CudaStream {
         &self.compute
     }
 
-    fn join(&self, _later: &CudaStream, _earlier: &CudaStream) -> Result<()> {
-        todo!()
+    fn join(&self, later: &CudaStream, earlier: &CudaStream) -> Result<()> {
+        later.follow(earlier)
     }
 
-    fn upload(&self, _: &CudaStream, _: &[u8], _: &mut CudaBuffer, _: usize) -> Result<()> {
-        todo!()
+    /// The driver stages pageable memory before it returns ("API synchronization behavior" in the driver's docs). It does
+    /// not where `source` is page-locked, nor where the GPU reads pageable memory itself: there this waits for the copy.
+    fn upload(
+        &self,
+        stream: &CudaStream,
+        source: &[u8],
+        target: &mut CudaBuffer,
+        offset: usize,
+    ) -> Result<()> {
+        let place = target.part("the target of an upload", offset, source.len())?;
+        self.refuse_host_copy(stream, "upload from the host")?;
+        if source.is_empty() {
+            return Ok(());
+        }
+        // SAFETY: `place` was checked; `source` is not needed after the call, or is waited for.
+        unsafe { self.enqueue_upload(stream, source.as_ptr().cast(), place, source.len())? };
+        if self.reads_pageable || page_locked::touches(source) { stream.wait() } else { Ok(()) }
     }
 
     fn upload_pinned(
         &self,
-        _: &CudaStream,
-        _: &CudaPinned,
-        _: Range<usize>,
-        _: &mut CudaBuffer,
-        _: usize,
+        stream: &CudaStream,
+        source: &CudaPinned,
+        range: Range<usize>,
+        target: &mut CudaBuffer,
+        offset: usize,
     ) -> Result<()> {
-        todo!()
+        let bytes = range.len();
+        let from = source.source(range)?;
+        let place = target.part("the target of an upload", offset, bytes)?;
+        self.refuse_host_copy(stream, "upload from the host")?;
+        if bytes == 0 {
+            return Ok(());
+        }
+        // SAFETY: both were checked; the pinned memory waits for the copy before it is written or freed.
+        unsafe { self.enqueue_upload(stream, from, place, bytes)? };
+        source.uploading(stream)
     }
 
     fn upload_registered(
         &self,
-        _: &CudaStream,
-        _: &CudaRegistered<'_>,
-        _: Range<usize>,
-        _: &mut CudaBuffer,
-        _: usize,
+        stream: &CudaStream,
+        source: &CudaRegistered<'_>,
+        range: Range<usize>,
+        target: &mut CudaBuffer,
+        offset: usize,
     ) -> Result<()> {
-        todo!()
+        let bytes = range.len();
+        let from = source.source(range)?;
+        let place = target.part("the target of an upload", offset, bytes)?;
+        self.refuse_host_copy(stream, "upload from the host")?;
+        if bytes == 0 {
+            return Ok(());
+        }
+        // SAFETY: both were checked; the memory is only read as long as it is borrowed, and the drop waits for the copy.
+        unsafe { self.enqueue_upload(stream, from, place, bytes)? };
+        source.uploading(stream)
     }
 
-    fn download(&self, _: &CudaStream, _: &CudaBuffer, _: usize, _: &mut [u8]) -> Result<()> {
-        todo!()
+    fn download(
+        &self,
+        stream: &CudaStream,
+        source: &CudaBuffer,
+        offset: usize,
+        target: &mut [u8],
+    ) -> Result<()> {
+        let place = source.part("the source of a download", offset, target.len())?;
+        self.refuse_host_copy(stream, "download to the host")?;
+        if !target.is_empty() {
+            // SAFETY: `place` was checked; the wait below keeps `target` until the copy is done, and where it fails the
+            // device is lost and copies nothing any more.
+            unsafe { self.enqueue_download(stream, place, target.as_mut_ptr().cast(), target.len())? };
+        }
+        stream.wait()
     }
 
     fn download_pinned(
         &self,
-        _: &CudaStream,
-        _: &CudaBuffer,
-        _: usize,
-        _: &mut CudaPinned,
-        _: Range<usize>,
+        stream: &CudaStream,
+        source: &CudaBuffer,
+        offset: usize,
+        target: &mut CudaPinned,
+        range: Range<usize>,
     ) -> Result<()> {
-        todo!()
+        let bytes = range.len();
+        let to = target.target(range)?;
+        let place = source.part("the source of a download", offset, bytes)?;
+        self.refuse_host_copy(stream, "download to the host")?;
+        if bytes == 0 {
+            return Ok(());
+        }
+        // SAFETY: both were checked; the pinned memory waits for the copy before it is read, written or freed.
+        unsafe { self.enqueue_download(stream, place, to, bytes)? };
+        target.downloading(stream)
     }
 
     fn copy(
         &self,
-        _: &CudaStream,
-        _: &CudaBuffer,
-        _: Range<usize>,
-        _: &mut CudaBuffer,
-        _: usize,
+        stream: &CudaStream,
+        source: &CudaBuffer,
+        range: Range<usize>,
+        target: &mut CudaBuffer,
+        offset: usize,
     ) -> Result<()> {
-        todo!()
+        let range = inside("the source of a copy", range, crate::Memory::len(source))?;
+        let from = source.part("the source of a copy", range.start, range.len())?;
+        let to = target.part("the target of a copy", offset, range.len())?;
+        if range.is_empty() {
+            return Ok(());
+        }
+        // SAFETY: both were checked and are of different buffers; dropping either waits for the copy.
+        self.primary.call(format_args!("copy {} bytes on the device", range.len()), || unsafe {
+            sys::cuMemcpyDtoDAsync_v2(to, from, range.len(), stream.handle())
+        })
     }
 
-    fn sync_stream(&self, _: &CudaStream) -> Result<()> {
-        todo!()
+    fn sync_stream(&self, stream: &CudaStream) -> Result<()> {
+        self.refuse_host_copy(stream, "wait for the compute stream")?;
+        stream.wait()
     }
 
     fn sync(&self) -> Result<()> {
-        todo!()
+        let action = format_args!("wait for CUDA device {}", self.primary.index);
+        self.primary.refuse_recording(action)?;
+        // SAFETY: the context is current.
+        self.primary.call(action, || unsafe { sys::cuCtxSynchronize() })
     }
 
-    fn time<T, E: From<Error>>(&self, _body: impl FnOnce() -> Result<T, E>) -> Result<Timed<T>, E> {
-        todo!()
+    fn time<T, E: From<Error>>(&self, body: impl FnOnce() -> Result<T, E>) -> Result<Timed<T>, E> {
+        let (from, to) = (Event::new(&self.primary, true)?, Event::new(&self.primary, true)?);
+        self.sync()?;
+        let started = Instant::now();
+        from.record(&self.compute)?;
+        let value = body()?;
+        to.record(&self.compute)?;
+        self.sync()?;
+        let host = started.elapsed();
+        Ok(Timed { value, host, device: Some(from.until(&to)?) })
+    }
+
+    fn mark(&self) -> Result<CudaMark> {
+        let event = Event::new(&self.primary, true)?;
+        event.record(&self.compute)?;
+        Ok(CudaMark(event))
+    }
+
+    fn between(&self, from: &CudaMark, to: &CudaMark) -> Result<Duration> {
+        from.0.wait()?;
+        to.0.wait()?;
+        from.0.until(&to.0)
     }
 }

@@ -20,6 +20,8 @@ pub(super) struct Launch<'d> {
     function: sys::CUfunction,
     slots: [Slot; MOST],
     count: usize,
+    /// A number that an `int` does not hold.
+    too_large: Option<usize>,
 }
 
 /// The number that kernels know a format by; the position in [`Dtype::ALL`].
@@ -46,7 +48,7 @@ pub(super) use names;
 
 impl<'d> Launch<'d> {
     pub(super) fn new(device: &'d CudaDevice, name: &'static str, function: sys::CUfunction) -> Self {
-        Launch { device, name, function, slots: [[0; 4]; MOST], count: 0 }
+        Launch { device, name, function, slots: [[0; 4]; MOST], count: 0, too_large: None }
     }
 
     fn push(mut self, slot: Slot) -> Self {
@@ -58,24 +60,37 @@ impl<'d> Launch<'d> {
         self
     }
 
+    fn place(mut self, base: u64, place: &Place, any: bool) -> Self {
+        self.fits(place.rows);
+        self.fits(place.cols);
+        self.push(slot(base, place, any))
+    }
+
+    /// Remembers a number that an `int` does not hold, for the launch to fail.
+    fn fits(&mut self, number: usize) {
+        if i32::try_from(number).is_err() {
+            self.too_large.get_or_insert(number);
+        }
+    }
+
     /// The kernel's `Matrix<const T>`.
     pub(super) fn matrix(self, matrix: &Matrix<'_, CudaBuffer>) -> Self {
-        self.push(place(matrix.buffer.address(), &matrix.place, false))
+        self.place(matrix.buffer.address(), &matrix.place, false)
     }
 
     /// The kernel's `Matrix<T>`.
     pub(super) fn matrix_mut(self, matrix: &MatrixMut<'_, CudaBuffer>) -> Self {
-        self.push(place(matrix.buffer.address(), &matrix.place, false))
+        self.place(matrix.buffer.address(), &matrix.place, false)
     }
 
     /// The kernel's `AnyMatrix`.
     pub(super) fn any(self, matrix: &Matrix<'_, CudaBuffer>) -> Self {
-        self.push(place(matrix.buffer.address(), &matrix.place, true))
+        self.place(matrix.buffer.address(), &matrix.place, true)
     }
 
     /// The kernel's `AnyMatrixMut`.
     pub(super) fn any_mut(self, matrix: &MatrixMut<'_, CudaBuffer>) -> Self {
-        self.push(place(matrix.buffer.address(), &matrix.place, true))
+        self.place(matrix.buffer.address(), &matrix.place, true)
     }
 
     /// An `AnyMatrix` that is not there: no data, no rows.
@@ -99,8 +114,8 @@ impl<'d> Launch<'d> {
     }
 
     /// The kernel's `int`. What does not fit fails at the launch.
-    pub(super) fn int(self, number: usize) -> Self {
-        // Views of more than 2³¹ rows or columns are refused by `checked`.
+    pub(super) fn int(mut self, number: usize) -> Self {
+        self.fits(number);
         self.push([number as u64, 0, 0, 0])
     }
 
@@ -124,6 +139,10 @@ impl<'d> Launch<'d> {
         if grid.contains(&0) {
             return Ok(());
         }
+        if let Some(number) = self.too_large {
+            let what = format!("{number} is more than the kernel counts to: take a smaller batch");
+            return Err(Error::Shape { op: self.name, what });
+        }
         if grid[0] > i32::MAX as usize || grid[1] > 65_535 || grid[2] > 65_535 {
             return Err(Error::Shape {
                 op: self.name,
@@ -135,12 +154,13 @@ impl<'d> Launch<'d> {
             *parameter = std::ptr::from_mut(slot).cast();
         }
         let grid = grid.map(|blocks| blocks as u32);
-        self.device.launch_raw(self.name, self.function, grid, block, shared as u32, &mut parameters)
+        let shared = u32::try_from(shared).unwrap_or(u32::MAX);
+        self.device.launch_raw(self.name, self.function, grid, block, shared, &mut parameters)
     }
 }
 
 /// `Matrix<T>` {data, rows, cols, stride} and, behind it, the format of an `AnyMatrix`, as the C compiler lays them out.
-fn place(base: u64, place: &Place, any: bool) -> Slot {
+fn slot(base: u64, place: &Place, any: bool) -> Slot {
     let sizes = (place.rows as u64 & 0xFFFF_FFFF) | (place.cols as u64) << 32;
     let code = if any { dtype_code(place.dtype) as u64 } else { 0 };
     [base + place.offset as u64, sizes, place.stride as u64, code]

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::device::{CudaDevice, CudaGraph};
+use super::device::CudaDevice;
+use super::graph::CudaGraph;
 use super::memory::CudaBuffer;
 use super::{attention, bytes, elementwise, linear, rows};
 use crate::{

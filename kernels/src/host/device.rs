@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Mutex;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::machine;
 use super::memory::{HostBuffer, HostPinned, PAGE};
@@ -91,13 +91,14 @@ impl Device for HostDevice {
     type Pinned = HostPinned;
     type Stream = HostStream;
     type Registered<'m> = &'m [u8];
+    type Mark = Instant;
 
     /// The host with as many threads as the process may run at once (its affinity mask and CPU quota); there is only
     /// number 0.
     fn open(index: usize) -> Result<Self> {
         if index != 0 {
             let why = "there is one host device: number 0".to_owned();
-            return Err(Error::NoDevice { kind: Kind::Host, index, why });
+            return Err(Error::NoDevice { kind: Kind::Host, index: Some(index), why });
         }
         Self::with_threads(std::thread::available_parallelism().map_or(1, usize::from))
     }
@@ -224,12 +225,33 @@ impl Device for HostDevice {
         self.sync()?;
         Ok(Timed { value, host: started.elapsed(), device: None })
     }
+
+    fn mark(&self) -> Result<Instant> {
+        Ok(Instant::now())
+    }
+
+    fn between(&self, from: &Instant, to: &Instant) -> Result<Duration> {
+        to.checked_duration_since(*from).ok_or_else(|| Error::Shape {
+            op: "between",
+            what: "the second mark was made before the first".to_owned(),
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{HostMemory, Memory};
+
+    #[test]
+    fn marks_have_an_order() {
+        let device = HostDevice::with_threads(1).unwrap();
+        let from = device.mark().unwrap();
+        std::thread::sleep(Duration::from_millis(2));
+        let to = device.mark().unwrap();
+        assert!(device.between(&from, &to).unwrap() >= Duration::from_millis(2));
+        assert!(device.between(&to, &from).unwrap_err().to_string().contains("before the first"));
+    }
 
     #[test]
     fn copies_arrive_and_stay_inside() {

@@ -14,7 +14,7 @@ pub(super) fn cpu_model() -> String {
 }
 
 /// RAM, or the memory of the control group where that is less.
-pub(super) fn memory() -> Result<MemoryInfo> {
+pub(crate) fn memory() -> Result<MemoryInfo> {
     let path = "/proc/meminfo";
     let text =
         fs::read_to_string(path).map_err(|source| Error::Os { action: format!("read {path}"), source })?;

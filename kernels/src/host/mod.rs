@@ -28,3 +28,6 @@ mod x86;
 pub use device::{HostDevice, HostStream};
 pub use memory::{HostBuffer, HostPinned};
 pub use ops::NoGraph;
+
+/// Page-locked memory of other devices is RAM too.
+pub(crate) use machine::memory as ram;

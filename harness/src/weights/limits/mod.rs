@@ -4,11 +4,13 @@
 //! The caller takes them back to back with what they bound, and keeps the best of the run.
 
 mod copy;
+mod device;
 mod fresh;
 mod raw;
 mod read;
 
 pub use copy::{memcpy, memcpy_fresh, memory_read};
+pub use device::{device_copy, device_to_host, host_to_device};
 pub use read::{cached_read, direct_read, read_rate};
 
 use coldstart_profiles::{Bytes, Nanos, Params};

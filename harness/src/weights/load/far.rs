@@ -1,6 +1,7 @@
 //! A device whose memory the CPU cannot address, for tests: loads must go through its uploads, as they do on a GPU.
 
 use std::ops::Range;
+use std::time::{Duration, Instant};
 
 use coldstart_kernels::{
     Allocation, Description, Device, Error, HostBuffer, HostDevice, HostPinned, HostStream, MemoryInfo,
@@ -23,6 +24,7 @@ impl Device for Far {
     type Pinned = HostPinned;
     type Stream = HostStream;
     type Registered<'m> = &'m [u8];
+    type Mark = Instant;
 
     fn open(index: usize) -> Result<Self> {
         HostDevice::open(index).map(Far)
@@ -134,5 +136,13 @@ impl Device for Far {
 
     fn time<T, E: From<Error>>(&self, body: impl FnOnce() -> Result<T, E>) -> Result<Timed<T>, E> {
         self.0.time(body)
+    }
+
+    fn mark(&self) -> Result<Instant> {
+        self.0.mark()
+    }
+
+    fn between(&self, from: &Instant, to: &Instant) -> Result<Duration> {
+        self.0.between(from, to)
     }
 }
