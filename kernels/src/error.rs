@@ -8,14 +8,14 @@ use crate::{Dtype, Kind};
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A status of the CUDA driver, as the driver itself names it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DriverStatus {
     /// Its number.
     pub code: u32,
     /// Its name, such as `CUDA_ERROR_LAUNCH_FAILED`.
-    pub name: String,
-    /// What the driver says about it.
-    pub text: String,
+    pub name: &'static str,
+    /// What the driver says about it; may be empty.
+    pub text: &'static str,
 }
 
 impl fmt::Display for DriverStatus {

@@ -218,7 +218,7 @@ mod tests {
     use super::*;
 
     fn status(code: u32) -> DriverStatus {
-        DriverStatus { code, name: "CUDA_ERROR".to_owned(), text: String::new() }
+        DriverStatus { code, name: "CUDA_ERROR", text: "" }
     }
 
     fn healthy() -> Surroundings {

@@ -92,13 +92,19 @@ pub(super) fn load(primary: &Arc<Primary>) -> Result<(Kernels, ModuleReport)> {
 /// Loads one module, with room for what the driver's compiler says.
 fn module(primary: &Primary, source: &Source) -> Result<sys::CUmodule> {
     use sys::CUjit_option as Option;
-    let mut log = vec![0_u8; LOG];
-    let mut options = [Option::CU_JIT_ERROR_LOG_BUFFER, Option::CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES];
+    let (mut errors, mut notes) = (vec![0_u8; LOG], vec![0_u8; LOG]);
+    let mut options = [
+        Option::CU_JIT_ERROR_LOG_BUFFER,
+        Option::CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES,
+        Option::CU_JIT_INFO_LOG_BUFFER,
+        Option::CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES,
+    ];
     // Numbers are passed in the place of the pointer.
-    let mut values = [log.as_mut_ptr().cast::<c_void>(), ptr::without_provenance_mut(LOG)];
+    let size = || ptr::without_provenance_mut::<c_void>(LOG);
+    let mut values = [errors.as_mut_ptr().cast(), size(), notes.as_mut_ptr().cast(), size()];
     let mut module = ptr::null_mut();
-    let action = format_args!("load the kernels of {}.cu", source.name);
-    // SAFETY: `module`, the options and the log are writable, and the lengths are theirs; the text ends with a zero.
+    let action = format_args!("load the kernels of {}", source.file());
+    // SAFETY: `module`, the options and the logs are writable, and the lengths are theirs; the text ends with a zero.
     let answer = primary.attempt(action, || unsafe {
         sys::cuModuleLoadDataEx(
             &mut module,
@@ -110,14 +116,15 @@ fn module(primary: &Primary, source: &Source) -> Result<sys::CUmodule> {
     })?;
     match answer {
         Ok(()) => Ok(module),
-        Err(status) if status::is_refusal(&status) => Err(refused(primary, source, status, &log)),
+        Err(status) if status::is_refusal(&status) => {
+            Err(refused(primary, source, status, [&errors, &notes]))
+        }
         Err(status) => Err(primary.error(action, status)),
     }
 }
 
-fn refused(primary: &Primary, source: &Source, status: DriverStatus, log: &[u8]) -> Error {
-    let end = log.iter().position(|byte| *byte == 0).unwrap_or(log.len());
-    let log = String::from_utf8_lossy(&log[..end]).trim().to_owned();
+fn refused(primary: &Primary, source: &Source, status: DriverStatus, logs: [&[u8]; 2]) -> Error {
+    let log = logs.map(text).join("\n").trim().to_owned();
     let version = primary.driver.version_number();
     let (file, driver) = (source.file(), dotted(version));
     if version > 0 && version < NEEDED {
@@ -125,6 +132,12 @@ fn refused(primary: &Primary, source: &Source, status: DriverStatus, log: &[u8])
     }
     let remedy = status::remedy(status.code);
     Error::KernelsRefused { file, driver, status, remedy, log }
+}
+
+/// What a buffer holds up to the first zero.
+fn text(buffer: &[u8]) -> String {
+    let end = buffer.iter().position(|byte| *byte == 0).unwrap_or(buffer.len());
+    String::from_utf8_lossy(&buffer[..end]).into_owned()
 }
 
 impl Kernels {
@@ -144,11 +157,10 @@ impl Kernels {
         }
         let attribute = sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
         let bytes = i32::try_from(shared).unwrap_or(i32::MAX);
+        let action = format_args!("give {name} {shared} bytes of shared memory a block");
         // SAFETY: the function is loaded; the driver refuses what the GPU does not have.
         self.primary
-            .call(format_args!("give {name} {shared} bytes of shared memory a block"), || unsafe {
-                sys::cuFuncSetAttribute(function.handle, attribute, bytes)
-            })?;
+            .call(action, || unsafe { sys::cuFuncSetAttribute(function.handle, attribute, bytes) })?;
         function.shared.fetch_max(shared, Ordering::AcqRel);
         Ok(())
     }

@@ -112,7 +112,7 @@ impl Primary {
             }
         }
         if let Some(status) = self.lost.get() {
-            return Err(self.lost_error(action, status.clone()));
+            return Err(self.lost_error(action, *status));
         }
         self.make_current().map_err(|status| self.error(action, status))?;
         Ok(check(body()))
@@ -121,7 +121,7 @@ impl Primary {
     /// The error that a status stands for. Remembers that the device is lost where it says so.
     pub(super) fn error(&self, action: fmt::Arguments<'_>, status: DriverStatus) -> Error {
         if status::is_lost(&status) {
-            let _ = self.lost.set(status.clone());
+            let _ = self.lost.set(status);
             return self.lost_error(action, status);
         }
         let remedy = status::remedy(status.code).to_owned();

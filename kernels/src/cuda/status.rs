@@ -69,8 +69,10 @@ fn describe(code: sys::CUresult) -> DriverStatus {
         if !get(code, &mut text) || text.is_null() {
             return None;
         }
-        // SAFETY: the driver answered with a string that ends with a zero and lives as long as the library.
-        Some(unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned())
+        // SAFETY: the driver answered with a string that ends with a zero and lives as long as its library, which is
+        // never closed.
+        let text: &'static CStr = unsafe { CStr::from_ptr(text) };
+        text.to_str().ok()
     };
     // SAFETY: `place` outlives the call, and the driver takes any number as a status.
     let name = text(|code, place| unsafe { sys::cuGetErrorName(code, place) } as u32 == 0);
@@ -78,7 +80,7 @@ fn describe(code: sys::CUresult) -> DriverStatus {
     let about = text(|code, place| unsafe { sys::cuGetErrorString(code, place) } as u32 == 0);
     DriverStatus {
         code: code as u32,
-        name: name.unwrap_or_else(|| "a status that the driver has no name for".to_owned()),
+        name: name.unwrap_or("a status that the driver has no name for"),
         text: about.unwrap_or_default(),
     }
 }
@@ -117,7 +119,7 @@ mod tests {
     use super::*;
 
     fn status(code: u32) -> DriverStatus {
-        DriverStatus { code, name: "NAME".to_owned(), text: String::new() }
+        DriverStatus { code, name: "NAME", text: "" }
     }
 
     #[test]
@@ -133,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_status_is_readable() {
-        let status = DriverStatus { text: "out of memory".to_owned(), ..status(2) };
+        let status = DriverStatus { text: "out of memory", ..status(2) };
         assert_eq!(status.to_string(), "NAME (2), out of memory");
     }
 }
