@@ -362,6 +362,7 @@ impl Device for CudaDevice {
     }
 
     fn mark(&self) -> Result<CudaMark> {
+        self.primary.refuse_recording(format_args!("mark a moment"))?;
         let event = Event::new(&self.primary, true)?;
         event.record(&self.compute)?;
         Ok(CudaMark(event))

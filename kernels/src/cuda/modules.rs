@@ -157,10 +157,9 @@ impl Kernels {
         }
         let attribute = sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
         let bytes = i32::try_from(shared).unwrap_or(i32::MAX);
-        let action = format_args!("give {name} {shared} bytes of shared memory a block");
         // SAFETY: the function is loaded; the driver refuses what the GPU does not have.
-        self.primary
-            .call(action, || unsafe { sys::cuFuncSetAttribute(function.handle, attribute, bytes) })?;
+        let set = || unsafe { sys::cuFuncSetAttribute(function.handle, attribute, bytes) };
+        self.primary.call(format_args!("give {name} {shared} bytes of shared memory a block"), set)?;
         function.shared.fetch_max(shared, Ordering::AcqRel);
         Ok(())
     }

@@ -149,13 +149,17 @@ impl Primary {
         self.any_unsaid.store(true, Ordering::Release);
     }
 
-    /// Frees device memory after the work that was enqueued before. `cuMemFree` waits for that work itself; while a graph
-    /// is recorded it would end the recording, so the memory waits until that is over.
+    /// Frees device memory after the work that was enqueued before, for which `cuMemFree` itself need not wait. While a
+    /// graph is recorded either would end the recording, so the memory waits until that is over.
     pub(super) fn free(&self, address: sys::CUdeviceptr) {
         if self.is_recording() {
             return lock(&self.unfreed).push(address);
         }
-        // SAFETY: the address came from `cuMemAlloc`, and its only owner is being dropped.
+        // SAFETY: the context is current.
+        self.release(format_args!("wait before device memory is freed"), || unsafe {
+            sys::cuCtxSynchronize()
+        });
+        // SAFETY: the address came from `cuMemAlloc`, its only owner is being dropped, and nothing uses it any more.
         self.release(format_args!("free device memory"), || unsafe { sys::cuMemFree_v2(address) });
     }
 

@@ -3,8 +3,6 @@
 /// One PTX file: the kernels of `cuda/<name>.cu`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Source {
-    pub(super) name: &'static str,
-    /// The name of its source.
     file: &'static str,
     /// The PTX and a zero, which is where the driver stops to read.
     text: &'static str,
@@ -13,7 +11,6 @@ pub(super) struct Source {
 macro_rules! sources {
     ($($name:literal),* $(,)?) => {
         [$(Source {
-            name: $name,
             file: concat!($name, ".cu"),
             text: concat!(include_str!(concat!("../../ptx/", $name, ".ptx")), "\0"),
         }),*]
@@ -64,6 +61,10 @@ mod tests {
         Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
     }
 
+    fn name(source: &Source) -> &'static str {
+        source.file().strip_suffix(".cu").unwrap()
+    }
+
     /// The names without their ending of the files of a directory that have it.
     fn stems(name: &str, ending: &str) -> BTreeSet<String> {
         let paths = fs::read_dir(directory(name)).unwrap().map(|entry| entry.unwrap().path());
@@ -76,7 +77,7 @@ mod tests {
     #[test]
     fn every_source_is_compiled_and_listed() {
         let sources = stems("cuda", "cu");
-        let listed: BTreeSet<String> = ALL.iter().map(|source| source.name.to_owned()).collect();
+        let listed: BTreeSet<String> = ALL.iter().map(|source| name(source).to_owned()).collect();
         assert_eq!(listed.len(), ALL.len(), "a name is listed twice");
         assert_eq!(stems("ptx", "ptx"), sources, "{REMEDY}, and remove the PTX of sources that are gone");
         assert_eq!(listed, sources, "ptx::ALL lists what is in cuda/");
@@ -94,7 +95,7 @@ mod tests {
                 first,
                 format!("// source sha256 {digest}"),
                 "ptx/{}.ptx is stale: {REMEDY}",
-                source.name
+                name(source)
             );
         }
     }
@@ -112,8 +113,12 @@ mod tests {
         for source in ALL {
             let (major, minor) = directive(source, ".version").split_once('.').unwrap();
             let version: (u32, u32) = (major.parse().unwrap(), minor.parse().unwrap());
-            assert!(version <= (8, 2), "{}: PTX ISA {version:?} needs a driver newer than R535", source.name);
-            assert_eq!(directive(source, ".target"), "sm_80", "{}", source.name);
+            assert!(
+                version <= (8, 2),
+                "{}: PTX ISA {version:?} needs a driver newer than R535",
+                name(source)
+            );
+            assert_eq!(directive(source, ".target"), "sm_80", "{}", name(source));
         }
     }
 

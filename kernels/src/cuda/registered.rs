@@ -1,12 +1,15 @@
 //! Memory of the caller, page-locked where it lies.
 
 use std::ffi::c_void;
+use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
 
 use cudarc::driver::sys;
+use cudarc::driver::sys::CUdevice_attribute as Attribute;
 
+use super::facts::reads_pageable;
 use super::memory::inside;
 use super::pinned::{Uses, page_locked};
 use super::primary::Primary;
@@ -44,16 +47,7 @@ impl<'m> CudaRegistered<'m> {
             });
         }
         if len > 0 {
-            let attribute = sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_READ_ONLY_HOST_REGISTER_SUPPORTED;
-            if primary.attribute(attribute)? == 0
-                && let Err(status) = check(sys::CUresult::CUDA_ERROR_NOT_SUPPORTED)
-            {
-                let remedy = "this system cannot page-lock memory that is only read (device attribute \
-                              READ_ONLY_HOST_REGISTER_SUPPORTED is 0): take pinned staging"
-                    .to_owned();
-                return Err(Error::Cuda { action: action.to_string(), status, remedy });
-            }
-            let flags = sys::CU_MEMHOSTREGISTER_PORTABLE | sys::CU_MEMHOSTREGISTER_READ_ONLY;
+            let flags = sys::CU_MEMHOSTREGISTER_PORTABLE | read_only(primary, action)?;
             let whole = len.next_multiple_of(page);
             // SAFETY: the pages are mapped, since `memory` lies in them, and the device only reads them. They stay mapped
             // as long as `self`, which unlocks them.
@@ -108,6 +102,25 @@ impl Drop for CudaRegistered<'_> {
             });
         }
     }
+}
+
+/// The flag for memory that may be mapped for reading only. A GPU that reads the host's memory by the host's own page tables
+/// needs none; another one that does not know it could not lock such memory.
+fn read_only(primary: &Primary, action: fmt::Arguments<'_>) -> Result<u32> {
+    if primary.attribute(Attribute::CU_DEVICE_ATTRIBUTE_READ_ONLY_HOST_REGISTER_SUPPORTED)? != 0 {
+        return Ok(sys::CU_MEMHOSTREGISTER_READ_ONLY);
+    }
+    if reads_pageable(primary)? {
+        return Ok(0);
+    }
+    let refused = check(sys::CUresult::CUDA_ERROR_NOT_SUPPORTED);
+    let remedy = "this system cannot page-lock memory that is only read (device attribute \
+                  READ_ONLY_HOST_REGISTER_SUPPORTED is 0): take pinned staging";
+    refused.map(|()| 0).map_err(|status| Error::Cuda {
+        action: action.to_string(),
+        status,
+        remedy: remedy.to_owned(),
+    })
 }
 
 fn page_size() -> usize {
