@@ -10,6 +10,8 @@ mod comparison;
 mod doctor;
 mod gate;
 mod grid;
+mod html;
+mod markdown;
 mod plan;
 mod scale;
 mod self_test;
@@ -18,11 +20,15 @@ mod terminal;
 #[cfg(test)]
 mod tests;
 mod text;
+mod trace_events;
 
 pub use comparison::comparison;
 pub use doctor::doctor;
 pub use gate::{calibration, gate_annotations, gate_junit, gate_markdown, gate_table};
+pub use html::html;
+pub use markdown::markdown;
 pub use plan::plan_table;
 pub use self_test::{self_test_line, self_test_totals};
 pub use style::Style;
 pub use terminal::terminal;
+pub use trace_events::trace_events;

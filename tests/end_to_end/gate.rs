@@ -107,3 +107,24 @@ fn two_commands_are_run_in_turn() {
         serde_json::from_str(&scratch.run(&args).expect_code(exit::REGRESSION).stdout).unwrap();
     assert_eq!(verdict.standing, Standing::Regression, "{:?}", verdict.reasons);
 }
+
+#[test]
+fn reports_are_written_whole_or_not_at_all() {
+    let scratch = Scratch::new();
+    write(&scratch, "p.json", Phase::Alloc, 1.0);
+    let ran = scratch.run(&words("report p.json --html r.html --trace t.json"));
+    assert_eq!(ran.expect_code(exit::OK).stdout, "", "what was asked for is in its files");
+    let page = std::fs::read_to_string(scratch.path("r.html")).unwrap();
+    assert!(page.starts_with("<!DOCTYPE html>") && page.trim_end().ends_with("</html>"));
+    let trace: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(scratch.path("t.json")).unwrap()).unwrap();
+    assert!(trace["traceEvents"].as_array().is_some_and(|events| !events.is_empty()));
+    let ran = scratch.run(&words("report p.json --markdown"));
+    assert!(
+        ran.expect_code(exit::OK).stdout.starts_with("### Cold start of synthetic:tiny"),
+        "{}",
+        ran.stdout
+    );
+    scratch.run(&words("report p.json --html no/such/r.html")).expect_error(exit::USAGE, &["no/such"]);
+    scratch.run(&words("report p.json p.json --trace t.json")).expect_error(exit::USAGE, &["--trace"]);
+}

@@ -161,6 +161,15 @@ pub struct ReportArgs {
     /// Profiles that `coldstart run` wrote.
     #[arg(required = true, value_name = "PROFILE")]
     pub profiles: Vec<PathBuf>,
+    /// Write one HTML file with plots: nothing in it is fetched from anywhere.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Print markdown, such as for $GITHUB_STEP_SUMMARY.
+    #[arg(long, conflicts_with = "json")]
+    pub markdown: bool,
+    /// Write the traces of one profile as Chrome trace events, which Perfetto (ui.perfetto.dev) opens.
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
 }
 
 /// Options of `coldstart doctor`.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use coldstart_profiles::{Nanos, Profile, exit, profile_schema};
+use coldstart_profiles::{Nanos, Profile, exit, profile_schema, write_atomic};
 use coldstart_reports as reports;
 
 use super::args::{Cli, Command, DoctorArgs, ReportArgs};
@@ -42,18 +42,29 @@ fn block_on(command: impl Future<Output = Result<u8, CliError>>) -> Result<u8, C
     result
 }
 
-/// `coldstart report`.
+/// `coldstart report`: files where they are asked for, else text on stdout.
 fn report(args: &ReportArgs, json: bool, style: &reports::Style) -> Result<u8, CliError> {
     let profiles = args.profiles.iter().map(|path| Profile::read(path)).collect::<Result<Vec<_>, _>>()?;
+    let names: Vec<String> = args.profiles.iter().map(|path| path.display().to_string()).collect();
+    let named: Vec<(&str, &Profile)> = names.iter().map(String::as_str).zip(&profiles).collect();
+    if let Some(path) = &args.html {
+        let page = reports::html(&named).map_err(CliError::Internal)?;
+        write_atomic(path, page.as_bytes())?;
+    }
+    if let Some(path) = &args.trace {
+        let [profile] = profiles.as_slice() else {
+            return Err(CliError::Usage("write --trace of several profiles: give one".to_owned()));
+        };
+        write_atomic(path, reports::trace_events(profile).map_err(CliError::Internal)?.as_bytes())?;
+    }
     let text = match (profiles.as_slice(), json) {
+        _ if args.markdown => reports::markdown(&named),
         ([profile], true) => profile.to_json()?,
         (several, true) => format!("{}\n", serde_json::to_string_pretty(several)?),
+        // What was asked for is in its file.
+        _ if args.html.is_some() || args.trace.is_some() => String::new(),
         ([profile], false) => reports::terminal(profile, style),
-        (several, false) => {
-            let names: Vec<String> = args.profiles.iter().map(|path| path.display().to_string()).collect();
-            let named: Vec<(&str, &Profile)> = names.iter().map(String::as_str).zip(several).collect();
-            reports::comparison(&named, style)
-        }
+        (_, false) => reports::comparison(&named, style),
     };
     output::print(&text)?;
     Ok(exit::OK)

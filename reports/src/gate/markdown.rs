@@ -3,9 +3,7 @@
 use coldstart_decisions::gate::{Standing, Verdict};
 
 use super::{change, interval, judgement, value, why};
-
-/// Longer text is cut: a name of a megabyte must not bury the numbers.
-const LONGEST: usize = 300;
+use crate::markdown::escape;
 
 /// A verdict as markdown: how it ended, why, and a table of everything that is not plainly the same; the rest is folded.
 pub fn gate_markdown(verdict: &Verdict) -> String {
@@ -51,27 +49,4 @@ pub fn gate_markdown(verdict: &Verdict) -> String {
         ));
     }
     text
-}
-
-/// Text that markdown and the HTML in it show and do not obey, on one line.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len().min(LONGEST));
-    for (index, c) in text.chars().enumerate() {
-        if index == LONGEST {
-            escaped.push('…');
-            break;
-        }
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '|' | '\\' | '`' | '*' | '_' | '[' | ']' | '#' | '~' | '!' | '@' => {
-                escaped.push('\\');
-                escaped.push(c);
-            }
-            c if c.is_control() => escaped.push(' '),
-            c => escaped.push(c),
-        }
-    }
-    escaped
 }

@@ -8,14 +8,16 @@ use crate::text::paragraph;
 
 /// How long the cold start took, and what most of it was.
 pub(crate) fn answer(profile: &Profile, style: &Style) -> String {
-    let sentence =
-        match profile.waterfall(TotalKind::Process).or_else(|| profile.waterfall(TotalKind::Container)) {
-            Some(waterfall) => of_waterfall(&waterfall),
-            None => of_pull(profile).unwrap_or_else(|| {
-                "No whole cold start was measured: the notes at the end say why.".to_owned()
-            }),
-        };
-    paragraph(style, Tone::Strong, &sentence)
+    paragraph(style, Tone::Strong, &answer_sentence(profile))
+}
+
+/// The same without a layout.
+pub(crate) fn answer_sentence(profile: &Profile) -> String {
+    match profile.waterfall(TotalKind::Process).or_else(|| profile.waterfall(TotalKind::Container)) {
+        Some(waterfall) => of_waterfall(&waterfall),
+        None => of_pull(profile)
+            .unwrap_or_else(|| "No whole cold start was measured: the notes at the end say why.".to_owned()),
+    }
 }
 
 /// `1.32 s from exec to the steady state (median of 5, 1.21 s – 1.48 s); 61 % is weights_load, at 0.83 of the

@@ -16,6 +16,7 @@ use coldstart_profiles::Profile;
 
 use crate::style::Style;
 
+pub(crate) use answer::answer_sentence;
 pub(crate) use section::section;
 
 /// A profile as tables: what was measured on what, the answer in one sentence, the waterfall of the cold start,

@@ -2,4 +2,5 @@
 
 mod fuzz;
 mod golden;
+mod html;
 mod scripted;

@@ -1,0 +1,36 @@
+//! A report as one HTML file: nothing is fetched, no script runs, plots are inline SVG that follows the reader's colours.
+
+mod figures;
+mod page;
+mod plot;
+
+use askama::Template;
+use coldstart_profiles::Profile;
+
+use page::Page;
+
+/// The whole file.
+#[derive(Template)]
+#[template(path = "report.html")]
+struct Report {
+    title: String,
+    pages: Vec<Page>,
+}
+
+/// One profile as a page that explains its cold start at a glance, several as a page that compares them followed by a page
+/// each. Every profile comes with the name to show it under, such as its file's. Text from profiles is escaped.
+///
+/// # Errors
+/// What could not be drawn, completing "failed to …".
+pub fn html(profiles: &[(&str, &Profile)]) -> Result<String, String> {
+    let several = profiles.len() > 1;
+    let mut pages = Vec::new();
+    if several {
+        pages.push(page::comparison(profiles)?);
+    }
+    for (index, (name, profile)) in profiles.iter().enumerate() {
+        pages.push(page::of(profile, several.then_some(*name), index)?);
+    }
+    let title = pages.first().map_or_else(|| "No profile".to_owned(), |page| page.heading.clone());
+    Report { title, pages }.render().map_err(|error| format!("write the HTML: {error}"))
+}

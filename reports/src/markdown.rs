@@ -1,0 +1,105 @@
+//! A profile as markdown, for `$GITHUB_STEP_SUMMARY`.
+
+use coldstart_profiles::{Outcome, Profile, RunState, TotalKind, Waterfall};
+
+use crate::scale::percent;
+use crate::style::Style;
+use crate::terminal::answer_sentence;
+use crate::{comparison, terminal};
+
+/// How tables of text are laid out.
+const TEXT: Style = Style { width: 120, color: false, unicode: true };
+/// Longer text is cut: a name of a megabyte must not bury the numbers.
+const LONGEST: usize = 600;
+
+/// One profile, or several side by side: the answer, the cold start as a table, caveats, what was not measured, and all tables
+/// folded.
+pub fn markdown(profiles: &[(&str, &Profile)]) -> String {
+    let mut text = String::new();
+    for (name, profile) in profiles {
+        let device = &profile.target.device.name;
+        let model = profile.target.model.as_ref().map_or("no model", |model| model.source.as_str());
+        let named = if profiles.len() > 1 { format!("{name}: ") } else { String::new() };
+        text.push_str(&format!("### {}\n\n", escape(&format!("{named}Cold start of {model} on {device}"))));
+        if profile.target.device.stand_in {
+            text.push_str("**STAND-IN driver: nothing measured on it means anything.**\n\n");
+        }
+        if profile.state != RunState::Complete {
+            text.push_str("**This run is not complete: `coldstart run --resume` continues it.**\n\n");
+        }
+        text.push_str(&format!("{}\n\n", escape(&answer_sentence(profile))));
+        for kind in [TotalKind::Process, TotalKind::Container] {
+            if let Some(waterfall) = profile.waterfall(kind) {
+                text.push_str(&table(&waterfall));
+            }
+        }
+        for caveat in &profile.caveats {
+            text.push_str(&format!("- ⚠️ {}\n", escape(&caveat.text)));
+        }
+        let failed = profile.measurements.iter().filter_map(|row| match &row.outcome {
+            Outcome::Failed { why } => {
+                Some(format!("- ❌ {}: {}\n", escape(&row.key.to_string()), escape(why)))
+            }
+            _ => None,
+        });
+        text.extend(failed);
+        text.push_str(&folded("All tables", &terminal(profile, &TEXT)));
+    }
+    if profiles.len() > 1 {
+        text.push_str(&folded("Side by side", &comparison(profiles, &TEXT)));
+    }
+    text
+}
+
+fn table(waterfall: &Waterfall<'_>) -> String {
+    let mut text =
+        String::from("| phase | median | least | largest | share | of limit |\n|---|--:|--:|--:|--:|--:|\n");
+    for part in &waterfall.parts {
+        text.push_str(&format!(
+            "| {} | {} | {} | {} | {} | {} |\n",
+            part.phase,
+            part.time.p50_ns,
+            part.time.min_ns,
+            part.time.max_ns,
+            percent(part.share),
+            part.achieved().map_or_else(String::new, |achieved| format!("{achieved:.2}"))
+        ));
+    }
+    for (name, summary) in [("unattributed", &waterfall.unattributed), ("**total**", &waterfall.total)] {
+        text.push_str(&format!(
+            "| {name} | {} | {} | {} | | |\n",
+            summary.p50_ns, summary.min_ns, summary.max_ns
+        ));
+    }
+    text.push('\n');
+    text
+}
+
+/// Preformatted text that is shown on request; HTML, because a fence could be closed from inside.
+fn folded(title: &str, text: &str) -> String {
+    let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    format!("\n<details><summary>{title}</summary>\n\n<pre>\n{escaped}</pre>\n</details>\n\n")
+}
+
+/// Text that markdown and the HTML in it show and do not obey, on one line.
+pub(crate) fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len().min(LONGEST));
+    for (index, c) in text.chars().enumerate() {
+        if index == LONGEST {
+            escaped.push('…');
+            break;
+        }
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '|' | '\\' | '`' | '*' | '_' | '[' | ']' | '#' | '~' | '!' | '@' => {
+                escaped.push('\\');
+                escaped.push(c);
+            }
+            c if c.is_control() => escaped.push(' '),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}

@@ -1,0 +1,110 @@
+//! The HTML report, markdown and trace events: self-contained, whole, and deaf to what hostile text asks for.
+
+use serde_json::Value;
+
+use super::scripted;
+use crate::{html, markdown, trace_events};
+
+const HOSTILE: &str = "<script>alert(1)</script>\"'&|`*\u{1b}[31m\n]]> --><img src=x onerror=y>";
+
+fn hostile() -> coldstart_profiles::Profile {
+    let mut profile = scripted::complete();
+    profile.target.device.name = HOSTILE.to_owned();
+    profile.target.host.name = HOSTILE.to_owned();
+    profile.caveat("x", HOSTILE);
+    if let Some(model) = &mut profile.target.model {
+        model.source = HOSTILE.repeat(100_000);
+    }
+    for trace in &mut profile.traces {
+        trace.step = HOSTILE.to_owned();
+        for reading in &mut trace.readings {
+            if let Some(coldstart_profiles::Detail::Pull(pull)) = &mut reading.detail {
+                pull.reference = HOSTILE.repeat(10_000);
+                pull.layers.iter_mut().for_each(|layer| layer.id = HOSTILE.to_owned());
+            }
+        }
+    }
+    profile
+}
+
+#[test]
+fn a_report_is_whole_and_fetches_nothing() {
+    let profile = scripted::complete();
+    let page = html(&[("p.json", &profile)]).unwrap();
+    assert!(page.len() < 1_000_000, "{} bytes", page.len());
+    for title in [
+        "Cold start of a process",
+        "limit",
+        "Warm-up",
+        "Throughput against latency",
+        "Device memory",
+        "layer by layer",
+    ] {
+        assert!(page.contains(title), "no section on {title}");
+    }
+    // The name space of SVG is a name, not an address that is fetched.
+    let addresses = page.replace("http://www.w3.org/2000/svg", "");
+    for foreign in ["http://", "https://", "<script", "@import", "url(", "<link", "src="] {
+        assert!(!addresses.contains(foreign), "{foreign} in the page");
+    }
+    assert_eq!(
+        page.matches("<svg").count(),
+        page.matches("role=\"img\"").count(),
+        "a plot without a description"
+    );
+    assert!(!page.contains("#0B0B0B") && page.contains("var(--c1)"), "colours are the page's");
+}
+
+#[test]
+fn hostile_text_is_shown_and_not_obeyed() {
+    let profile = hostile();
+    let page = html(&[(HOSTILE, &profile), ("b", &profile)]).unwrap();
+    assert!(!page.contains("<script") && !page.contains("<img") && !page.contains('\u{1b}'));
+    assert!(page.len() < 2_000_000, "{} bytes", page.len());
+    let text = markdown(&[(HOSTILE, &profile)]);
+    assert!(!text.contains("<script") && !text.contains("<img") && text.len() < 1_000_000, "{}", text.len());
+}
+
+#[test]
+fn profiles_without_numbers_have_a_page() {
+    let empty = scripted::empty();
+    let page = html(&[("empty", &empty)]).unwrap();
+    assert!(page.contains("Not measured"), "{page}");
+    assert!(html(&[]).unwrap().contains("No profile"));
+    assert!(!markdown(&[("empty", &empty)]).is_empty());
+}
+
+#[test]
+fn several_profiles_are_compared_first() {
+    let (a, mut b) = (scripted::complete(), scripted::complete());
+    b.target.device.stand_in = true;
+    let page = html(&[("a.json", &a), ("b.json", &b)]).unwrap();
+    assert!(page.contains("2 profiles side by side") && page.contains("STAND-IN"));
+    let ids: Vec<&str> = page.split(" id=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    let mut unique = ids.clone();
+    unique.sort_unstable();
+    unique.dedup();
+    assert_eq!(ids.len(), unique.len(), "an id stands twice: {ids:?}");
+}
+
+#[test]
+fn traces_nest() {
+    for profile in [scripted::complete(), hostile()] {
+        let file: Value = serde_json::from_str(&trace_events(&profile).unwrap()).unwrap();
+        let events = file["traceEvents"].as_array().unwrap();
+        let slices: Vec<&Value> = events.iter().filter(|event| event["ph"] == "X").collect();
+        assert!(slices.len() > 20);
+        let span = |event: &Value| {
+            let begin = event["ts"].as_f64().unwrap();
+            (begin, begin + event["dur"].as_f64().unwrap())
+        };
+        for (at, one) in slices.iter().enumerate() {
+            for other in slices[at + 1..].iter().filter(|other| other["tid"] == one["tid"]) {
+                let ((a, b), (c, d)) = (span(one), span(other));
+                let nested =
+                    (a <= c && d <= b + 1e-6) || (c <= a && b <= d + 1e-6) || b <= c + 1e-6 || d <= a + 1e-6;
+                assert!(nested, "slices overlap: {one} {other}");
+            }
+        }
+    }
+}

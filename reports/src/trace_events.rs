@@ -1,0 +1,84 @@
+//! A profile in the trace-event format of Chrome, which Perfetto opens: one track a trial.
+
+use coldstart_profiles::{Detail, Profile, Reading, Trace, TraceEnd};
+use serde_json::{Value, json};
+
+/// Milliseconds of ours are microseconds of the format.
+const PER_US: f64 = 1e3;
+
+/// The traces of a profile as trace events (Trace Event Format, "Duration" and "Metadata" events, times in microseconds): a
+/// process for each kind of trace, a thread for each trial, its total as the outer slice, its phases within, and within an image
+/// pull the stages of each layer on threads of their own. Iterations of a warm-up are counters.
+///
+/// # Errors
+/// What the writer says, completing "failed to …".
+pub fn trace_events(profile: &Profile) -> Result<String, String> {
+    let mut events: Vec<Value> = Vec::new();
+    let mut named: Vec<&str> = Vec::new();
+    let mut thread = 1_u64;
+    for trace in &profile.traces {
+        let kind = trace.total_kind.name();
+        let process = named.iter().position(|name| *name == kind).unwrap_or_else(|| {
+            events.push(json!({"ph": "M", "name": "process_name", "pid": named.len() + 1, "tid": 0, "args": {"name": kind}}));
+            named.push(kind);
+            named.len() - 1
+        }) + 1;
+        events.push(json!({
+            "ph": "M", "name": "thread_name", "pid": process, "tid": thread,
+            "args": {"name": format!("{} ({})", trace.step, trace.params)}
+        }));
+        push_trace(&mut events, trace, process, thread);
+        thread += 1;
+        thread += push_layers(&mut events, trace, process, thread);
+    }
+    let file = json!({
+        "displayTimeUnit": "ms",
+        "otherData": {"tool": profile.tool.name, "version": profile.tool.version, "started_at": profile.started_at},
+        "traceEvents": events,
+    });
+    serde_json::to_string(&file).map_err(|error| format!("write the trace: {error}"))
+}
+
+fn slice(name: &str, (begin, duration): (f64, f64), process: usize, thread: u64, args: Value) -> Value {
+    json!({"ph": "X", "name": name, "cat": "coldstart", "pid": process, "tid": thread, "ts": begin, "dur": duration, "args": args})
+}
+
+fn push_trace(events: &mut Vec<Value>, trace: &Trace, process: usize, thread: u64) {
+    let end = |reading: &Reading| reading.begin_ns.saturating_add(reading.duration_ns).as_nanos();
+    let last = trace.readings.iter().map(end).max().unwrap_or(0);
+    let (name, total, args) = match &trace.end {
+        TraceEnd::Completed { total_ns, .. } => {
+            ("cold start", total_ns.as_nanos().max(last), json!({"step": trace.step}))
+        }
+        TraceEnd::Failed { why, .. } => ("failed", last, json!({"step": trace.step, "why": why})),
+    };
+    events.push(slice(name, (0.0, total as f64 / PER_US), process, thread, args));
+    for reading in &trace.readings {
+        let times =
+            (reading.begin_ns.as_nanos() as f64 / PER_US, reading.duration_ns.as_nanos() as f64 / PER_US);
+        let args = json!({"params": reading.params.to_string(), "mark": reading.mark});
+        events.push(slice(reading.phase.name(), times, process, thread, args));
+    }
+}
+
+/// The stages of the layers of a pull, one thread a layer; how many threads that took.
+fn push_layers(events: &mut Vec<Value>, trace: &Trace, process: usize, first: u64) -> u64 {
+    let mut threads = 0;
+    for reading in &trace.readings {
+        let Some(Detail::Pull(detail)) = &reading.detail else { continue };
+        for layer in &detail.layers {
+            let thread = first + threads;
+            threads += 1;
+            let name = format!("layer {}", layer.id);
+            events.push(json!({"ph": "M", "name": "thread_name", "pid": process, "tid": thread, "args": {"name": name}}));
+            let stages = [("download", layer.download), ("verify", layer.verify), ("extract", layer.extract)];
+            for (stage, interval) in stages {
+                let Some(interval) = interval else { continue };
+                let begin = reading.begin_ns.saturating_add(interval.begin_ns).as_nanos() as f64 / PER_US;
+                let length = interval.end_ns.saturating_sub(interval.begin_ns).as_nanos() as f64 / PER_US;
+                events.push(slice(stage, (begin, length), process, thread, Value::Null));
+            }
+        }
+    }
+    threads
+}
