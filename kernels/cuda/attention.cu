@@ -42,9 +42,9 @@ struct Part {
     int parts;
 };
 
-// Splits the last `window` keys (all where it is 0) up to `position` evenly, in multiples of 64.
-__device__ inline Part part_of(int position, int window, int splits, int split) {
-    int to = position + 1, from = window > 0 && to > window ? to - window : 0;
+// Splits the last `span` keys up to `position` evenly, in multiples of 64.
+__device__ inline Part part_of(int position, int span, int splits, int split) {
+    int to = position + 1, from = max(to - span, 0);
     i64 each = (i64(to - from) + splits - 1) / splits;
     each = (each + 63) / 64 * 64;
     i64 begin = min(from + each * split, i64(to));
@@ -93,7 +93,7 @@ __device__ inline void load_keys(T* tile, Global<const T> source, int count, int
 template <class T, int HD, int WARPS, int STAGES>
 __device__ inline void decode(Matrix<const T> q, Global<const T> keys, Global<const T> values, Global<const u32> slots,
                               Global<const u32> positions, Matrix<T> y, Global<float> partial, int group, int head_dim,
-                              int slot_count, int capacity, int window, float scale, int wide) {
+                              int slot_count, int capacity, int span, float factor, int wide) {
     constexpr int STRIDE = Tile<HD>::STRIDE, STAGE = 2 * 16 * STRIDE;
     const float none = __uint_as_float(0xff800000u);
     const int tiles = (group + 15) / 16, kv_head = blockIdx.x / tiles, first_head = blockIdx.x % tiles * 16;
@@ -102,7 +102,7 @@ __device__ inline void decode(Matrix<const T> q, Global<const T> keys, Global<co
     const i64 row = blockIdx.z;
     u32 slot = slots[row], position = positions[row];
     if (slot >= u32(slot_count) || position >= u32(capacity)) return;
-    const Part part = part_of(int(position), window, gridDim.y, blockIdx.y);
+    const Part part = part_of(int(position), span, gridDim.y, blockIdx.y);
     if (part.begin >= part.end) return;
     const i64 offset = (i64(slot) * (gridDim.x / tiles) + kv_head) * capacity * head_dim;
 
@@ -141,7 +141,6 @@ __device__ inline void decode(Matrix<const T> q, Global<const T> keys, Global<co
     const T* q_lane = q_tile + lane % 16 * STRIDE + lane / 16 * 8;
     const T* k_lanes = stages + (lane / 16 * 8 + lane % 8) * STRIDE + lane / 8 % 2 * 8;
     const T* v_lanes = stages + (16 + lane % 16) * STRIDE + lane / 16 * 8;
-    const float factor = scale * 1.44269504f;
 
 #pragma unroll 1
     for (int step = 0;; step++) {
@@ -276,9 +275,9 @@ __device__ inline void decode(Matrix<const T> q, Global<const T> keys, Global<co
     extern "C" __global__ void NAME(Matrix<const T> q, Global<const T> keys, Global<const T> values,                \
                                     Global<const u32> slots, Global<const u32> positions, Matrix<T> y,              \
                                     Global<float> partial, int group, int head_dim, int slot_count, int capacity,   \
-                                    int window, float scale, int wide) {                                            \
+                                    int span, float factor, int wide) {                                            \
         decode<T, HD, WARPS, STAGES>(q, keys, values, slots, positions, y, partial, group, head_dim, slot_count,    \
-                                     capacity, window, scale, wide);                                                \
+                                     capacity, span, factor, wide);                                                \
     }
 #define DECODE_ALL(T)                            \
     DECODE(attention_decode_##T##_64, T, 64, 4, 4)   \
@@ -292,11 +291,11 @@ DECODE_ALL(bf16)
 // Blocks: query heads × rows.
 template <class T>
 __device__ inline void combine(Global<const float> partial, Global<const u32> slots, Global<const u32> positions,
-                               Matrix<T> y, int splits, int head_dim, int slot_count, int capacity, int window) {
+                               Matrix<T> y, int splits, int head_dim, int slot_count, int capacity, int span) {
     i64 row = blockIdx.y;
     u32 slot = slots[row], position = positions[row];
     if (slot >= u32(slot_count) || position >= u32(capacity)) return;
-    const int parts = part_of(int(position), window, splits, 0).parts;
+    const int parts = part_of(int(position), span, splits, 0).parts;
     i64 place = (row * gridDim.x + blockIdx.x) * splits;
     Global<const float> sums = partial + place * head_dim;
     Global<const float> ends = partial + (i64(gridDim.y) * gridDim.x * splits * head_dim + place * 2);
@@ -326,8 +325,8 @@ __device__ inline void combine(Global<const float> partial, Global<const u32> sl
 #define COMBINE(NAME, T)                                                                                            \
     extern "C" __global__ void NAME(Global<const float> partial, Global<const u32> slots,                           \
                                     Global<const u32> positions, Matrix<T> y, int splits, int head_dim,             \
-                                    int slot_count, int capacity, int window) {                                     \
-        combine<T>(partial, slots, positions, y, splits, head_dim, slot_count, capacity, window);                   \
+                                    int slot_count, int capacity, int span) {                                     \
+        combine<T>(partial, slots, positions, y, splits, head_dim, slot_count, capacity, span);                   \
     }
 COMBINE(attention_combine_f32, float)
 COMBINE(attention_combine_f16, f16)

@@ -78,11 +78,11 @@ struct Shared {
 
 // `to(row)`: one past the last key that a row of the block attends to. Queries must have been started on their way.
 template <int HD, int BM, int BN, class To>
-__device__ inline void attend(const Shared<HD, BM, BN>& shared, const Keys& keys, float scale, To to,
+__device__ inline void attend(const Shared<HD, BM, BN>& shared, const Keys& keys, float factor, To to,
                               State<HD, BM / SIDE>& state) {
     constexpr int STRIDE = Tile<HD>::STRIDE, RM = BM / SIDE, RN = BN / SIDE, WEIGHTS = Shared<HD, BM, BN>::WEIGHTS;
     const int x = threadIdx.x % SIDE, y = threadIdx.x / SIDE;
-    const float none = __uint_as_float(0xff800000u), factor = scale * 1.44269504f;
+    const float none = __uint_as_float(0xff800000u);
 #pragma unroll
     for (int i = 0; i < RM; i++) {
         state.largest[i] = none;
@@ -180,7 +180,7 @@ template <int HD, int BM, int BN>
 __device__ inline void attend_rows(Matrix<const float> q, Global<const float> k, i64 k_stride, Global<const float> v,
                                    i64 v_stride, Matrix<float> y, Global<const u32> starts, Global<const u32> slots,
                                    Global<const u32> positions, int group, int head_dim, int slot_count, int capacity,
-                                   int window, float scale, int wide) {
+                                   int span, float factor, int wide) {
     const i64 start = starts[blockIdx.z], end = starts[blockIdx.z + 1];
     if (start >= end || end > q.rows) return;
     int tokens = int(end - start), first = 0;
@@ -200,7 +200,6 @@ __device__ inline void attend_rows(Matrix<const float> q, Global<const float> k,
         if (row >= rows) return 0;
         return cached ? first + row / group + 1 : tokens;
     };
-    const int span = window > 0 ? window : 0x7fffffff;
     Shared<HD, BM, BN> shared;
     for (int r = threadIdx.x / SIDE; r < BM; r += SIDE) {
         int row = row0 + r, token = row / group;
@@ -211,7 +210,7 @@ __device__ inline void attend_rows(Matrix<const float> q, Global<const float> k,
     const Keys keys{k + k_offset,         k_stride, v + v_offset, v_stride, max(to(0) - span, 0),
                     to(min(BM, rows - row0) - 1), span,     head_dim,     wide != 0};
     State<HD, BM / SIDE> state;
-    attend<HD, BM, BN>(shared, keys, scale, to, state);
+    attend<HD, BM, BN>(shared, keys, factor, to, state);
 #pragma unroll
     for (int i = 0; i < BM / SIDE; i++) {
         int row = row0 + threadIdx.x / SIDE + SIDE * i, token = row / group;
@@ -234,8 +233,8 @@ struct Part {
     int begin;
     int end;
 };
-__device__ inline Part part_of(int position, int window, int splits, int split) {
-    int to = position + 1, from = window > 0 && to > window ? to - window : 0;
+__device__ inline Part part_of(int position, int span, int splits, int split) {
+    int to = position + 1, from = max(to - span, 0);
     i64 each = (i64(to - from) + splits - 1) / splits;
     each = (each + 63) / 64 * 64;
     i64 begin = min(from + each * split, i64(to));
@@ -246,14 +245,14 @@ __device__ inline Part part_of(int position, int window, int splits, int split) 
 template <int HD, int BN>
 __device__ inline void decode(Matrix<const float> q, Global<const float> k, Global<const float> v,
                               Global<const u32> slots, Global<const u32> positions, Matrix<float> y,
-                              Global<float> partial, int group, int head_dim, int slot_count, int capacity, int window,
-                              float scale, int wide) {
+                              Global<float> partial, int group, int head_dim, int slot_count, int capacity, int span,
+                              float factor, int wide) {
     const int tiles = (group + 15) / 16, kv_head = blockIdx.x / tiles, first_head = blockIdx.x % tiles * 16;
     const int heads = min(group - first_head, 16);
     const i64 row = blockIdx.z;
     u32 slot = slots[row], position = positions[row];
     if (slot >= u32(slot_count) || position >= u32(capacity)) return;
-    const Part part = part_of(int(position), window, gridDim.y, blockIdx.y);
+    const Part part = part_of(int(position), span, gridDim.y, blockIdx.y);
     if (part.begin >= part.end) return;
     const i64 offset = (i64(slot) * (gridDim.x / tiles) + kv_head) * capacity * head_dim;
     const i64 first = i64(kv_head) * group + first_head;
@@ -264,7 +263,7 @@ __device__ inline void decode(Matrix<const float> q, Global<const float> k, Glob
                  wide != 0);
     const Keys keys{k + offset, head_dim, v + offset, head_dim, part.begin, part.end, 0x7fffffff, head_dim, wide != 0};
     State<HD, 1> state;
-    attend<HD, SIDE, BN>(shared, keys, scale, [&](int) { return part.end; }, state);
+    attend<HD, SIDE, BN>(shared, keys, factor, [&](int) { return part.end; }, state);
     if (head >= heads) return;
 
     const int splits = gridDim.y;
@@ -294,9 +293,9 @@ __device__ inline void decode(Matrix<const float> q, Global<const float> k, Glob
     extern "C" __global__ void NAME(Matrix<const float> q, Global<const float> k, i64 k_stride,                     \
                                     Global<const float> v, i64 v_stride, Matrix<float> y, Global<const u32> starts, \
                                     Global<const u32> slots, Global<const u32> positions, int group, int head_dim,  \
-                                    int slot_count, int capacity, int window, float scale, int wide) {              \
+                                    int slot_count, int capacity, int span, float factor, int wide) {              \
         attend_rows<HD, BM, BN>(q, k, k_stride, v, v_stride, y, starts, slots, positions, group, head_dim,          \
-                                slot_count, capacity, window, scale, wide);                                         \
+                                slot_count, capacity, span, factor, wide);                                         \
     }
 ATTENTION_ROWS(attention_rows_f32_64, 64, 64, 32)
 ATTENTION_ROWS(attention_rows_f32_128, 128, 64, 32)
@@ -307,9 +306,9 @@ ATTENTION_ROWS(attention_rows_f32_256, 256, 32, 16)
     extern "C" __global__ void NAME(Matrix<const float> q, Global<const float> keys, Global<const float> values,    \
                                     Global<const u32> slots, Global<const u32> positions, Matrix<float> y,          \
                                     Global<float> partial, int group, int head_dim, int slot_count, int capacity,   \
-                                    int window, float scale, int wide) {                                            \
+                                    int span, float factor, int wide) {                                            \
         decode<HD, BN>(q, keys, values, slots, positions, y, partial, group, head_dim, slot_count, capacity,        \
-                       window, scale, wide);                                                                        \
+                       span, factor, wide);                                                                        \
     }
 DECODE(attention_decode_f32_64, 64, 32)
 DECODE(attention_decode_f32_128, 128, 32)

@@ -10,7 +10,8 @@
 #define WARPS 4
 #define THREADS (WARPS * WARP)
 
-// What the kernels take. `capacity` is 0 where keys and values lie in the rows of the sequences instead of a cache.
+// What the kernels take. `capacity` is 0 where keys and values lie in the rows of the sequences instead of a cache. A row
+// attends to the last `span` keys before its end. Scores are q·k times `factor`, in units of ln 2: weights are powers of two.
 template <class T>
 struct Problem {
     Matrix<const T> q;
@@ -26,8 +27,8 @@ struct Problem {
     int head_dim;
     int slot_count;
     int capacity;
-    int window;
-    float scale;
+    int span;
+    float factor;
     int wide;
 };
 
@@ -133,39 +134,35 @@ __device__ inline void attend(const Problem<T>& p) {
     // The last rows have the most keys: they go first.
     const int row0 = int(gridDim.y - 1 - blockIdx.y) * ROWS;
     if (row0 >= rows) return;
-    // Keys that the first and the last row attend to, and so all others in between.
-    const int span = p.window > 0 ? p.window : 0x7fffffff;
+    // What the first and the last row attend to, and so all others in between.
     const int first_to = seen_to(p, sequence, row0 / p.group);
     const int last_to = seen_to(p, sequence, (min(row0 + ROWS, rows) - 1) / p.group);
     const bool wide = p.wide != 0;
 
     T* q_tile = dynamic_shared<T>();
-    // Two stages of keys and values: one is computed on while the other is loaded.
-    constexpr int STAGE = 2 * KEYS * STRIDE;
-    T* stages = q_tile + ROWS * STRIDE;
+    T* k_tile = q_tile + ROWS * STRIDE;
+    T* v_tile = k_tile + KEYS * STRIDE;
+    // One past the last key of each row.
+    int* to = reinterpret_cast<int*>(v_tile + KEYS * STRIDE);
     const int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
 
     // What this thread loads: a part of every (THREADS / LANES)th row.
     const int load_row0 = threadIdx.x / LANES, load_col = threadIdx.x % LANES * 8;
+    for (int r = threadIdx.x; r < ROWS; r += THREADS)
+        to[r] = row0 + r < rows ? seen_to(p, sequence, (row0 + r) / p.group) : 0;
     for (int r = load_row0; r < ROWS; r += THREADS / LANES) {
         int row = row0 + r, token = row / p.group;
         i64 head = i64(blockIdx.x) * p.group + (row - token * p.group);
         Global<const T> source = p.q.row(sequence.start + token) + (head * p.head_dim + load_col);
         load_row<T, HD>(q_tile + r * STRIDE + load_col, source, row < rows, p.head_dim, wide);
     }
-    const int begin = max(first_to - span, 0);
-    T* target = stages + load_row0 * STRIDE + load_col;
-    Global<const T> k_source = sequence.k + ((begin + load_row0) * p.k_stride + load_col);
-    Global<const T> v_source = sequence.v + ((begin + load_row0) * p.v_stride + load_col);
-    auto load_stage = [&](int stage, int count) {
-        T* k_target = target + stage * STAGE;
-        load_tile<T, HD, KEYS>(k_target, k_source, p.k_stride, count, p.head_dim, wide);
-        load_tile<T, HD, KEYS>(k_target + KEYS * STRIDE, v_source, p.v_stride, count, p.head_dim, wide);
-        k_source = k_source + KEYS * p.k_stride;
-        v_source = v_source + KEYS * p.v_stride;
+    const int begin = max(first_to - p.span, 0);
+    auto load = [&](T* tile, Global<const T> source, i64 stride, int key) {
+        load_tile<T, HD, KEYS>(tile + load_row0 * STRIDE + load_col, source + ((key + load_row0) * stride + load_col),
+                               stride, last_to - key, p.head_dim, wide);
         copy_async_commit();
     };
-    load_stage(0, last_to - begin);
+    load(k_tile, sequence.k, p.k_stride, begin);
 
     // Of this thread: rows lane / 4 + 8·h of each block of 16.
     float largest[MT][2], total[MT][2], out[MT][HD / 8][4];
@@ -183,18 +180,14 @@ __device__ inline void attend(const Problem<T>& p) {
     }
 
     const T* q_lane = q_tile + (warp * MT * 16 + lane % 16) * STRIDE + lane / 16 * 8;
-    const T* k_lanes = stages + (lane / 16 * 8 + lane % 8) * STRIDE + lane / 8 % 2 * 8;
-    const T* v_lanes = stages + (KEYS + lane % 16) * STRIDE + lane / 16 * 8;
-    const float factor = p.scale * 1.44269504f;
+    const T* k_lane = k_tile + (lane / 16 * 8 + lane % 8) * STRIDE + lane / 8 % 2 * 8;
+    const T* v_lane = v_tile + lane % 16 * STRIDE + lane / 16 * 8;
 
-    int stage = 0;
-    for (int key = begin; key < last_to; key += KEYS, stage ^= 1) {
-        // This stage is there, and all warps are done with the other one.
+    for (int key = begin; key < last_to; key += KEYS) {
+        // The keys are there, and all warps are done with the values before.
         copy_async_wait<0>();
         __syncthreads();
-        if (key + KEYS < last_to) load_stage(stage ^ 1, last_to - (key + KEYS));
-        const T* k_lane = k_lanes + stage * STAGE;
-        const T* v_lane = v_lanes + stage * STAGE;
+        load(v_tile, sequence.v, p.v_stride, key);
 
         float scores[MT][KEYS / 8][4];
 #pragma unroll
@@ -221,28 +214,31 @@ __device__ inline void attend(const Problem<T>& p) {
             }
         }
 
+        // The values are there, and all warps are done with the keys.
+        copy_async_wait<0>();
+        __syncthreads();
+        if (key + KEYS < last_to) load(k_tile, sequence.k, p.k_stride, key + KEYS);
+
 #pragma unroll
         for (int m = 0; m < MT; m++)
 #pragma unroll
             for (int n = 0; n < KEYS / 8; n++)
 #pragma unroll
-                for (int i = 0; i < 4; i++) scores[m][n][i] *= factor;
+                for (int i = 0; i < 4; i++) scores[m][n][i] *= p.factor;
         // Keys that not all rows attend to.
-        if (key < last_to - span || key + KEYS > first_to) {
+        if (key < last_to - p.span || key + KEYS > first_to) {
 #pragma unroll
             for (int m = 0; m < MT; m++) {
 #pragma unroll
                 for (int h = 0; h < 2; h++) {
-                    int row = row0 + (warp * MT + m) * 16 + h * 8 + lane / 4;
                     // From the first key of this thread in the tile.
-                    int ahead = -1;
-                    if (row < rows) ahead = seen_to(p, sequence, row / p.group) - (key + lane % 4 * 2);
+                    int ahead = to[(warp * MT + m) * 16 + h * 8 + lane / 4] - (key + lane % 4 * 2);
 #pragma unroll
                     for (int n = 0; n < KEYS / 8; n++) {
 #pragma unroll
                         for (int i = 0; i < 2; i++) {
                             int left = ahead - (n * 8 + i);
-                            if (left <= 0 || left > span) scores[m][n][h * 2 + i] = none;
+                            if (left <= 0 || left > p.span) scores[m][n][h * 2 + i] = none;
                         }
                     }
                 }
@@ -343,15 +339,15 @@ __device__ inline void attend(const Problem<T>& p) {
     extern "C" __global__ void NAME(Matrix<const T> q, Global<const T> k, i64 k_stride, Global<const T> v,          \
                                     i64 v_stride, Matrix<T> y, Global<const u32> starts, Global<const u32> slots,   \
                                     Global<const u32> positions, int group, int head_dim, int slot_count,           \
-                                    int capacity, int window, float scale, int wide) {                              \
+                                    int capacity, int span, float factor, int wide) {                              \
         attend<T, HD, MT, KEYS>(Problem<T>{q, k, k_stride, v, v_stride, y, starts, slots, positions, group,         \
-                                           head_dim, slot_count, capacity, window, scale, wide});                   \
+                                           head_dim, slot_count, capacity, span, factor, wide});                   \
     }
 
 #define ATTENTION_ROWS_ALL(T)                          \
     ATTENTION_ROWS(attention_rows_##T##_64, T, 64, 2, 64)    \
     ATTENTION_ROWS(attention_rows_##T##_96, T, 96, 2, 64)    \
-    ATTENTION_ROWS(attention_rows_##T##_128, T, 128, 2, 32)  \
+    ATTENTION_ROWS(attention_rows_##T##_128, T, 128, 2, 48)  \
     ATTENTION_ROWS(attention_rows_##T##_256, T, 256, 1, 32)
 
 ATTENTION_ROWS_ALL(f16)

@@ -1,7 +1,7 @@
 //! Attention of one query row a sequence, its keys split over several blocks.
 
 use super::variants::Decode;
-use super::{aligned, fits, same_format, window};
+use super::{aligned, factor, fits, same_format, span};
 use crate::cuda::device::CudaDevice;
 use crate::cuda::launch::{names, suffix};
 use crate::cuda::memory::CudaBuffer;
@@ -59,8 +59,8 @@ pub(in crate::cuda) fn attention_decode(
         .int(head_dim)
         .int(slots)
         .int(capacity)
-        .int(window(attention.window))
-        .float(scale)
+        .int(span(attention.window))
+        .float(factor(scale))
         .int(usize::from(wide))
         .launch([tiles, splits, rows], [kernel.threads, 1, 1], kernel.shared)?;
     if splits == 1 {
@@ -76,7 +76,7 @@ pub(in crate::cuda) fn attention_decode(
         .int(head_dim)
         .int(slots)
         .int(capacity)
-        .int(window(attention.window))
+        .int(span(attention.window))
         .launch([query_heads, rows, 1], [COMBINERS, 1, 1], splits * size_of::<f32>())
 }
 

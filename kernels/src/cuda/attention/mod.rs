@@ -13,6 +13,9 @@ use super::ops::Read;
 use crate::view::Place;
 use crate::{Dtype, Error, KvCache, KvShape, Placement, Result, shape};
 
+/// No tile has more rows or keys.
+const TILE: usize = 256;
+
 /// Threads of a block of `kv_write`.
 const WRITERS: usize = 128;
 
@@ -83,9 +86,9 @@ fn same_format<const N: usize>(
     }
 }
 
-/// Kernels count rows, heads and positions in 32 bits.
+/// Kernels count rows, heads and positions in 32 bits, up to a tile past the last.
 fn fits(op: &'static str, numbers: &[usize]) -> Result<()> {
-    match numbers.iter().find(|number| i32::try_from(**number).is_err()) {
+    match numbers.iter().find(|number| **number > i32::MAX as usize - TILE) {
         Some(number) => Err(Error::Shape {
             op,
             what: format!("{number} is more than a kernel counts: take a smaller batch or a shorter context"),
@@ -94,7 +97,12 @@ fn fits(op: &'static str, numbers: &[usize]) -> Result<()> {
     }
 }
 
-/// The window as kernels take it: 0 where there is none.
-fn window(window: Option<usize>) -> usize {
-    window.map_or(0, |window| window.min(i32::MAX as usize))
+/// The positions that a row attends to at most.
+fn span(window: Option<usize>) -> usize {
+    window.unwrap_or(usize::MAX).min(i32::MAX as usize)
+}
+
+/// Makes powers of two of what are powers of e: kernels weigh with 2^(q·k·factor).
+fn factor(scale: f32) -> f32 {
+    scale * std::f32::consts::LOG2_E
 }

@@ -1,7 +1,7 @@
 //! Attention of many query rows a sequence: over the cache, or within the sequence.
 
 use super::variants::Rows;
-use super::{address, aligned, fits, same_format, window};
+use super::{address, aligned, factor, fits, same_format, span};
 use crate::cuda::device::CudaDevice;
 use crate::cuda::memory::CudaBuffer;
 use crate::cuda::ops::{Read, Write};
@@ -87,8 +87,7 @@ fn launch(
     let group = query_heads / kv_heads;
     let kernel = Rows::of(op, q.place.dtype, head_dim)?;
     let rows = batch.longest.min(q.place.rows) * group;
-    // One tile past the last row is counted, too.
-    fits(op, &[q.place.rows * group + kernel.tile, query_heads * head_dim])?;
+    fits(op, &[q.place.rows * group, query_heads * head_dim])?;
     let wide = keys.wide && aligned([&q, &y.as_ref()], head_dim);
     let launch = device
         .kernel(kernel.name)?
@@ -108,8 +107,8 @@ fn launch(
         .int(head_dim)
         .int(keys.slots)
         .int(keys.capacity)
-        .int(window(attention.window))
-        .float(scale)
+        .int(span(attention.window))
+        .float(factor(scale))
         .int(usize::from(wide))
         .launch(
             [kv_heads, rows.div_ceil(kernel.tile), batch.sequences()],

@@ -24,9 +24,9 @@ pub(super) struct Decode {
     pub(super) shared: usize,
 }
 
-/// `prefill.cu`: a tile of queries and two stages of keys and values, rows 8 numbers longer than the head.
+/// `prefill.cu`: tiles of queries, keys and values, rows 8 numbers longer than the head, and a number for each query.
 const fn rows_16(name: &'static str, head_dim: usize, tile: usize, keys: usize) -> Rows {
-    Rows { head_dim, name, tile, threads: 128, shared: (tile + 4 * keys) * (head_dim + 8) * 2 }
+    Rows { head_dim, name, tile, threads: 128, shared: (tile + 2 * keys) * (head_dim + 8) * 2 + tile * 4 }
 }
 
 /// `attention_f32.cu`: tiles of queries, keys and values, rows 4 numbers longer than the head, and the weights.
@@ -55,13 +55,13 @@ const ROWS_F32: &[Rows] = &[
 const ROWS_F16: &[Rows] = &[
     rows_16("attention_rows_f16_64", 64, 128, 64),
     rows_16("attention_rows_f16_96", 96, 128, 64),
-    rows_16("attention_rows_f16_128", 128, 128, 32),
+    rows_16("attention_rows_f16_128", 128, 128, 48),
     rows_16("attention_rows_f16_256", 256, 64, 32),
 ];
 const ROWS_BF16: &[Rows] = &[
     rows_16("attention_rows_bf16_64", 64, 128, 64),
     rows_16("attention_rows_bf16_96", 96, 128, 64),
-    rows_16("attention_rows_bf16_128", 128, 128, 32),
+    rows_16("attention_rows_bf16_128", 128, 128, 48),
     rows_16("attention_rows_bf16_256", 256, 64, 32),
 ];
 const DECODE_F32: &[Decode] = &[
