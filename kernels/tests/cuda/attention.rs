@@ -127,8 +127,7 @@ impl Case {
         let both = floats(device, dtype, &random(1, rows * stride, numbers))?;
         let both = Matrix::new(&both, dtype, [rows, stride])?;
         let (slots, positions) = (words(device, &slots)?, words(device, &positions)?);
-        let at =
-            Placement { slots: Indices::new(&slots, rows)?, positions: Indices::new(&positions, rows)? };
+        let at = Placement { slots: Indices::new(&slots, rows)?, positions: Indices::new(&positions, rows)? };
         device.kv_write(both.columns(0..cols)?, both.columns(cols..2 * cols)?, at, &mut cache)?;
         device.sync()?;
         Ok(cache)
@@ -158,8 +157,7 @@ impl Case {
         let mut y = floats(device, dtype, &vec![UNTOUCHED; rows * stride])?;
         let (starts, slots, positions) =
             (words(device, starts)?, words(device, slots)?, words(device, positions)?);
-        let at =
-            Placement { slots: Indices::new(&slots, rows)?, positions: Indices::new(&positions, rows)? };
+        let at = Placement { slots: Indices::new(&slots, rows)?, positions: Indices::new(&positions, rows)? };
         let view = Matrix::new(&q, dtype, [rows, stride])?.columns(0..cols)?;
         let into = MatrixMut::new(&mut y, dtype, [rows, stride])?.columns(0..cols)?;
         match how {
@@ -182,7 +180,8 @@ impl Case {
         let stride = cols + 2 * kv + self.gap;
         let fused = floats(device, dtype, &random(3, rows * stride, numbers))?;
         let fused = Matrix::new(&fused, dtype, [rows, stride])?;
-        let [q, k, v] = [0..cols, cols..cols + kv, cols + kv..cols + 2 * kv].map(|range| fused.columns(range));
+        let [q, k, v] =
+            [0..cols, cols..cols + kv, cols + kv..cols + 2 * kv].map(|range| fused.columns(range));
         let mut y = floats(device, dtype, &vec![UNTOUCHED; rows * (cols + self.gap)])?;
         let starts = words(device, &self.starts())?;
         let longest = self.sequences.iter().map(|(_, tokens)| *tokens).max().unwrap_or(0);
@@ -234,7 +233,19 @@ fn heads_of_every_size_in_groups_of_every_size() -> Result<()> {
     let Some(device) = support::device() else { return Ok(()) };
     let host = HostDevice::open(0)?;
     // 20 and 33 are no multiple of 16 bytes; a group of 20 is more than one block of a decoded row takes.
-    let shapes = [(8, 1), (20, 3), (33, 2), (40, 8), (64, 4), (64, 20), (80, 5), (96, 6), (128, 7), (128, 1), (256, 2)];
+    let shapes = [
+        (8, 1),
+        (20, 3),
+        (33, 2),
+        (40, 8),
+        (64, 4),
+        (64, 20),
+        (80, 5),
+        (96, 6),
+        (128, 7),
+        (128, 1),
+        (256, 2),
+    ];
     for (turn, (head_dim, group)) in shapes.into_iter().enumerate() {
         for dtype in Dtype::ALL {
             let mut case = Case::new(head_dim, 1 + turn % 2, group, &[(0, 35), (90, 9)]);
@@ -284,8 +295,15 @@ fn a_prompt_in_chunks_is_the_whole_prompt() -> Result<()> {
     // The same queries, but as three sequences in one slot: what is a sequence is up to `starts`.
     let mut chunks = whole.clone();
     chunks.sequences = vec![(0, 50), (50, 1), (51, 99)];
-    let found =
-        chunks.attend(&device, dtype, dtype, How::Prefill, &cache, [&slots, &positions], &[0, 50, 51, 150])?;
+    let found = chunks.attend(
+        &device,
+        dtype,
+        dtype,
+        How::Prefill,
+        &cache,
+        [&slots, &positions],
+        &[0, 50, 51, 150],
+    )?;
     assert_eq!(found.len(), 150 * cols);
     close(&found, &expected, dtype, "chunks");
     Ok(())
@@ -323,7 +341,10 @@ fn what_is_out_of_range_is_skipped() -> Result<()> {
             for row in 0..3 {
                 let (found, expected) = (&found[row * cols..][..cols], &expected[row * cols..][..cols]);
                 match rows.contains(&row) {
-                    true => assert!(found.iter().all(|y| *y == UNTOUCHED), "{dtype} {how:?}: row {row} was written"),
+                    true => assert!(
+                        found.iter().all(|y| *y == UNTOUCHED),
+                        "{dtype} {how:?}: row {row} was written"
+                    ),
                     false => close(found, expected, dtype, (how, row)),
                 }
             }
@@ -354,9 +375,9 @@ fn what_is_written_out_of_range_is_dropped() -> Result<()> {
     let case = Case::new(64, 2, 1, &[(0, 2), (0, 2)]);
     for dtype in Dtype::ALL {
         let mut cache = case.cache(&device, dtype, dtype)?;
-        let ask = |cache: &KvCache<_>| case.attend(
-            &device, dtype, dtype, How::Decode, cache, [&[0, 0, 1, 1], &[0, 1, 0, 1]], &[0],
-        );
+        let ask = |cache: &KvCache<_>| {
+            case.attend(&device, dtype, dtype, How::Decode, cache, [&[0, 0, 1, 1], &[0, 1, 0, 1]], &[0])
+        };
         let before = ask(&cache)?;
         let rows = floats(&device, dtype, &vec![0.5; 4 * 128])?;
         let rows = Matrix::new(&rows, dtype, [4, 128])?;
@@ -379,9 +400,8 @@ fn what_no_kernel_takes_is_refused() -> Result<()> {
     }
     let case = Case::new(64, 1, 1, &[(0, 1)]);
     let cache = case.cache(&device, Dtype::F16, Dtype::F16)?;
-    let error = case
-        .attend(&device, Dtype::Bf16, Dtype::Bf16, How::Decode, &cache, [&[0], &[0]], &[0])
-        .unwrap_err();
+    let error =
+        case.attend(&device, Dtype::Bf16, Dtype::Bf16, How::Decode, &cache, [&[0], &[0]], &[0]).unwrap_err();
     assert_eq!(
         error.to_string(),
         "run attention_decode: q is BF16, but must be in the format of the cache: convert it first"

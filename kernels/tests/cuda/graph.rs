@@ -9,8 +9,7 @@ use crate::support;
 
 const SLOTS: usize = 2;
 const CAPACITY: usize = 400;
-const LAYER: Attention =
-    Attention { query_heads: 4, kv_heads: 2, head_dim: 64, scale: 0.125, window: None };
+const LAYER: Attention = Attention { query_heads: 4, kv_heads: 2, head_dim: 64, scale: 0.125, window: None };
 const Q: usize = LAYER.query_heads * LAYER.head_dim;
 const KV: usize = LAYER.kv_heads * LAYER.head_dim;
 /// Positions that the first sequence has before the first step.
@@ -68,8 +67,7 @@ impl<B: Memory> Decoder<B> {
     /// One step of both sequences.
     fn step<O: Ops<Buffer = B>>(&mut self, device: &O) -> Result<()> {
         let Decoder { cache, fused, y, slots, positions } = self;
-        let at =
-            Placement { slots: Indices::new(slots, SLOTS)?, positions: Indices::new(positions, SLOTS)? };
+        let at = Placement { slots: Indices::new(slots, SLOTS)?, positions: Indices::new(positions, SLOTS)? };
         let shape = [SLOTS, Q + 2 * KV];
         let all = Matrix::new(fused, Dtype::F32, shape)?;
         device.kv_write(all.columns(Q..Q + KV)?, all.columns(Q + KV..Q + 2 * KV)?, at, cache)?;

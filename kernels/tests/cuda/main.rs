@@ -1,2 +1,0 @@
-mod attention; mod graph;
-mod support { pub fn device() -> Option<coldstart_kernels::cuda::CudaDevice> { None } }
