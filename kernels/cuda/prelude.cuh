@@ -224,6 +224,8 @@ __device__ inline void store_as(Global<char> place, int dtype, i64 i, float x) {
         view_as<bf16>(place)[i] = from_f32<bf16>(x);
 }
 
+__device__ inline int size_of(int dtype) { return dtype == DTYPE_F32 ? 4 : 2; }
+
 // A matrix whose format is only known when the kernel runs; `stride` counts elements.
 struct AnyMatrix {
     Global<const char> data;
@@ -233,6 +235,7 @@ struct AnyMatrix {
     int dtype;
 
     __device__ float at(i64 r, i64 c) const { return load_as(data, dtype, r * stride + c); }
+    __device__ Global<const char> row(i64 r) const { return data + r * stride * size_of(dtype); }
 };
 struct AnyMatrixMut {
     Global<char> data;
@@ -242,7 +245,80 @@ struct AnyMatrixMut {
     int dtype;
 
     __device__ void set(i64 r, i64 c, float x) const { store_as(data, dtype, r * stride + c, x); }
+    __device__ Global<char> row(i64 r) const { return data + r * stride * size_of(dtype); }
 };
+
+// What a thread takes of a row at a time: eight neighbouring numbers, 16 bytes in the 16-bit formats, where every row and
+// every piece of one begins at a multiple of 16 bytes, else one. Kernels are written for both, as `N`.
+#define PACK 8
+
+// N neighbouring numbers in f32.
+template <class T, int N>
+__device__ inline void load_pack(Global<const T> from, float (&x)[N]) {
+    if constexpr (N == 1) {
+        x[0] = to_f32(*from);
+    } else if constexpr (sizeof(T) == 4) {
+        Global<const Bytes16> place = view_as<const Bytes16>(from);
+        Bytes16 low = place[0], high = place[1];
+        x[0] = __uint_as_float(low.x), x[1] = __uint_as_float(low.y);
+        x[2] = __uint_as_float(low.z), x[3] = __uint_as_float(low.w);
+        x[4] = __uint_as_float(high.x), x[5] = __uint_as_float(high.y);
+        x[6] = __uint_as_float(high.z), x[7] = __uint_as_float(high.w);
+    } else {
+        Bytes16 all = *view_as<const Bytes16>(from);
+        x[0] = to_f32(T{u16(all.x)}), x[1] = to_f32(T{u16(all.x >> 16)});
+        x[2] = to_f32(T{u16(all.y)}), x[3] = to_f32(T{u16(all.y >> 16)});
+        x[4] = to_f32(T{u16(all.z)}), x[5] = to_f32(T{u16(all.z >> 16)});
+        x[6] = to_f32(T{u16(all.w)}), x[7] = to_f32(T{u16(all.w >> 16)});
+    }
+}
+// Rounds them to T and stores them.
+template <class T, int N>
+__device__ inline void store_pack(Global<T> to, const float (&x)[N]) {
+    if constexpr (N == 1) {
+        *to = from_f32<T>(x[0]);
+    } else if constexpr (sizeof(T) == 4) {
+        Global<Bytes16> place = view_as<Bytes16>(to);
+        place[0] = Bytes16{__float_as_uint(x[0]), __float_as_uint(x[1]), __float_as_uint(x[2]), __float_as_uint(x[3])};
+        place[1] = Bytes16{__float_as_uint(x[4]), __float_as_uint(x[5]), __float_as_uint(x[6]), __float_as_uint(x[7])};
+    } else {
+        *view_as<Bytes16>(to) =
+            Bytes16{pack<T>(x[0], x[1]), pack<T>(x[2], x[3]), pack<T>(x[4], x[5]), pack<T>(x[6], x[7])};
+    }
+}
+
+// The same from column `col` on of a row whose format is only known when the kernel runs.
+template <int N>
+__device__ inline void load_any_pack(Global<const char> row, int dtype, i64 col, float (&x)[N]) {
+    if (dtype == DTYPE_F32)
+        load_pack<float, N>(view_as<const float>(row) + col, x);
+    else if (dtype == DTYPE_F16)
+        load_pack<f16, N>(view_as<const f16>(row) + col, x);
+    else
+        load_pack<bf16, N>(view_as<const bf16>(row) + col, x);
+}
+template <int N>
+__device__ inline void store_any_pack(Global<char> row, int dtype, i64 col, const float (&x)[N]) {
+    if (dtype == DTYPE_F32)
+        store_pack<float, N>(view_as<float>(row) + col, x);
+    else if (dtype == DTYPE_F16)
+        store_pack<f16, N>(view_as<f16>(row) + col, x);
+    else
+        store_pack<bf16, N>(view_as<bf16>(row) + col, x);
+}
+
+// Calls `f(row, col)` once for each N columns of each row. A block takes `blockDim.y` rows of N·`blockDim.x` columns at a
+// time, any number of blocks shares them out.
+template <int N, class F>
+__device__ inline void each_pack(i64 rows, i64 cols, F f) {
+    i64 packs = cols / N, pieces = (packs + blockDim.x - 1) / blockDim.x;
+    i64 tasks = (rows + blockDim.y - 1) / blockDim.y * pieces;
+    for (i64 task = blockIdx.x; task < tasks; task += gridDim.x) {
+        i64 row = task / pieces * blockDim.y + threadIdx.y;
+        i64 pack = task % pieces * blockDim.x + threadIdx.x;
+        if (row < rows && pack < packs) f(row, pack * N);
+    }
+}
 
 __device__ inline float warp_sum(float x) {
     for (int mask = WARP / 2; mask > 0; mask /= 2) x += __shfl_xor_sync(ALL_LANES, x, mask);

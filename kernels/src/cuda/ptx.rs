@@ -18,7 +18,8 @@ macro_rules! sources {
 }
 
 /// Every file, in the order in which they are loaded.
-pub(super) const ALL: &[Source] = &sources!["attention", "attention_f32", "bytes", "prefill"];
+pub(super) const ALL: &[Source] =
+    &sources!["bytes", "attention", "attention_f32", "elementwise", "prefill", "rows"];
 
 impl Source {
     /// The name of the file that it was compiled from.
