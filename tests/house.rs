@@ -16,7 +16,10 @@ const MOST_LINES: usize = 500;
 /// harness → kernels. What stands further down the chain may be named directly.
 fn arrows() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
     BTreeMap::from([
-        ("coldstart", BTreeSet::from(["reports", "decisions", "profiles", "kernels", "stand-in", "stand-in-nvml"])),
+        (
+            "coldstart",
+            BTreeSet::from(["reports", "decisions", "profiles", "kernels", "stand-in", "stand-in-nvml"]),
+        ),
         ("reports", BTreeSet::from(["decisions", "profiles"])),
         ("decisions", BTreeSet::from(["profiles"])),
         ("profiles", BTreeSet::new()),

@@ -4,11 +4,12 @@
 
 use coldstart_kernels::{
     Attention, Device, Dtype, Error, HostDevice, Indices, KvCache, KvShape, Matrix, MatrixMut, Memory, Ops,
-    Placement, Ragged, Result,
+    Placement, Ragged, Result, self_test,
 };
+use coldstart_stand_in::this_test;
 use half::{bf16, f16};
 
-use crate::support;
+use crate::on_device;
 
 /// What y holds before: rows that are skipped, and gaps, keep it.
 const UNTOUCHED: f32 = 7.0;
@@ -229,182 +230,209 @@ fn check_all<O: Ops>(device: &O, host: &HostDevice, dtype: Dtype, case: &Case) -
 }
 
 #[test]
-fn heads_of_every_size_in_groups_of_every_size() -> Result<()> {
-    let Some(device) = support::device() else { return Ok(()) };
-    let host = HostDevice::open(0)?;
-    // 20 and 33 are no multiple of 16 bytes; a group of 20 is more than one block of a decoded row takes.
-    let shapes = [
-        (8, 1),
-        (20, 3),
-        (33, 2),
-        (40, 8),
-        (64, 4),
-        (64, 20),
-        (80, 5),
-        (96, 6),
-        (128, 7),
-        (128, 1),
-        (256, 2),
-    ];
-    for (turn, (head_dim, group)) in shapes.into_iter().enumerate() {
-        for dtype in Dtype::ALL {
-            let mut case = Case::new(head_dim, 1 + turn % 2, group, &[(0, 35), (90, 9)]);
-            case.gap = [0, 8, 3][turn % 3];
-            check_all(&device, &host, dtype, &case)?;
+fn random_shapes() {
+    on_device(this_test!(), |device| {
+        for name in ["kv_write", "attention_prefill", "attention_decode", "attention_full"] {
+            let check = self_test::run(&device, name, 11, 24)?.expect(name);
+            assert_eq!(check.failure, None, "{name}");
         }
-    }
-    Ok(())
+        Ok(())
+    });
 }
 
 #[test]
-fn lengths_around_tiles() -> Result<()> {
-    let Some(device) = support::device() else { return Ok(()) };
-    let host = HostDevice::open(0)?;
-    for (dtype, head_dim) in [(Dtype::Bf16, 64), (Dtype::F16, 128), (Dtype::F32, 64)] {
-        for lengths in [&[1, 2, 63], &[64, 65, 1], &[127, 128, 129], &[31, 0, 33], &[300, 1, 2]] {
-            let sequences: Vec<(usize, usize)> = lengths.iter().map(|length| (0, *length)).collect();
-            check_all(&device, &host, dtype, &Case::new(head_dim, 1, 2, &sequences))?;
-        }
-    }
-    Ok(())
-}
-
-#[test]
-fn windows_reach_as_far_back_as_they_say() -> Result<()> {
-    let Some(device) = support::device() else { return Ok(()) };
-    let host = HostDevice::open(0)?;
-    for (dtype, head_dim) in [(Dtype::Bf16, 64), (Dtype::F16, 128), (Dtype::F32, 40)] {
-        for window in [1, 2, 63, 64, 100, 10_000] {
-            let case = Case::new(head_dim, 1, 4, &[(0, 70), (150, 40)]).window(window);
-            check_all(&device, &host, dtype, &case)?;
-        }
-    }
-    Ok(())
-}
-
-#[test]
-fn a_prompt_in_chunks_is_the_whole_prompt() -> Result<()> {
-    let Some(device) = support::device() else { return Ok(()) };
-    let whole = Case::new(64, 2, 2, &[(0, 150)]);
-    let cols = whole.layer.query_heads * whole.layer.head_dim;
-    let dtype = Dtype::Bf16;
-    let cache = whole.cache(&device, dtype, dtype)?;
-    let [slots, positions] = whole.places(|past| past);
-    let expected =
-        whole.attend(&device, dtype, dtype, How::Prefill, &cache, [&slots, &positions], &whole.starts())?;
-    // The same queries, but as three sequences in one slot: what is a sequence is up to `starts`.
-    let mut chunks = whole.clone();
-    chunks.sequences = vec![(0, 50), (50, 1), (51, 99)];
-    let found = chunks.attend(
-        &device,
-        dtype,
-        dtype,
-        How::Prefill,
-        &cache,
-        [&slots, &positions],
-        &[0, 50, 51, 150],
-    )?;
-    assert_eq!(found.len(), 150 * cols);
-    close(&found, &expected, dtype, "chunks");
-    Ok(())
-}
-
-#[test]
-fn a_cache_much_larger_than_what_it_holds() -> Result<()> {
-    let Some(device) = support::device() else { return Ok(()) };
-    let host = HostDevice::open(0)?;
-    for (dtype, head_dim) in [(Dtype::Bf16, 128), (Dtype::F32, 64)] {
-        let mut case = Case::new(head_dim, 2, 4, &[(0, 5), (699, 1), (64, 1)]);
-        case.spare = 5000;
-        check_all(&device, &host, dtype, &case)?;
-    }
-    Ok(())
-}
-
-#[test]
-fn what_is_out_of_range_is_skipped() -> Result<()> {
-    let Some(device) = support::device() else { return Ok(()) };
-    for dtype in Dtype::ALL {
-        let mut case = Case::new(64, 1, 2, &[(4, 1), (9, 1), (2, 1)]);
-        case.spare = 200;
-        let cache = case.cache(&device, dtype, dtype)?;
-        let capacity = cache.shape().capacity as u32;
-        let cols = case.layer.query_heads * case.layer.head_dim;
-        let right = [case.places(|past| past), [case.starts(), Vec::new()]];
-        let [[slots, positions], [starts, _]] = &right;
-        let ask = |how, slots: &[u32], positions: &[u32], starts: &[u32]| {
-            case.attend(&device, dtype, dtype, how, &cache, [slots, positions], starts)
-        };
-        let expected = ask(How::Decode, slots, positions, starts)?;
-        assert!(expected.iter().all(|y| *y != UNTOUCHED));
-        let skipped = |found: &[f32], rows: &[usize], how: How| {
-            for row in 0..3 {
-                let (found, expected) = (&found[row * cols..][..cols], &expected[row * cols..][..cols]);
-                match rows.contains(&row) {
-                    true => assert!(
-                        found.iter().all(|y| *y == UNTOUCHED),
-                        "{dtype} {how:?}: row {row} was written"
-                    ),
-                    false => close(found, expected, dtype, (how, row)),
-                }
+fn heads_of_every_size_in_groups_of_every_size() {
+    on_device(this_test!(), |device| {
+        let host = HostDevice::open(0)?;
+        // 20 and 33 are no multiple of 16 bytes; a group of 20 is more than one block of a decoded row takes.
+        let shapes = [
+            (8, 1),
+            (20, 3),
+            (33, 2),
+            (40, 8),
+            (64, 4),
+            (64, 20),
+            (80, 5),
+            (96, 6),
+            (128, 7),
+            (128, 1),
+            (256, 2),
+        ];
+        for (turn, (head_dim, group)) in shapes.into_iter().enumerate() {
+            for dtype in Dtype::ALL {
+                let mut case = Case::new(head_dim, 1 + turn % 2, group, &[(0, 35), (90, 9)]);
+                case.gap = [0, 8, 3][turn % 3];
+                check_all(&device, &host, dtype, &case)?;
             }
-        };
-        for how in [How::Decode, How::Prefill] {
-            skipped(&ask(how, &[2, 3, u32::MAX], positions, starts)?, &[1, 2], how);
-            skipped(&ask(how, slots, &[capacity, 9, u32::MAX], starts)?, &[0, 2], how);
         }
-        for starts in [[0, 1, 2, 4], [0, 1, 0, u32::MAX]] {
-            let found = ask(How::Prefill, slots, positions, &starts)?;
-            skipped(&found, if starts[2] == 2 { &[2] } else { &[1, 2] }, How::Prefill);
-        }
-        // The rows of a sequence that runs over the end of the cache: the first is still inside.
-        let mut end = case.clone();
-        end.sequences = vec![(0, 3)];
-        let positions = [capacity - 1, capacity, capacity + 1];
-        let full = Case { sequences: vec![(0, capacity as usize)], spare: 0, ..case.clone() };
-        let full = full.cache(&device, dtype, dtype)?;
-        let y = end.attend(&device, dtype, dtype, How::Prefill, &full, [&[0; 3], &positions], &[0, 3])?;
-        assert!(y[..cols].iter().all(|y| y.abs() <= 1.0) && y[cols..].iter().all(|y| *y == UNTOUCHED));
-    }
-    Ok(())
+        Ok(())
+    });
 }
 
 #[test]
-fn what_is_written_out_of_range_is_dropped() -> Result<()> {
-    let Some(device) = support::device() else { return Ok(()) };
-    let case = Case::new(64, 2, 1, &[(0, 2), (0, 2)]);
-    for dtype in Dtype::ALL {
-        let mut cache = case.cache(&device, dtype, dtype)?;
-        let ask = |cache: &KvCache<_>| {
-            case.attend(&device, dtype, dtype, How::Decode, cache, [&[0, 0, 1, 1], &[0, 1, 0, 1]], &[0])
-        };
-        let before = ask(&cache)?;
-        let rows = floats(&device, dtype, &vec![0.5; 4 * 128])?;
-        let rows = Matrix::new(&rows, dtype, [4, 128])?;
-        let slots = words(&device, &[2, u32::MAX, 0, 1])?;
-        let positions = words(&device, &[0, 1, cache.shape().capacity as u32, u32::MAX])?;
-        let at = Placement { slots: Indices::new(&slots, 4)?, positions: Indices::new(&positions, 4)? };
-        device.kv_write(rows, rows, at, &mut cache)?;
-        assert_eq!(ask(&cache)?, before, "{dtype}");
-    }
-    Ok(())
+fn lengths_around_tiles() {
+    on_device(this_test!(), |device| {
+        let host = HostDevice::open(0)?;
+        for (dtype, head_dim) in [(Dtype::Bf16, 64), (Dtype::F16, 128), (Dtype::F32, 64)] {
+            for lengths in [&[1, 2, 63], &[64, 65, 1], &[127, 128, 129], &[31, 0, 33], &[300, 1, 2]] {
+                let sequences: Vec<(usize, usize)> = lengths.iter().map(|length| (0, *length)).collect();
+                check_all(&device, &host, dtype, &Case::new(head_dim, 1, 2, &sequences))?;
+            }
+        }
+        Ok(())
+    });
 }
 
 #[test]
-fn what_no_kernel_takes_is_refused() -> Result<()> {
-    let Some(device) = support::device() else { return Ok(()) };
-    let wide = Case::new(257, 1, 1, &[(0, 1)]);
-    for how in [How::Prefill, How::Decode] {
-        let error = wide.causal(&device, Dtype::F16, Dtype::F16, how).unwrap_err();
-        assert!(matches!(&error, Error::Shape { what, .. } if what.contains("256 at most")), "{error}");
-    }
-    let case = Case::new(64, 1, 1, &[(0, 1)]);
-    let cache = case.cache(&device, Dtype::F16, Dtype::F16)?;
-    let error =
-        case.attend(&device, Dtype::Bf16, Dtype::Bf16, How::Decode, &cache, [&[0], &[0]], &[0]).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "run attention_decode: q is BF16, but must be in the format of the cache: convert it first"
-    );
-    Ok(())
+fn windows_reach_as_far_back_as_they_say() {
+    on_device(this_test!(), |device| {
+        let host = HostDevice::open(0)?;
+        for (dtype, head_dim) in [(Dtype::Bf16, 64), (Dtype::F16, 128), (Dtype::F32, 40)] {
+            for window in [1, 2, 63, 64, 100, 10_000] {
+                let case = Case::new(head_dim, 1, 4, &[(0, 70), (150, 40)]).window(window);
+                check_all(&device, &host, dtype, &case)?;
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_prompt_in_chunks_is_the_whole_prompt() {
+    on_device(this_test!(), |device| {
+        let whole = Case::new(64, 2, 2, &[(0, 150)]);
+        let cols = whole.layer.query_heads * whole.layer.head_dim;
+        let dtype = Dtype::Bf16;
+        let cache = whole.cache(&device, dtype, dtype)?;
+        let [slots, positions] = whole.places(|past| past);
+        let expected = whole.attend(
+            &device,
+            dtype,
+            dtype,
+            How::Prefill,
+            &cache,
+            [&slots, &positions],
+            &whole.starts(),
+        )?;
+        // The same queries, but as three sequences in one slot: what is a sequence is up to `starts`.
+        let mut chunks = whole.clone();
+        chunks.sequences = vec![(0, 50), (50, 1), (51, 99)];
+        let found = chunks.attend(
+            &device,
+            dtype,
+            dtype,
+            How::Prefill,
+            &cache,
+            [&slots, &positions],
+            &[0, 50, 51, 150],
+        )?;
+        assert_eq!(found.len(), 150 * cols);
+        close(&found, &expected, dtype, "chunks");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_cache_much_larger_than_what_it_holds() {
+    on_device(this_test!(), |device| {
+        let host = HostDevice::open(0)?;
+        for (dtype, head_dim) in [(Dtype::Bf16, 128), (Dtype::F32, 64)] {
+            let mut case = Case::new(head_dim, 2, 4, &[(0, 5), (699, 1), (64, 1)]);
+            case.spare = 5000;
+            check_all(&device, &host, dtype, &case)?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn what_is_out_of_range_is_skipped() {
+    on_device(this_test!(), |device| {
+        for dtype in Dtype::ALL {
+            let mut case = Case::new(64, 1, 2, &[(4, 1), (9, 1), (2, 1)]);
+            case.spare = 200;
+            let cache = case.cache(&device, dtype, dtype)?;
+            let capacity = cache.shape().capacity as u32;
+            let cols = case.layer.query_heads * case.layer.head_dim;
+            let right = [case.places(|past| past), [case.starts(), Vec::new()]];
+            let [[slots, positions], [starts, _]] = &right;
+            let ask = |how, slots: &[u32], positions: &[u32], starts: &[u32]| {
+                case.attend(&device, dtype, dtype, how, &cache, [slots, positions], starts)
+            };
+            let expected = ask(How::Decode, slots, positions, starts)?;
+            assert!(expected.iter().all(|y| *y != UNTOUCHED));
+            let skipped = |found: &[f32], rows: &[usize], how: How| {
+                for row in 0..3 {
+                    let (found, expected) = (&found[row * cols..][..cols], &expected[row * cols..][..cols]);
+                    match rows.contains(&row) {
+                        true => assert!(
+                            found.iter().all(|y| *y == UNTOUCHED),
+                            "{dtype} {how:?}: row {row} was written"
+                        ),
+                        false => close(found, expected, dtype, (how, row)),
+                    }
+                }
+            };
+            for how in [How::Decode, How::Prefill] {
+                skipped(&ask(how, &[2, 3, u32::MAX], positions, starts)?, &[1, 2], how);
+                skipped(&ask(how, slots, &[capacity, 9, u32::MAX], starts)?, &[0, 2], how);
+            }
+            for starts in [[0, 1, 2, 4], [0, 1, 0, u32::MAX]] {
+                let found = ask(How::Prefill, slots, positions, &starts)?;
+                skipped(&found, if starts[2] == 2 { &[2] } else { &[1, 2] }, How::Prefill);
+            }
+            // The rows of a sequence that runs over the end of the cache: the first is still inside.
+            let mut end = case.clone();
+            end.sequences = vec![(0, 3)];
+            let positions = [capacity - 1, capacity, capacity + 1];
+            let full = Case { sequences: vec![(0, capacity as usize)], spare: 0, ..case.clone() };
+            let full = full.cache(&device, dtype, dtype)?;
+            let y = end.attend(&device, dtype, dtype, How::Prefill, &full, [&[0; 3], &positions], &[0, 3])?;
+            assert!(y[..cols].iter().all(|y| y.abs() <= 1.0) && y[cols..].iter().all(|y| *y == UNTOUCHED));
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn what_is_written_out_of_range_is_dropped() {
+    on_device(this_test!(), |device| {
+        let case = Case::new(64, 2, 1, &[(0, 2), (0, 2)]);
+        for dtype in Dtype::ALL {
+            let mut cache = case.cache(&device, dtype, dtype)?;
+            let ask = |cache: &KvCache<_>| {
+                case.attend(&device, dtype, dtype, How::Decode, cache, [&[0, 0, 1, 1], &[0, 1, 0, 1]], &[0])
+            };
+            let before = ask(&cache)?;
+            let rows = floats(&device, dtype, &vec![0.5; 4 * 128])?;
+            let rows = Matrix::new(&rows, dtype, [4, 128])?;
+            let slots = words(&device, &[2, u32::MAX, 0, 1])?;
+            let positions = words(&device, &[0, 1, cache.shape().capacity as u32, u32::MAX])?;
+            let at = Placement { slots: Indices::new(&slots, 4)?, positions: Indices::new(&positions, 4)? };
+            device.kv_write(rows, rows, at, &mut cache)?;
+            assert_eq!(ask(&cache)?, before, "{dtype}");
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn what_no_kernel_takes_is_refused() {
+    on_device(this_test!(), |device| {
+        let wide = Case::new(257, 1, 1, &[(0, 1)]);
+        for how in [How::Prefill, How::Decode] {
+            let error = wide.causal(&device, Dtype::F16, Dtype::F16, how).unwrap_err();
+            assert!(matches!(&error, Error::Shape { what, .. } if what.contains("256 at most")), "{error}");
+        }
+        let case = Case::new(64, 1, 1, &[(0, 1)]);
+        let cache = case.cache(&device, Dtype::F16, Dtype::F16)?;
+        let error = case
+            .attend(&device, Dtype::Bf16, Dtype::Bf16, How::Decode, &cache, [&[0], &[0]], &[0])
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "run attention_decode: q is BF16, but must be in the format of the cache: convert it first"
+        );
+        Ok(())
+    });
 }

@@ -4,8 +4,9 @@ use coldstart_kernels::{
     Attention, Device, Dtype, HostDevice, Indices, IndicesMut, KvCache, KvShape, Matrix, MatrixMut, Memory,
     Ops, Placement, Result, checksum,
 };
+use coldstart_stand_in::this_test;
 
-use crate::support;
+use crate::on_device;
 
 const SLOTS: usize = 2;
 const CAPACITY: usize = 400;
@@ -117,36 +118,37 @@ fn close(found: &[f32], expected: &[f32], step: usize) {
 }
 
 #[test]
-fn one_graph_serves_all_steps() -> Result<()> {
-    let Some(device) = support::device() else { return Ok(()) };
-    let host = HostDevice::open(0)?;
-    let (mut on_host, mut on_device) = (Decoder::new(&host)?, Decoder::new(&device)?);
-    let mut expected = Vec::new();
-    for _ in 0..STEPS {
-        on_host.step(&host)?;
-        expected.push(on_host.result(&host)?);
-    }
-    let (start, end) = ([PAST as u32, 0], [(PAST + STEPS) as u32, STEPS as u32]);
-    assert_eq!(on_host.positions(&host)?, end);
+fn one_graph_serves_all_steps() {
+    on_device(this_test!(), |device| {
+        let host = HostDevice::open(0)?;
+        let (mut on_host, mut on_device) = (Decoder::new(&host)?, Decoder::new(&device)?);
+        let mut expected = Vec::new();
+        for _ in 0..STEPS {
+            on_host.step(&host)?;
+            expected.push(on_host.result(&host)?);
+        }
+        let (start, end) = ([PAST as u32, 0], [(PAST + STEPS) as u32, STEPS as u32]);
+        assert_eq!(on_host.positions(&host)?, end);
 
-    // Operation by operation; scratch memory is allocated here, where nothing is recorded.
-    for (step, expected) in expected.iter().enumerate() {
-        on_device.step(&device)?;
-        close(&on_device.result(&device)?, expected, step);
-    }
-    on_device.restart(&device)?;
-    let graph = device.record(|| on_device.step(&device))?.expect("a CUDA device has graphs");
-    assert_eq!(on_device.positions(&device)?, start, "recording ran what it recorded");
-    for (step, expected) in expected.iter().enumerate() {
-        device.replay(&graph)?;
-        close(&on_device.result(&device)?, expected, step);
-    }
-    assert_eq!(on_device.positions(&device)?, end);
-    // Again from the start, without a look in between.
-    on_device.restart(&device)?;
-    for _ in 0..STEPS {
-        device.replay(&graph)?;
-    }
-    close(&on_device.result(&device)?, &expected[STEPS - 1], STEPS - 1);
-    Ok(())
+        // Operation by operation; scratch memory is allocated here, where nothing is recorded.
+        for (step, expected) in expected.iter().enumerate() {
+            on_device.step(&device)?;
+            close(&on_device.result(&device)?, expected, step);
+        }
+        on_device.restart(&device)?;
+        let graph = device.record(|| on_device.step(&device))?.expect("a CUDA device has graphs");
+        assert_eq!(on_device.positions(&device)?, start, "recording ran what it recorded");
+        for (step, expected) in expected.iter().enumerate() {
+            device.replay(&graph)?;
+            close(&on_device.result(&device)?, expected, step);
+        }
+        assert_eq!(on_device.positions(&device)?, end);
+        // Again from the start, without a look in between.
+        on_device.restart(&device)?;
+        for _ in 0..STEPS {
+            device.replay(&graph)?;
+        }
+        close(&on_device.result(&device)?, &expected[STEPS - 1], STEPS - 1);
+        Ok(())
+    });
 }
