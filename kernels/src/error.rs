@@ -205,6 +205,12 @@ pub enum Error {
         /// The name.
         name: &'static str,
     },
+    /// cuBLASLt is not there, or failed.
+    #[error("use cuBLASLt: {why}")]
+    CublasLt {
+        /// What was tried, and what would change it.
+        why: String,
+    },
     /// What would break the recording of a graph.
     #[error("{action} while a graph is recorded: do it before or after")]
     Recording {

@@ -1,5 +1,6 @@
 //! A matrix product of its own, for the peak that a device reaches.
 
+use crate::cuda::{CudaBuffer, CudaDevice, Implementation};
 use crate::{Dtype, Error, Matrix, MatrixMut, Memory, Ops, Result, flops};
 
 /// The operands of one `y[m, n] = x[m, k]·w[n, k]ᵀ`, allocated and filled with random numbers, to be run again and again.
@@ -42,5 +43,19 @@ impl<B: Memory> GemmRun<B> {
     pub fn flops(&self) -> u64 {
         let [m, n, k] = self.shape;
         flops::linear(m, n, k)
+    }
+}
+
+impl GemmRun<CudaBuffer> {
+    /// Enqueues the product once, by one implementation.
+    ///
+    /// # Errors
+    /// [`Error::CublasLt`] where that is asked for and was not loaded ([`CudaDevice::load_cublaslt`]).
+    pub fn enqueue_with(&mut self, device: &CudaDevice, implementation: Implementation) -> Result<()> {
+        let [m, n, k] = self.shape;
+        let x = Matrix::new(&self.x, self.activations, [m, k])?;
+        let w = Matrix::new(&self.w, self.weights, [n, k])?;
+        let y = MatrixMut::new(&mut self.y, self.activations, [m, n])?;
+        device.linear_with(implementation, x, w, None, y)
     }
 }

@@ -13,6 +13,7 @@ use super::event::{CudaMark, Event};
 use super::facts::{self, Facts};
 use super::graph::{self, CudaGraph};
 use super::launch::Launch;
+use super::linear::Products;
 use super::memory::{self, CudaBuffer, inside};
 use super::modules::Kernels;
 use super::pinned::{CudaPinned, page_locked};
@@ -30,6 +31,8 @@ const SCRATCH: usize = 1 << 20;
 /// operations of one device take turns.
 #[derive(Debug)]
 pub struct CudaDevice {
+    /// First, so that it is dropped before what it uses.
+    products: Products,
     compute: CudaStream,
     kernels: Arc<Kernels>,
     /// The last is the largest and the one in use.
@@ -42,6 +45,7 @@ pub struct CudaDevice {
 impl CudaDevice {
     pub(super) fn new(primary: Arc<Primary>, kernels: Kernels) -> Result<CudaDevice> {
         Ok(CudaDevice {
+            products: Products::default(),
             compute: CudaStream::new(&primary)?,
             kernels: Arc::new(kernels),
             scratch: Mutex::default(),
@@ -112,6 +116,21 @@ impl CudaDevice {
             kept.push(CudaBuffer::new(&self.primary, bytes.max(2 * largest).max(SCRATCH))?);
         }
         Ok(kept.last().map_or(0, CudaBuffer::address))
+    }
+
+    /// What it knows of its matrix products.
+    pub(super) fn gemm_state(&self) -> &Products {
+        &self.products
+    }
+
+    /// The context that everything of it shares.
+    pub(super) fn primary(&self) -> &Arc<Primary> {
+        &self.primary
+    }
+
+    /// The compute stream, for other libraries that enqueue on it.
+    pub(super) fn compute_handle(&self) -> sys::CUstream {
+        self.compute.handle()
     }
 
     /// How many multiprocessors it has: what a grid should at least fill.

@@ -18,8 +18,17 @@ macro_rules! sources {
 }
 
 /// Every file, in the order in which they are loaded.
-pub(super) const ALL: &[Source] =
-    &sources!["bytes", "attention", "attention_f32", "elementwise", "prefill", "rows"];
+pub(super) const ALL: &[Source] = &sources![
+    "bytes",
+    "attention",
+    "attention_f32",
+    "elementwise",
+    "gemm",
+    "gemm_f32",
+    "gemv",
+    "prefill",
+    "rows"
+];
 
 impl Source {
     /// The name of the file that it was compiled from.
