@@ -18,6 +18,8 @@
 #define __shared__ static thread_local
 #define __constant__ static
 #define __launch_bounds__(...)
+// The compiler of the host takes no `alignas` behind `__shared__`.
+#define alignas(n) __attribute__((aligned(n)))
 #define __align__(n) __attribute__((aligned(n)))
 #define __grid_constant__
 #undef __restrict__

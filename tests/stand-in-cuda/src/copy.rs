@@ -7,6 +7,7 @@ use crate::abi::{Code, Handle, Outcome, bytes_at, number};
 use crate::driver::{Driver, call};
 use crate::queue::{End, Op};
 use crate::ranges::Kind;
+use crate::report::report;
 
 /// The default stream.
 const DEFAULT: Handle = std::ptr::null_mut();
@@ -17,7 +18,7 @@ impl Driver {
         match self.ranges.whole(address, bytes) {
             Ok(_) => Ok(End::Known(address)),
             Err(why) => {
-                eprintln!("stand-in: a copy or memset: {why}");
+                report(&format!("a copy or memset: {why}"));
                 Err(Code::ERROR_INVALID_VALUE)
             }
         }
@@ -30,11 +31,11 @@ impl Driver {
         };
         match range.kind {
             Kind::Device(_) => {
-                eprintln!("stand-in: {address:#x} is memory of a device, not of the host");
+                report(&format!("{address:#x} is memory of a device, not of the host"));
                 return Err(Code::ERROR_INVALID_VALUE);
             }
             Kind::Registered { read_only: true } if written => {
-                eprintln!("stand-in: {address:#x} was registered for reading only");
+                report(&format!("{address:#x} was registered for reading only"));
                 return Err(Code::ERROR_INVALID_VALUE);
             }
             _ => {}

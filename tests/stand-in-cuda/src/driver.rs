@@ -17,6 +17,7 @@ use crate::kernel::Function;
 use crate::module::Module;
 use crate::race::Knowledge;
 use crate::ranges::Ranges;
+use crate::report::report;
 use crate::stream::Stream;
 
 thread_local! {
@@ -141,7 +142,7 @@ impl Driver {
 
     /// Breaks the context of `device`, where `code` is such a failure, and tells why.
     pub(crate) fn break_context(&mut self, device: usize, code: Code, why: &str) -> Code {
-        eprintln!("stand-in: {why}: error {}", code.0);
+        report(&format!("{why}: error {}", code.0));
         if code.is_sticky() {
             self.devices[device].failed.get_or_insert(code);
             for stream in self.streams.values_mut().filter(|stream| stream.device == device) {
@@ -168,7 +169,7 @@ pub(crate) fn call_out(function: impl FnOnce()) {
     let ended = catch_unwind(AssertUnwindSafe(function));
     INSIDE.set(false);
     if ended.is_err() {
-        eprintln!("stand-in: a function of the program panicked");
+        report("a function of the program panicked");
     }
 }
 
@@ -180,7 +181,7 @@ fn lock() -> MutexGuard<'static, Driver> {
 /// What every entry point does: `body` under the lock, unless the test wants this call to fail. Nothing unwinds into C.
 pub(crate) fn call(name: &'static str, body: impl FnOnce(&mut Driver) -> Outcome) -> Code {
     if INSIDE.get() {
-        eprintln!("stand-in: {name} was called by a function that the driver runs");
+        report(&format!("{name} was called by a function that the driver runs"));
         return Code::ERROR_NOT_PERMITTED;
     }
     let ended = catch_unwind(AssertUnwindSafe(|| {
@@ -193,7 +194,7 @@ pub(crate) fn call(name: &'static str, body: impl FnOnce(&mut Driver) -> Outcome
                     Ok(device) if code.is_sticky() => {
                         driver.break_context(device, code, &format!("{name} fails as the test asked"));
                     }
-                    _ => eprintln!("stand-in: {name} fails as the test asked: error {}", code.0),
+                    _ => report(&format!("{name} fails as the test asked: error {}", code.0)),
                 }
                 Err(code)
             }

@@ -7,6 +7,7 @@ use crate::abi::{Code, Handle, In, Out, bytes_at, number};
 use crate::driver::{Driver, call};
 use crate::ptx::Entry;
 use crate::queue::{Launch, Op};
+use crate::report::report;
 
 /// Shared memory that a block gets without asking for more, in bytes.
 const SHARED: i32 = 49_152;
@@ -156,10 +157,7 @@ extern "C" fn cuLaunchKernel(
             ""
         };
         if !wrong.is_empty() {
-            eprintln!(
-                "stand-in: launch of `{}`, {grid:?} × {block:?}, {shared} bytes: {wrong}",
-                function.name
-            );
+            report(&format!("launch of `{}`, {grid:?} × {block:?}, {shared} bytes: {wrong}", function.name));
             return Err(Code::ERROR_INVALID_VALUE);
         }
         let values: Result<Vec<Vec<u8>>, Code> = function

@@ -28,6 +28,7 @@ mod ptx;
 mod queue;
 mod race;
 mod ranges;
+mod report;
 mod run;
 mod stream;
 

@@ -6,6 +6,7 @@ use crate::abi::{Code, Handle, Out, Outcome, handle};
 use crate::driver::{Driver, call};
 use crate::queue::{End, Op};
 use crate::ranges::Kind;
+use crate::report::report;
 
 const PAGE: u64 = 4096;
 const READ_ONLY: u32 = 8;
@@ -95,7 +96,7 @@ extern "C" fn cuMemFree_v2(address: u64) -> Code {
         driver.refuse_unsafe()?;
         let range = driver.ranges.at(address).filter(|range| matches!(range.kind, Kind::Device(_)));
         let owner = range.map(|range| range.owner).ok_or_else(|| {
-            eprintln!("stand-in: cuMemFree of {address:#x}, where no allocation begins");
+            report(&format!("cuMemFree of {address:#x}, where no allocation begins"));
             Code::ERROR_INVALID_VALUE
         })?;
         // Like the real driver: all work of the device is done before memory goes.
@@ -198,7 +199,7 @@ extern "C" fn cuMemHostRegister_v2(place: *mut c_void, bytes: usize, flags: u32)
             return Err(Code::ERROR_INVALID_VALUE);
         }
         if base % PAGE != 0 {
-            eprintln!("stand-in: cuMemHostRegister of {base:#x}, which is not at the start of a page");
+            report(&format!("cuMemHostRegister of {base:#x}, which is not at the start of a page"));
             return Err(Code::ERROR_INVALID_VALUE);
         }
         if read_only && !driver.config.read_only_register {
@@ -211,7 +212,7 @@ extern "C" fn cuMemHostRegister_v2(place: *mut c_void, bytes: usize, flags: u32)
             Some(writable) if writable || read_only => {}
             found => {
                 let what = if found.is_some() { "mapped for reading only" } else { "not mapped" };
-                eprintln!("stand-in: cuMemHostRegister of {bytes} bytes at {base:#x}, which are {what}");
+                report(&format!("cuMemHostRegister of {bytes} bytes at {base:#x}, which are {what}"));
                 return Err(Code::ERROR_INVALID_VALUE);
             }
         }

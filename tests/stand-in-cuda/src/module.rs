@@ -9,6 +9,7 @@ use crate::driver::{Driver, call};
 use crate::host_code::HostCode;
 use crate::kernel::Function;
 use crate::ptx::Ptx;
+use crate::report::report;
 
 /// A loaded module.
 #[derive(Debug)]
@@ -63,7 +64,7 @@ impl Driver {
             match HostCode::open(&self.config.kernels) {
                 Ok(code) => self.host_code = Some(code),
                 Err(why) => {
-                    eprintln!("stand-in: no kernels for the host: {why}");
+                    report(&format!("no kernels for the host: {why}"));
                     return Err(Code::ERROR_SHARED_OBJECT_INIT_FAILED);
                 }
             }
@@ -182,14 +183,14 @@ fn get_function(driver: &mut Driver, module: u64, name: &str) -> Result<u64, Cod
     let ptx_version = found.ptx.version;
     let kernels = driver.host_code.as_ref().map_or(&[][..], |code| &code.kernels);
     let Some(kernel) = kernels.iter().position(|kernel| kernel.name == name) else {
-        eprintln!("stand-in: kernel `{name}` is in the PTX, but not among the kernels compiled for the host");
+        report(&format!("kernel `{name}` is in the PTX, but not among the kernels compiled for the host"));
         return Err(Code::ERROR_NOT_FOUND);
     };
     if kernels[kernel].sizes != entry.parameters {
-        eprintln!(
-            "stand-in: kernel `{name}` has parameters of {:?} bytes in the PTX, but of {:?} on the host: is the PTX stale?",
+        report(&format!(
+            "kernel `{name}` has parameters of {:?} bytes in the PTX, but of {:?} on the host: is the PTX stale?",
             entry.parameters, kernels[kernel].sizes
-        );
+        ));
         return Err(Code::ERROR_INVALID_IMAGE);
     }
     driver.compile(module);

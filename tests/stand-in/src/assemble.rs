@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use crate::Error;
 use crate::compile::{Compiler, files, hash};
 
 /// The driver as cargo builds it.
@@ -31,12 +32,11 @@ fn context<T>(what: &Path, result: std::io::Result<T>) -> Result<T, String> {
     result.map_err(|error| format!("{}: {error}", what.display()))
 }
 
-/// The directory with the stand-in driver and coldstart's kernels, built anew where a source has changed. Else why there
-/// can be none: no compiler, sources that it refuses.
+/// The directory with the stand-in driver and coldstart's kernels, built anew where a source has changed.
 ///
 /// # Errors
-/// The reason as text, for a message.
-pub fn directory() -> Result<PathBuf, String> {
+/// [`Error::NoCompiler`], or what is wrong.
+pub fn directory() -> Result<PathBuf, Error> {
     directory_with(&[])
 }
 
@@ -44,7 +44,7 @@ pub fn directory() -> Result<PathBuf, String> {
 ///
 /// # Errors
 /// As [`directory`].
-pub fn directory_with(libraries: &[Library]) -> Result<PathBuf, String> {
+pub fn directory_with(libraries: &[Library]) -> Result<PathBuf, Error> {
     build(&here("../../kernels/cuda"), libraries)
 }
 
@@ -52,11 +52,11 @@ pub fn directory_with(libraries: &[Library]) -> Result<PathBuf, String> {
 ///
 /// # Errors
 /// As [`directory`].
-pub fn directory_of_kernels(sources: &Path) -> Result<PathBuf, String> {
+pub fn directory_of_kernels(sources: &Path) -> Result<PathBuf, Error> {
     build(sources, &[])
 }
 
-fn build(sources: &Path, libraries: &[Library]) -> Result<PathBuf, String> {
+fn build(sources: &Path, libraries: &[Library]) -> Result<PathBuf, Error> {
     let on_host = here("../stand-in-cuda/on_host");
     let prelude = here("../../kernels/cuda");
     let compiler = Compiler::find(&on_host, &prelude)?;
@@ -186,8 +186,8 @@ fn beside_the_test(file: &str) -> Result<PathBuf, String> {
 /// library's table of names is spoiled.
 ///
 /// # Errors
-/// The reason as text: the entry point is not there.
-pub fn without_symbol(directory: &Path, symbol: &str) -> Result<PathBuf, String> {
+/// The entry point is not there, or the copy can't be written.
+pub fn without_symbol(directory: &Path, symbol: &str) -> Result<PathBuf, Error> {
     let name = directory.file_name().unwrap_or_default().display();
     let copy = directory.with_file_name(format!("{name}-without-{symbol}"));
     if copy.exists() {
@@ -208,7 +208,7 @@ pub fn without_symbol(directory: &Path, symbol: &str) -> Result<PathBuf, String>
                 .map(|(place, _)| place)
                 .collect();
             if places.is_empty() {
-                return Err(format!("{symbol} is not in {}", path.display()));
+                return Err(Error::Broken(format!("{symbol} is not in {}", path.display())));
             }
             for place in places {
                 bytes[place + 1] = b'_';
@@ -222,6 +222,6 @@ pub fn without_symbol(directory: &Path, symbol: &str) -> Result<PathBuf, String>
             let _ = fs::remove_dir_all(&partial);
             Ok(copy)
         }
-        result => context(&copy, result).map(|()| copy),
+        result => Ok(context(&copy, result).map(|()| copy)?),
     }
 }

@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::Error;
+
 /// A C++ compiler and how it is called.
 #[derive(Debug)]
 pub(crate) struct Compiler {
@@ -49,7 +51,7 @@ pub(crate) fn files(directory: &Path, extensions: &[&str]) -> Result<Vec<PathBuf
 
 impl Compiler {
     /// `$CXX`, g++ or clang++, whichever is there. `on_host` and `kernels` hold the headers.
-    pub(crate) fn find(on_host: &Path, kernels: &Path) -> Result<Compiler, String> {
+    pub(crate) fn find(on_host: &Path, kernels: &Path) -> Result<Compiler, Error> {
         let wanted = std::env::var("CXX").ok().filter(|name| !name.is_empty());
         let candidates = wanted.into_iter().chain(["g++".to_owned(), "clang++".to_owned()]);
         let found = candidates
@@ -58,7 +60,7 @@ impl Compiler {
                 Some((program, String::from_utf8_lossy(&version).into_owned()))
             })
             .next();
-        let (program, version) = found.ok_or("no C++ compiler: install g++ or clang++, or set CXX")?;
+        let (program, version) = found.ok_or(Error::NoCompiler)?;
         let mut flags: Vec<String> = [
             "-std=c++17",
             "-O2",

@@ -5,21 +5,31 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::Error;
+
 /// Set in a process that runs one test on the stand-in: the test's name.
 const MARK: &str = "COLDSTART_STAND_IN_TEST";
 
-/// [`directory`](crate::directory), or `None`, said aloud, where there can be none.
+/// [`directory`](crate::directory), or `None`, said aloud, where there is no compiler to make it with.
 ///
 /// # Panics
-/// Where there is none and `COLDSTART_REQUIRE` lists `cuda-stand-in`.
+/// Where it is broken; where there is none and `COLDSTART_REQUIRE` lists `cuda-stand-in`.
 pub fn available() -> Option<PathBuf> {
-    match crate::directory() {
+    unless_missing(crate::directory())
+}
+
+/// The same for a directory that was made in another way.
+///
+/// # Panics
+/// As [`available`].
+pub fn unless_missing(directory: Result<PathBuf, Error>) -> Option<PathBuf> {
+    match directory {
         Ok(directory) => Some(directory),
         Err(why) => {
             let required = env::var("COLDSTART_REQUIRE").unwrap_or_default();
             assert!(
-                !required.split(',').any(|name| name == "cuda-stand-in"),
-                "cuda-stand-in is required by COLDSTART_REQUIRE, but {why}"
+                why == Error::NoCompiler && !required.split(',').any(|name| name == "cuda-stand-in"),
+                "failed to make the stand-in of CUDA: {why}"
             );
             eprintln!("SKIPPED: {why}");
             None
@@ -52,13 +62,26 @@ pub fn command(directory: &Path, test: &str) -> Command {
 /// [`this_test!`](crate::this_test)) and the variables `environment`. There this function runs `body`.
 ///
 /// # Panics
-/// Where the process fails, with all that it said.
+/// Where the process fails, with all that it said; where [`available`] does.
 pub fn in_process(test: &str, environment: &[(&str, &str)], body: impl FnOnce()) {
+    in_process_with(crate::directory, test, environment, body);
+}
+
+/// The same with a directory that is made in another way.
+///
+/// # Panics
+/// As [`in_process`].
+pub fn in_process_with(
+    directory: impl FnOnce() -> Result<PathBuf, Error>,
+    test: &str,
+    environment: &[(&str, &str)],
+    body: impl FnOnce(),
+) {
     if env::var(MARK).is_ok_and(|mark| mark == test) {
         body();
         return;
     }
-    let Some(directory) = available() else { return };
+    let Some(directory) = unless_missing(directory()) else { return };
     let output = command(&directory, test).envs(environment.iter().copied()).output();
     let output = output.unwrap_or_else(|error| no_process(&error));
     let stdout = String::from_utf8_lossy(&output.stdout);
