@@ -135,6 +135,6 @@ impl Op {
 pub(crate) struct Queued {
     pub(crate) op: Op,
     pub(crate) who: Arc<Who>,
-    /// The device's time at which the host enqueued it.
+    /// The device's time before which it can't begin.
     pub(crate) at: Time,
 }

@@ -25,7 +25,7 @@ mod process;
 
 pub use assemble::{Library, directory, directory_of_kernels, directory_with, without_symbol};
 pub use error::Error;
-pub use process::{available, command, in_process, in_process_with, library_path, unless_missing};
+pub use process::{available, in_process, in_process_with, library_path, unless_missing};
 
 /// The name of the test function that this stands in, as `--exact` wants it. Not inside of a closure.
 #[macro_export]

@@ -1,14 +1,25 @@
 //! Processes that find the stand-in.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use crate::Error;
 
-/// Set in a process that runs one test on the stand-in: the test's name.
+/// Set in a process that runs one test on the stand-in: the test's name, and which of its bodies is meant.
 const MARK: &str = "COLDSTART_STAND_IN_TEST";
+
+/// How many bodies a test has begun so far, from 0: a test may have several, each for a process of its own.
+fn next_body(test: &str) -> usize {
+    static BEGUN: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
+    let mut begun = BEGUN.lock().unwrap_or_else(PoisonError::into_inner);
+    let count = begun.entry(test.to_owned()).or_default();
+    *count += 1;
+    *count - 1
+}
 
 /// [`directory`](crate::directory), or `None`, said aloud, where there is no compiler to make it with.
 ///
@@ -48,18 +59,19 @@ pub fn library_path(directory: &Path) -> OsString {
 }
 
 /// The command that runs one test of this program again, on the stand-in in `directory`.
-pub fn command(directory: &Path, test: &str) -> Command {
+fn command(directory: &Path, test: &str, mark: &str) -> Command {
     // A test that has no path to its program can't go on.
     let mut command = Command::new(env::current_exe().unwrap_or_default());
     command
         .args([test, "--exact", "--nocapture", "--include-ignored", "--test-threads=1"])
         .env("LD_LIBRARY_PATH", library_path(directory))
-        .env(MARK, test);
+        .env(MARK, mark);
     command
 }
 
 /// Runs `body` in a process that has the stand-in driver: this program again, with only the test named `test` (see
-/// [`this_test!`](crate::this_test)) and the variables `environment`. There this function runs `body`.
+/// [`this_test!`](crate::this_test)) and the variables `environment`. There this function runs `body`. A test may call it
+/// several times: each body has a process of its own.
 ///
 /// # Panics
 /// Where the process fails, with all that it said; where [`available`] does.
@@ -77,18 +89,22 @@ pub fn in_process_with(
     environment: &[(&str, &str)],
     body: impl FnOnce(),
 ) {
-    if env::var(MARK).is_ok_and(|mark| mark == test) {
-        body();
+    let mark = format!("{test}#{}", next_body(test));
+    if let Ok(wanted) = env::var(MARK) {
+        if wanted == mark {
+            body();
+            println!("{mark} ran");
+        }
         return;
     }
     let Some(directory) = unless_missing(directory()) else { return };
-    let output = command(&directory, test).envs(environment.iter().copied()).output();
+    let output = command(&directory, test, &mark).envs(environment.iter().copied()).output();
     let output = output.unwrap_or_else(|error| no_process(&error));
     let stdout = String::from_utf8_lossy(&output.stdout);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(
-        output.status.success() && stdout.contains("1 passed"),
-        "{test} on the stand-in: {}\n{stdout}\n{stderr}",
+        output.status.success() && stdout.contains(&format!("{mark} ran\n")),
+        "{mark} on the stand-in: {}\n{stdout}\n{stderr}",
         output.status
     );
 }
