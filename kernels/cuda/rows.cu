@@ -83,8 +83,10 @@ __device__ inline void rms_norm(Matrix<const T> x, Matrix<const T> delta, Matrix
     float w[KEPT][N];
     if (kept) {
 #pragma unroll
-        for (int k = 0; k < KEPT; k++)
-            load_any_pack<N>(weight.data, weight.dtype, (team.member + k * i64(team.width)) * N, w[k]);
+        for (int k = 0; k < KEPT; k++) {
+            i64 col = (team.member + k * i64(team.width)) * N;
+            if (col < n) load_any_pack<N>(weight.data, weight.dtype, col, w[k]);
+        }
     }
     // All threads stay in the loop together, for the sums.
     for (i64 base = i64(blockIdx.x) * team.count; base < units; base += i64(gridDim.x) * team.count) {
