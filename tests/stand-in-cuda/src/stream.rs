@@ -47,7 +47,7 @@ impl Stream {
             enqueued: 0,
             done: 0,
             knowledge: driver.host.clone(),
-            ready_at: driver.clock.settled(),
+            ready_at: 0,
             capture: None,
             orphan: false,
             queries: 0,
@@ -140,7 +140,7 @@ impl Driver {
     }
 
     pub(crate) fn push(&mut self, stream: u64, op: Op) -> Outcome {
-        let at = self.clock.settled();
+        let at = self.clock.enqueue();
         let host = self.host.clone();
         let this = self.stream_mut(stream)?;
         this.knowledge.join(&host);

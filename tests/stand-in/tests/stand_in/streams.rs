@@ -185,17 +185,22 @@ fn device_times_are_modelled() {
         let numbers = 1 << 20;
         let (x, from) = (alloc(4 * numbers), pinned(numbers));
         let (start, middle, end) = (event(), event(), event());
-        let host = std::time::Instant::now();
-        record(start, stream);
-        up(x, from, stream);
-        record(middle, stream);
-        up(x, &from[..numbers / 2], stream);
-        record(end, stream);
-        assert_eq!(sync(stream), 0);
-        let host = host.elapsed().as_secs_f32() * 1e3;
-        let (whole, half) = (elapsed(start, middle), elapsed(middle, end));
-        assert!((whole - 2.099).abs() < 0.01, "{whole} ms for 4 MiB at 2 GB/s and 2 µs");
-        assert!((half - 1.051).abs() < 0.01, "{half} ms for 2 MiB");
-        assert!(host >= whole + half, "{host} ms on the host, {} on the device", whole + half);
+        // The best of some: a busy machine may pause the host for so long that it shows.
+        let mut best = (f32::MAX, f32::MAX);
+        for _ in 0..5 {
+            let host = std::time::Instant::now();
+            record(start, stream);
+            up(x, from, stream);
+            record(middle, stream);
+            up(x, &from[..numbers / 2], stream);
+            record(end, stream);
+            assert_eq!(sync(stream), 0);
+            let host = host.elapsed().as_secs_f32() * 1e3;
+            let (whole, half) = (elapsed(start, middle), elapsed(middle, end));
+            assert!(host >= whole + half, "{host} ms on the host, {} on the device", whole + half);
+            best = (best.0.min(whole), best.1.min(half));
+        }
+        assert!((best.0 - 2.0992).abs() < 0.001, "{} ms for 4 MiB at 2 GB/s and 2 µs", best.0);
+        assert!((best.1 - 1.0506).abs() < 0.001, "{} ms for 2 MiB", best.1);
     });
 }
