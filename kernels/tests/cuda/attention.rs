@@ -3,13 +3,13 @@
 //! device memory that are out of range.
 
 use coldstart_kernels::{
-    Attention, Device, Dtype, Error, HostDevice, Indices, KvCache, KvShape, Matrix, MatrixMut, Memory, Ops,
-    Placement, Ragged, Result, self_test,
+    Attention, Device, Dtype, Error, HostDevice, Indices, KvCache, KvShape, Matrix, MatrixMut, Ops,
+    Placement, Ragged, Result,
 };
 use coldstart_stand_in::this_test;
-use half::{bf16, f16};
 
 use crate::on_device;
+use crate::support::{floats, numbers as indices, random, read_floats, self_test};
 
 /// What y holds before: rows that are skipped, and gaps, keep it.
 const UNTOUCHED: f32 = 7.0;
@@ -21,50 +21,6 @@ fn tolerance(dtype: Dtype) -> f32 {
         Dtype::F16 => 2e-3,
         Dtype::Bf16 => 1e-2,
     }
-}
-
-fn rounded(x: f32, dtype: Dtype) -> f32 {
-    match dtype {
-        Dtype::F32 => x,
-        Dtype::F16 => f16::from_f32(x).to_f32(),
-        Dtype::Bf16 => bf16::from_f32(x).to_f32(),
-    }
-}
-
-/// Memory with these numbers in a format.
-fn floats<D: Device>(device: &D, dtype: Dtype, numbers: &[f32]) -> Result<D::Buffer> {
-    let bytes: Vec<u8> = match dtype {
-        Dtype::F32 => numbers.iter().flat_map(|x| x.to_le_bytes()).collect(),
-        Dtype::F16 => numbers.iter().flat_map(|x| f16::from_f32(*x).to_le_bytes()).collect(),
-        Dtype::Bf16 => numbers.iter().flat_map(|x| bf16::from_f32(*x).to_le_bytes()).collect(),
-    };
-    memory(device, &bytes)
-}
-
-fn words<D: Device>(device: &D, numbers: &[u32]) -> Result<D::Buffer> {
-    let bytes: Vec<u8> = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
-    memory(device, &bytes)
-}
-
-fn memory<D: Device>(device: &D, bytes: &[u8]) -> Result<D::Buffer> {
-    let mut buffer = device.alloc(bytes.len())?;
-    device.upload(device.compute(), bytes, &mut buffer, 0)?;
-    Ok(buffer)
-}
-
-fn read<D: Device>(device: &D, buffer: &D::Buffer, dtype: Dtype) -> Result<Vec<f32>> {
-    let mut bytes = vec![0; buffer.len()];
-    device.download(device.compute(), buffer, 0, &mut bytes)?;
-    Ok(match dtype {
-        Dtype::F32 => bytes.as_chunks().0.iter().map(|x| f32::from_le_bytes(*x)).collect(),
-        Dtype::F16 => bytes.as_chunks().0.iter().map(|x| f16::from_le_bytes(*x).to_f32()).collect(),
-        Dtype::Bf16 => bytes.as_chunks().0.iter().map(|x| bf16::from_le_bytes(*x).to_f32()).collect(),
-    })
-}
-
-/// `count` numbers of a seed in [−1, 1), as `dtype` holds them.
-fn random(seed: u64, count: usize, dtype: Dtype) -> Vec<f32> {
-    (0..count as u64).map(|at| rounded(coldstart_kernels::checksum::uniform(seed, at, 1.0), dtype)).collect()
 }
 
 /// Sequences of a batch, and what attends to them.
@@ -125,9 +81,9 @@ impl Case {
         let [slots, positions] = self.places(|_| 0);
         let (rows, cols) = (slots.len(), kv_heads * head_dim);
         let stride = 2 * cols + self.gap;
-        let both = floats(device, dtype, &random(1, rows * stride, numbers))?;
+        let both = floats(device, dtype, &random(1, rows * stride, numbers));
         let both = Matrix::new(&both, dtype, [rows, stride])?;
-        let (slots, positions) = (words(device, &slots)?, words(device, &positions)?);
+        let (slots, positions) = (indices(device, &slots), indices(device, &positions));
         let at = Placement { slots: Indices::new(&slots, rows)?, positions: Indices::new(&positions, rows)? };
         device.kv_write(both.columns(0..cols)?, both.columns(cols..2 * cols)?, at, &mut cache)?;
         device.sync()?;
@@ -154,10 +110,10 @@ impl Case {
     ) -> Result<Vec<f32>> {
         let (rows, cols) = (self.rows(), self.layer.query_heads * self.layer.head_dim);
         let stride = cols + self.gap;
-        let q = floats(device, dtype, &random(2, rows * stride, numbers))?;
-        let mut y = floats(device, dtype, &vec![UNTOUCHED; rows * stride])?;
+        let q = floats(device, dtype, &random(2, rows * stride, numbers));
+        let mut y = floats(device, dtype, &vec![UNTOUCHED; rows * stride]);
         let (starts, slots, positions) =
-            (words(device, starts)?, words(device, slots)?, words(device, positions)?);
+            (indices(device, starts), indices(device, slots), indices(device, positions));
         let at = Placement { slots: Indices::new(&slots, rows)?, positions: Indices::new(&positions, rows)? };
         let view = Matrix::new(&q, dtype, [rows, stride])?.columns(0..cols)?;
         let into = MatrixMut::new(&mut y, dtype, [rows, stride])?.columns(0..cols)?;
@@ -171,7 +127,7 @@ impl Case {
             }
         }
         device.sync()?;
-        read(device, &y, dtype)
+        Ok(read_floats(device, &y, dtype))
     }
 
     /// Attention within each sequence, everything in columns of one matrix.
@@ -179,18 +135,18 @@ impl Case {
         let Attention { query_heads, kv_heads, head_dim, .. } = self.layer;
         let (rows, cols, kv) = (self.rows(), query_heads * head_dim, kv_heads * head_dim);
         let stride = cols + 2 * kv + self.gap;
-        let fused = floats(device, dtype, &random(3, rows * stride, numbers))?;
+        let fused = floats(device, dtype, &random(3, rows * stride, numbers));
         let fused = Matrix::new(&fused, dtype, [rows, stride])?;
         let [q, k, v] =
             [0..cols, cols..cols + kv, cols + kv..cols + 2 * kv].map(|range| fused.columns(range));
-        let mut y = floats(device, dtype, &vec![UNTOUCHED; rows * (cols + self.gap)])?;
-        let starts = words(device, &self.starts())?;
+        let mut y = floats(device, dtype, &vec![UNTOUCHED; rows * (cols + self.gap)]);
+        let starts = indices(device, &self.starts());
         let longest = self.sequences.iter().map(|(_, tokens)| *tokens).max().unwrap_or(0);
         let batch = Ragged { starts: Indices::new(&starts, self.sequences.len() + 1)?, longest };
         let into = MatrixMut::new(&mut y, dtype, [rows, cols + self.gap])?.columns(0..cols)?;
         device.attention_full(q?, k?, v?, batch, &self.layer, into)?;
         device.sync()?;
-        read(device, &y, dtype)
+        Ok(read_floats(device, &y, dtype))
     }
 }
 
@@ -232,10 +188,7 @@ fn check_all<O: Ops>(device: &O, host: &HostDevice, dtype: Dtype, case: &Case) -
 #[test]
 fn random_shapes() {
     on_device(this_test!(), |device| {
-        for name in ["kv_write", "attention_prefill", "attention_decode", "attention_full"] {
-            let check = self_test::run(&device, name, 11, 24)?.expect(name);
-            assert_eq!(check.failure, None, "{name}");
-        }
+        self_test(&device, &["kv_write", "attention_prefill", "attention_decode", "attention_full"], 24);
         Ok(())
     });
 }
@@ -404,10 +357,10 @@ fn what_is_written_out_of_range_is_dropped() {
                 case.attend(&device, dtype, dtype, How::Decode, cache, [&[0, 0, 1, 1], &[0, 1, 0, 1]], &[0])
             };
             let before = ask(&cache)?;
-            let rows = floats(&device, dtype, &vec![0.5; 4 * 128])?;
+            let rows = floats(&device, dtype, &vec![0.5; 4 * 128]);
             let rows = Matrix::new(&rows, dtype, [4, 128])?;
-            let slots = words(&device, &[2, u32::MAX, 0, 1])?;
-            let positions = words(&device, &[0, 1, cache.shape().capacity as u32, u32::MAX])?;
+            let slots = indices(&device, &[2, u32::MAX, 0, 1]);
+            let positions = indices(&device, &[0, 1, cache.shape().capacity as u32, u32::MAX]);
             let at = Placement { slots: Indices::new(&slots, 4)?, positions: Indices::new(&positions, 4)? };
             device.kv_write(rows, rows, at, &mut cache)?;
             assert_eq!(ask(&cache)?, before, "{dtype}");

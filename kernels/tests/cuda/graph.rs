@@ -7,6 +7,7 @@ use coldstart_kernels::{
 use coldstart_stand_in::this_test;
 
 use crate::on_device;
+use crate::support::read_numbers;
 
 const SLOTS: usize = 2;
 const CAPACITY: usize = 400;
@@ -81,25 +82,17 @@ impl<B: Memory> Decoder<B> {
         device.advance(IndicesMut::new(positions, SLOTS)?, 1)
     }
 
-    fn result<O: Ops<Buffer = B>>(&self, device: &O) -> Result<Vec<f32>> {
-        let bytes = get(device, &self.y)?;
-        Ok(bytes.as_chunks().0.iter().map(|x| f32::from_le_bytes(*x)).collect())
+    fn result<O: Ops<Buffer = B>>(&self, device: &O) -> Vec<f32> {
+        read_numbers(device, &self.y)
     }
 
-    fn positions<O: Ops<Buffer = B>>(&self, device: &O) -> Result<Vec<u32>> {
-        let bytes = get(device, &self.positions)?;
-        Ok(bytes.as_chunks().0.iter().map(|x| u32::from_le_bytes(*x)).collect())
+    fn positions<O: Ops<Buffer = B>>(&self, device: &O) -> Vec<u32> {
+        read_numbers(device, &self.positions)
     }
 }
 
 fn set<D: Device>(device: &D, buffer: &mut D::Buffer, bytes: &[u8]) -> Result<()> {
     device.upload(device.compute(), bytes, buffer, 0)
-}
-
-fn get<D: Device>(device: &D, buffer: &D::Buffer) -> Result<Vec<u8>> {
-    let mut bytes = vec![0; buffer.len()];
-    device.download(device.compute(), buffer, 0, &mut bytes)?;
-    Ok(bytes)
 }
 
 fn uniform(seed: u64, count: usize) -> Vec<u8> {
@@ -125,30 +118,30 @@ fn one_graph_serves_all_steps() {
         let mut expected = Vec::new();
         for _ in 0..STEPS {
             on_host.step(&host)?;
-            expected.push(on_host.result(&host)?);
+            expected.push(on_host.result(&host));
         }
         let (start, end) = ([PAST as u32, 0], [(PAST + STEPS) as u32, STEPS as u32]);
-        assert_eq!(on_host.positions(&host)?, end);
+        assert_eq!(on_host.positions(&host), end);
 
         // Operation by operation; scratch memory is allocated here, where nothing is recorded.
         for (step, expected) in expected.iter().enumerate() {
             on_device.step(&device)?;
-            close(&on_device.result(&device)?, expected, step);
+            close(&on_device.result(&device), expected, step);
         }
         on_device.restart(&device)?;
         let graph = device.record(|| on_device.step(&device))?.expect("a CUDA device has graphs");
-        assert_eq!(on_device.positions(&device)?, start, "recording ran what it recorded");
+        assert_eq!(on_device.positions(&device), start, "recording ran what it recorded");
         for (step, expected) in expected.iter().enumerate() {
             device.replay(&graph)?;
-            close(&on_device.result(&device)?, expected, step);
+            close(&on_device.result(&device), expected, step);
         }
-        assert_eq!(on_device.positions(&device)?, end);
+        assert_eq!(on_device.positions(&device), end);
         // Again from the start, without a look in between.
         on_device.restart(&device)?;
         for _ in 0..STEPS {
             device.replay(&graph)?;
         }
-        close(&on_device.result(&device)?, &expected[STEPS - 1], STEPS - 1);
+        close(&on_device.result(&device), &expected[STEPS - 1], STEPS - 1);
         Ok(())
     });
 }
