@@ -18,6 +18,9 @@ pub struct Mark {
     pub excluded: bool,
 }
 
+/// What the reason of a mark begins with where the GPU was held down.
+pub(crate) const THROTTLED: &str = "throttled: ";
+
 /// At least one reading, in the order taken: the order is the warm-up curve. Marked samples stay in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "RawSamples", into = "RawSamples")]
@@ -73,6 +76,15 @@ impl Samples {
     /// The marks.
     pub fn marks(&self) -> &[Mark] {
         &self.marks
+    }
+
+    /// How many of them are marked as throttled: they count, and are only pointed at.
+    pub fn throttled(&self) -> usize {
+        let marks = self.marks.iter().filter(|mark| mark.reason.starts_with(THROTTLED));
+        let mut indices: Vec<usize> = marks.map(|mark| mark.index).collect();
+        indices.sort_unstable();
+        indices.dedup();
+        indices.len()
     }
 
     /// The readings that summaries rest on, in the order taken: all but the excluded ones, or all of them when every

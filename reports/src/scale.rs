@@ -62,6 +62,18 @@ impl Scale {
         Scale { unit: format!("{prefix}{base}"), per, decimals }
     }
 
+    /// Energies, given in microjoules. The largest one picks the unit.
+    pub(crate) fn energies(values: impl IntoIterator<Item = u64>) -> Self {
+        let largest = values.into_iter().max().unwrap_or(0);
+        let (unit, per) = match largest {
+            0..10_000 => ("µJ", 1.0),
+            10_000..10_000_000 => ("mJ", 1e3),
+            _ => ("J", 1e6),
+        };
+        let decimals = usize::from(per > 1.0) + usize::from(per > 1.0 && (largest as f64) < 100.0 * per);
+        Scale { unit: unit.to_owned(), per, decimals }
+    }
+
     /// Plain numbers: decimals enough for two digits of the least one, and at most two.
     pub(crate) fn counts(values: impl IntoIterator<Item = f64>) -> Self {
         let least = values.into_iter().filter(|value| *value > 0.0).fold(f64::INFINITY, f64::min);
@@ -158,6 +170,13 @@ mod tests {
         assert_eq!((rates.title("rate"), rates.text(0.3e9)), ("rate GB/s".to_owned(), "0.30".to_owned()));
         let sizes = Scale::bytes([Bytes::from_mib(86), Bytes::new(1)]);
         assert_eq!((sizes.unit.as_str(), sizes.size(Bytes::new(1)).as_str()), ("MiB", "<0.1"));
+        let energies = Scale::energies([3_120_000, 40_000]);
+        assert_eq!(
+            (energies.title("token"), energies.text(40_000.0)),
+            ("token mJ".to_owned(), "40.0".to_owned())
+        );
+        assert_eq!(Scale::energies([9_999]).text(512.0), "512");
+        assert_eq!(Scale::energies([u64::MAX]).unit, "J");
         assert_eq!(Scale::counts([f64::NAN, 2.5]).text(f64::NAN), "–");
     }
 

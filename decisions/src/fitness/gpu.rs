@@ -46,12 +46,7 @@ fn throttled(profile: &Profile) -> Option<String> {
     let measured = profile.measurements.iter().filter_map(|row| Some(row.outcome.as_measured()?.0));
     let series = measured.chain(profile.warm_up.iter().map(|curve| &curve.samples));
     let marked = series
-        .map(|samples| {
-            let mut marked: Vec<usize> =
-                samples.marks().iter().filter(|mark| !mark.excluded).map(|mark| mark.index).collect();
-            marked.dedup();
-            (marked.len(), samples.len())
-        })
+        .map(|samples| (samples.throttled(), samples.len()))
         .filter(|(marked, all)| over(*marked, *all))
         .max_by(|one, two| (one.0 * two.1).cmp(&(two.0 * one.1)));
     if !over(held, known) && marked.is_none() {

@@ -1,6 +1,7 @@
 //! What follows from telemetry for the rest of a profile.
 
 use super::{GpuFacts, Telemetry, TelemetryScope, TelemetryWindow, WindowKind};
+use crate::profile::Profile;
 use crate::throughput::ThroughputPoint;
 
 impl Telemetry {
@@ -42,5 +43,16 @@ impl Telemetry {
                 .filter(|_| tokens >= 1.0)
                 .map(|energy_mj| (energy_mj as f64 * 1e3 / tokens).round() as u64);
         }
+    }
+}
+
+impl Profile {
+    /// How many iterations are marked because the GPU was held down while they ran, and how many there are in all: those of
+    /// warm-ups and of the sweep on the host's clock.
+    pub fn throttled_iterations(&self) -> (usize, usize) {
+        let swept = self.throughput.iter().filter_map(|point| self.measurement(&point.key));
+        let swept = swept.filter_map(|row| Some(row.outcome.as_measured()?.0));
+        let series = swept.chain(self.warm_up.iter().map(|curve| &curve.samples));
+        series.fold((0, 0), |(marked, all), samples| (marked + samples.throttled(), all + samples.len()))
     }
 }

@@ -92,10 +92,11 @@ impl Telemetry {
         found
     }
 
-    /// Samples in which the clocks were held down by heat, by the power supply or by the hardware, and all samples of which
-    /// it is known.
+    /// Samples of forward passes in which the clocks were held down by heat, by the power supply or by the hardware, and all
+    /// of which it is known.
     pub fn throttled(&self) -> (usize, usize) {
-        self.windows.iter().fold((0, 0), |(throttled, known), window| {
+        let passes = self.windows.iter().filter(|window| window.window != WindowKind::WeightsLoad);
+        passes.fold((0, 0), |(throttled, known), window| {
             (
                 throttled + window.summary.throttled_samples.unwrap_or(0),
                 known + window.summary.throttled_samples.map_or(0, |_| window.summary.samples),

@@ -1,7 +1,7 @@
 //! Which iterations ran while the GPU was held down.
 
 use super::sample::TelemetrySample;
-use crate::samples::Mark;
+use crate::samples::{Mark, THROTTLED};
 use crate::units::Nanos;
 
 /// A run with a larger share of throttled samples, or of marked iterations, was not taken on a fit machine: 5 %.
@@ -29,7 +29,7 @@ pub fn throttle_marks(
         let end = begin.saturating_add(duration);
         let from = spans.partition_point(|span| span.1 <= begin);
         let (_, _, events) = spans.get(from).filter(|span| span.0 < end)?;
-        Some(Mark { index, reason: format!("throttled: {events}"), excluded: false })
+        Some(Mark { index, reason: format!("{THROTTLED}{events}"), excluded: false })
     };
     iterations.into_iter().enumerate().filter_map(marked).collect()
 }

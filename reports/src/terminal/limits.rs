@@ -1,6 +1,6 @@
 //! What the hardware allows, and whether the machine was quiet.
 
-use coldstart_profiles::{CanaryReading, LimitMeasurement, Nanos, Outcome, Profile};
+use coldstart_profiles::{Bytes, CanaryReading, LimitMeasurement, Nanos, Outcome, Profile, Work};
 
 use super::section;
 use crate::grid::{Cell, Column, Grid};
@@ -38,6 +38,16 @@ pub(crate) fn limits(profile: &Profile, style: &Style) -> String {
             Outcome::Failed { why } => without.push((limit.kind.name(), format!("failed: {why}"))),
         }
     }
+    for link in profile.telemetry.gpus.iter().filter_map(|gpu| gpu.pcie) {
+        let Some(rate) = link.bytes_per_s else { continue };
+        grid.row([
+            "pcie_link".into(),
+            Work::Bytes(Bytes::new(rate)).display_rate(rate as f64).into(),
+            Cell::default(),
+            Cell::default(),
+            Cell::new(Tone::Faint, format!("theoretical: PCIe {link}, not measured")),
+        ]);
+    }
     let mut body = grid.render();
     body.push_str(&notes(style, Tone::Faint, without.iter().map(|(name, why)| (*name, why.as_str()))));
     section(style, "Limits", "what the hardware allowed in the same run", &body)
@@ -54,10 +64,13 @@ pub(crate) fn fitness(profile: &Profile, style: &Style) -> String {
     let times = |of: fn(&CanaryReading) -> Nanos| {
         fitness.canary.iter().map(|reading| of(reading).to_string()).collect()
     };
-    let facts: [(&str, Vec<String>); 3] = [
+    let looks = &profile.telemetry.looks;
+    let facts: [(&str, Vec<String>); 5] = [
         ("load average", loads.into_iter().flatten().map(|load| format!("{load:.2}")).collect()),
         ("canary copy", times(|reading| reading.copy_ns)),
         ("canary product", times(|reading| reading.gemm_ns)),
+        ("driver", looks.iter().filter_map(|look| Some(look.driver_state?.name().to_owned())).collect()),
+        ("GPU", looks.iter().filter_map(|look| Some(format!("{} °C", look.temperature_c?))).collect()),
     ];
     let told = facts.iter().filter(|(_, values)| !values.is_empty());
     let parts: Vec<String> = told.map(|(name, values)| format!("{name} {}", values.join(" → "))).collect();

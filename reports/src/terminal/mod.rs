@@ -6,6 +6,7 @@ mod limits;
 mod notes;
 mod pull;
 mod section;
+mod telemetry;
 mod throughput;
 mod title;
 mod warm_up;
@@ -20,7 +21,7 @@ pub(crate) use answer::answer_sentence;
 pub(crate) use section::section;
 
 /// A profile as tables: what was measured on what, the answer in one sentence, the waterfall of the cold start,
-/// ways of loading the weights, the image pull, warm-up, throughput, fits, limits, and what to know before trusting it.
+/// ways of loading the weights, the image pull, warm-up, throughput, fits, telemetry, limits, and what to know before trusting it.
 ///
 /// Tables keep to the width of `style` from 40 columns on. Every profile can be shown, whatever it lacks.
 pub fn terminal(profile: &Profile, style: &Style) -> String {
@@ -33,6 +34,7 @@ pub fn terminal(profile: &Profile, style: &Style) -> String {
         warm_up::warm_up(profile, style),
         throughput::throughput(profile, style),
         fits::fits(profile, style),
+        telemetry::telemetry(profile, style),
         limits::limits(profile, style),
         limits::fitness(profile, style),
         notes::notes(profile, style),

@@ -59,7 +59,14 @@ fn tail(stderr: &str) -> Vec<&str> {
 
 fn skipped(profile: &Profile, style: &Style) -> String {
     let told = profile.waterfall(TotalKind::Process).map(|waterfall| waterfall.ends_with);
-    let reasons = reasons(profile, |phase| !told.is_some_and(|end| in_process(phase) && phase <= end));
+    let mut reasons = reasons(profile, |phase| !told.is_some_and(|end| in_process(phase) && phase <= end));
+    let telemetry = &profile.telemetry;
+    if let Some(why) = telemetry.skipped.as_deref().filter(|_| telemetry.windows.is_empty()) {
+        match reasons.iter_mut().find(|(_, told)| *told == why) {
+            Some((names, _)) => names.push_str(", telemetry"),
+            None => reasons.push(("telemetry".to_owned(), why)),
+        }
+    }
     let texts = reasons.iter().map(|(phases, why)| (phases.as_str(), *why));
     section(style, "Not measured", "", &note_table(style, Tone::Plain, texts))
 }

@@ -51,6 +51,7 @@ fn table(lines: &[Line<'_>], mode: ForwardMode, style: &Style) -> String {
     let items = Scale::counts(lines.iter().map(|line| line.point.items_per_s));
     let tokens = Scale::counts(lines.iter().map(|line| line.point.tokens_per_s));
     let memory = Scale::bytes(lines.iter().map(|line| line.point.workspace_bytes));
+    let energy = Scale::energies(lines.iter().filter_map(|line| line.point.energy_per_token_uj));
     // A decode step of one sequence is one token: the two rates would be the same column twice.
     let items_title = if mode == ForwardMode::Decode { "" } else { "items/s" };
     let mut grid = Grid::new(
@@ -59,14 +60,17 @@ fn table(lines: &[Line<'_>], mode: ForwardMode, style: &Style) -> String {
             Column::number(mode.tokens_name()),
             Column::number("batch"),
             Column::number(times.title("p50")),
-            Column::number("p90").drop(3),
-            Column::number("p99").drop(4),
-            Column::number(items_title).drop(6),
+            Column::number("p90").drop(5),
+            Column::number("p99").drop(6),
+            Column::number(items_title).drop(8),
             Column::number("tokens/s"),
             Column::number("of limit"),
-            Column::text("").drop(2),
-            Column::number(memory.title("memory")).drop(5),
-            Column::number("n").drop(1),
+            Column::text("").drop(3),
+            Column::number(format!("{}/token", energy.unit)).drop(9),
+            Column::number("W").drop(4),
+            Column::number("GPU %").drop(1),
+            Column::number(memory.title("memory")).drop(7),
+            Column::number("n").drop(2),
             Column::text("stopped by").drop(0),
         ],
     );
@@ -89,6 +93,9 @@ fn table(lines: &[Line<'_>], mode: ForwardMode, style: &Style) -> String {
             tokens.text(point.tokens_per_s).into(),
             line.row.achieved().map(|ratio| format!("{ratio:.2}")).unwrap_or_default().into(),
             Cell::new(Tone::Faint, line.row.limit.as_ref().map_or("", |limit| limit.kind.name())),
+            point.energy_per_token_uj.map(|uj| energy.text(uj as f64)).unwrap_or_default().into(),
+            point.power_mw.map(|mw| format!("{:.0}", mw as f64 / 1e3)).unwrap_or_default().into(),
+            point.utilisation_percent.map(|percent| percent.to_string()).unwrap_or_default().into(),
             memory.size(point.workspace_bytes).into(),
             line.summary.n.to_string().into(),
             Cell::new(Tone::Faint, point.stop.name()),

@@ -108,7 +108,7 @@ fn truncate(profile: &mut Profile, what: u8, to: usize) {
         4 => profile.throughput.truncate(to),
         5 => profile.plan.steps.truncate(to),
         6 => profile.traces.iter_mut().for_each(|trace| trace.readings.truncate(to)),
-        7 => profile.target.model = None,
+        7 => (profile.target.model, profile.telemetry.windows) = (None, Vec::new()),
         _ => (profile.target.engine, profile.target.image) = (None, None),
     }
 }
@@ -172,6 +172,10 @@ fn rename(profile: &mut Profile, name: &str) {
         row.key.params = row.key.params.clone().with("staging", name()).with(&name(), name());
     }
     profile.warm_up.iter_mut().for_each(|curve| curve.step = name());
+    for gpu in &mut profile.telemetry.gpus {
+        (gpu.uuid, gpu.driver) = (Some(name()), Some(name()));
+        gpu.unread.iter_mut().for_each(|unread| (unread.what, unread.why) = (name(), name()));
+    }
     profile.plan.strategy = name();
     profile.plan.model = ModelSpec::Directory { path: name(), follow_symlinks: false };
 }
@@ -190,6 +194,7 @@ fn retell(profile: &mut Profile, text: &str) {
         estimate_ns: Nanos::ZERO,
         allowance_ns: Nanos::ZERO,
     });
+    profile.telemetry.skipped = Some(text.to_owned());
     for (index, outcome) in outcomes(profile).enumerate() {
         match index % 3 {
             0 => *outcome = Outcome::skipped(text),
@@ -207,6 +212,12 @@ fn resize(profile: &mut Profile, bytes: u64) {
     for point in &mut profile.throughput {
         (point.workspace_bytes, point.flops) = (Bytes::new(bytes), bytes);
         (point.batch, point.tokens) = (bytes as u32, u32::MAX);
+        (point.power_mw, point.energy_per_token_uj) = (Some(bytes), Some(bytes));
+    }
+    for window in &mut profile.telemetry.windows {
+        for sample in &mut window.samples {
+            (sample.power_mw, sample.memory_used_bytes) = (Some(bytes), Some(Bytes::new(bytes)));
+        }
     }
 }
 
@@ -248,8 +259,9 @@ proptest! {
         width in prop_oneof![0_usize..160, Just(usize::MAX)],
         unicode in any::<bool>(),
         label in hostile(),
+        gpu in any::<bool>(),
     ) {
-        let mut profile = scripted::complete();
+        let mut profile = if gpu { scripted::on_a_gpu() } else { scripted::complete() };
         for damage in damages {
             apply(&mut profile, damage);
         }

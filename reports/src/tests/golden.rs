@@ -31,6 +31,14 @@ fn a_complete_run() {
 }
 
 #[test]
+fn a_run_on_a_gpu() {
+    let profile = scripted::on_a_gpu();
+    for width in [120, 100, 60] {
+        assert_golden(&format!("terminal-gpu-{width}.txt"), &terminal(&profile, &style(width)));
+    }
+}
+
+#[test]
 fn a_run_without_results() {
     assert_golden("terminal-empty-80.txt", &terminal(&scripted::empty(), &style(80)));
 }

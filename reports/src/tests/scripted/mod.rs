@@ -4,8 +4,10 @@ mod cold_starts;
 mod pulls;
 mod sweep;
 mod target;
+mod telemetry;
 
-use coldstart_profiles::{CanaryReading, Fitness, Nanos, Profile, RunState, Tool};
+use coldstart_decisions::judge_fitness;
+use coldstart_profiles::{CanaryReading, Caveat, Fitness, Nanos, Profile, RunState, Tool};
 
 pub(crate) use target::plan;
 
@@ -33,6 +35,17 @@ pub(crate) fn empty() -> Profile {
         plan(),
     );
     profile.derive();
+    profile
+}
+
+/// The same run on a GPU that a stand-in plays, with telemetry; it got hot in the last two trials.
+pub(crate) fn on_a_gpu() -> Profile {
+    let mut profile = complete();
+    telemetry::add(&mut profile);
+    profile.derive();
+    for Caveat { code, text } in judge_fitness(&profile) {
+        profile.caveat(&code, text);
+    }
     profile
 }
 
