@@ -8,9 +8,10 @@ use rustix::fs::{Access, access};
 
 use super::check::Area;
 use super::loader::Loader;
+use super::nvml;
 use crate::host::Host;
 
-const AREA: Area = Area::Device;
+pub(super) const AREA: Area = Area::Device;
 /// NVIDIA's number in PCI configuration space.
 const NVIDIA_VENDOR: &str = "0x10de";
 
@@ -21,14 +22,7 @@ pub(super) fn checks(host: &Host, ld_library_path: Option<&OsStr>) -> Vec<Check>
     vec![
         host_device(host),
         cuda(&driver),
-        library(
-            "NVML",
-            &["libnvidia-ml.so.1"],
-            &loader,
-            needed,
-            "telemetry (memory, power, clocks)",
-            "the NVIDIA driver",
-        ),
+        nvml::check(host, &loader, needed),
         library(
             "cuBLASLt",
             &["libcublasLt.so", "libcublasLt.so.13", "libcublasLt.so.12"],
@@ -203,7 +197,7 @@ fn cuda(driver: &Driver) -> Check {
 }
 
 /// A library that only has to be where the loader looks; nobody needs it on a machine without a GPU.
-fn library(
+pub(super) fn library(
     name: &str,
     files: &[&str],
     loader: &Loader<'_>,

@@ -6,21 +6,19 @@ use nvml_wrapper::error::NvmlError;
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     /// There is no library, or it is none.
-    #[error(
-        "open NVML: {why}: install the driver's user-space libraries, in a container through the NVIDIA Container Toolkit with NVIDIA_DRIVER_CAPABILITIES=compute,utility"
-    )]
+    #[error("open NVML: {why}: {INSTALL}")]
     Library {
         /// What the loader said.
         why: String,
     },
     /// The library is there and does not want to begin.
-    #[error("begin with NVML: {source}{}", remedy(.source))]
+    #[error("begin with NVML: {source}{}", tail(.source))]
     Init {
         /// What it said.
         source: NvmlError,
     },
     /// It does not know the GPU.
-    #[error("find {gpu} in NVML: {source}{}", remedy(.source))]
+    #[error("find {gpu} in NVML: {source}{}", tail(.source))]
     NotFound {
         /// The GPU.
         gpu: String,
@@ -42,19 +40,35 @@ pub enum TelemetryError {
 }
 
 /// What helps, where something is known to.
-fn remedy(source: &NvmlError) -> &'static str {
-    match source {
-        NvmlError::DriverNotLoaded => ": load the kernel driver: `modprobe nvidia`",
-        NvmlError::NoPermission => ": give this user access to /dev/nvidiactl and /dev/nvidia*",
+const fn remedy(source: &NvmlError) -> Option<&'static str> {
+    Some(match source {
+        NvmlError::DriverNotLoaded => "load the kernel driver with `modprobe nvidia`",
+        NvmlError::NoPermission => "give this user access to /dev/nvidiactl and /dev/nvidia*",
         NvmlError::LibRmVersionMismatch => {
-            ": the library is not of the loaded kernel driver: restart the machine after an update of the driver"
+            "the library is not of the loaded kernel driver: restart the machine after an update of the driver"
         }
-        NvmlError::GpuLost | NvmlError::ResetRequired => ": reset the GPU, or restart the machine",
-        _ => "",
-    }
+        NvmlError::GpuLost | NvmlError::ResetRequired => "reset the GPU, or restart the machine",
+        _ => return None,
+    })
 }
 
+/// The remedy behind a colon.
+fn tail(source: &NvmlError) -> String {
+    remedy(source).map(|remedy| format!(": {remedy}")).unwrap_or_default()
+}
+
+const INSTALL: &str = "install the driver's user-space libraries, in a container through the NVIDIA Container Toolkit with NVIDIA_DRIVER_CAPABILITIES=compute,utility";
+
 impl TelemetryError {
+    /// What helps, where something is known to. Messages end in it.
+    pub const fn remedy(&self) -> Option<&'static str> {
+        match self {
+            TelemetryError::Library { .. } => Some(INSTALL),
+            TelemetryError::Init { source } | TelemetryError::NotFound { source, .. } => remedy(source),
+            TelemetryError::Nameless | TelemetryError::Thread(_) | TelemetryError::Silent { .. } => None,
+        }
+    }
+
     pub(super) fn init(source: NvmlError) -> Self {
         match source {
             NvmlError::LibloadingError(error) => TelemetryError::Library { why: error.to_string() },

@@ -85,6 +85,14 @@ impl<'n> Gpu<'n> {
         })
     }
 
+    /// The GPU of a number, which is of use only where all of them are looked at.
+    pub(super) fn at(nvml: &'n Nvml, index: u32) -> Result<Self, TelemetryError> {
+        match nvml.device_by_index(index) {
+            Ok(device) => Ok(Gpu::new(nvml, device)),
+            Err(source) => Err(TelemetryError::NotFound { gpu: format!("GPU {index}"), source }),
+        }
+    }
+
     fn new(nvml: &'n Nvml, device: Device<'n>) -> Self {
         let mut gpu = Gpu { nvml, device, unread: BTreeMap::new(), ecc_before: [None; 2] };
         gpu.ecc_before = gpu.ecc();

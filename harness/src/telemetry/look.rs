@@ -1,6 +1,6 @@
 //! A short look at a GPU while no process of ours uses it.
 
-use coldstart_profiles::{DriverState, GpuLook};
+use coldstart_profiles::{DriverState, GpuFacts, GpuLook};
 
 use super::error::TelemetryError;
 use super::gpu::{Gpu, GpuId, Library};
@@ -34,4 +34,22 @@ pub fn look(library: &Library, id: &GpuId, when: &str) -> Result<GpuLook, Teleme
     drop(nvml);
     found.open_ns = clock::monotonic().saturating_sub(begin);
     Ok(found)
+}
+
+/// What every GPU is, and what it does not tell. Opens NVML and closes it again: not to be called while a cold start is
+/// measured.
+///
+/// # Errors
+/// When NVML can't be opened, or does not say how many GPUs there are.
+pub fn survey(library: &Library) -> Result<Vec<GpuFacts>, TelemetryError> {
+    let nvml = library.open()?;
+    let count = nvml.device_count().map_err(TelemetryError::init)?;
+    let facts = |index| {
+        let mut gpu = Gpu::at(&nvml, index)?;
+        gpu.sample(clock::monotonic);
+        gpu.compute_processes();
+        let facts = gpu.facts();
+        Ok(GpuFacts { unread: gpu.unread(), ..facts })
+    };
+    (0..count).map(facts).collect()
 }

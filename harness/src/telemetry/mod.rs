@@ -18,7 +18,7 @@ mod windows;
 
 pub use error::TelemetryError;
 pub use gpu::{GpuId, Library};
-pub use look::look;
+pub use look::{look, survey};
 pub use report::TelemetryReport;
 pub use sampler::Sampler;
 pub use windows::{Passes, point_windows, trial_windows};
