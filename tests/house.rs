@@ -24,7 +24,7 @@ fn arrows() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         ("decisions", BTreeSet::from(["profiles"])),
         ("profiles", BTreeSet::new()),
         ("kernels", BTreeSet::from(["stand-in"])),
-        ("tests/stand-in", BTreeSet::from(["stand-in-cuda"])),
+        ("tests/stand-in", BTreeSet::from(["stand-in-cuda", "stand-in-nvml"])),
         ("tests/stand-in-cuda", BTreeSet::new()),
         ("tests/stand-in-nvml", BTreeSet::new()),
     ])

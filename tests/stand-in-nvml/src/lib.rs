@@ -51,9 +51,9 @@ pub fn install(directory: &Path, settings: &str) -> std::io::Result<PathBuf> {
     Ok(directory.join(LIBRARY_NAMES[0]))
 }
 
-/// The UUID of a GPU, the same as that of the CUDA stand-in.
+/// The UUID of a GPU, the same as that of the CUDA stand-in: `coldstart-stand` and its number.
 pub fn uuid(index: u32) -> String {
-    format!("GPU-c01d57a2-7000-4000-8000-{index:012x}")
+    format!("GPU-636f6c64-7374-6172-742d-7374616e64{index:02x}")
 }
 
 /// The PCI bus id of a GPU as CUDA writes it.

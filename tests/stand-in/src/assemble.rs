@@ -10,6 +10,9 @@ use crate::compile::{Compiler, files, hash};
 /// The driver as cargo builds it.
 const DRIVER: Library =
     Library { built: "libcoldstart_stand_in_cuda.so", names: &["libcuda.so.1", "libcuda.so"] };
+/// NVML as cargo builds it, with the same GPUs.
+const NVML: Library =
+    Library { built: "libcoldstart_stand_in_nvml.so", names: &["libnvidia-ml.so.1", "libnvidia-ml.so"] };
 /// Blocks and threads on the host.
 const RUNTIME: &str = "libcoldstart-on-host.so";
 /// The kernels, where the driver looks for them.
@@ -32,7 +35,7 @@ fn context<T>(what: &Path, result: std::io::Result<T>) -> Result<T, String> {
     result.map_err(|error| format!("{}: {error}", what.display()))
 }
 
-/// The directory with the stand-in driver and coldstart's kernels, built anew where a source has changed.
+/// The directory with the stand-in driver, NVML's stand-in and coldstart's kernels, built anew where a source has changed.
 ///
 /// # Errors
 /// [`Error::NoCompiler`], or what is wrong.
@@ -40,7 +43,7 @@ pub fn directory() -> Result<PathBuf, Error> {
     directory_with(&[])
 }
 
-/// The same with more libraries in it, such as stand-ins of NVML or cuBLASLt.
+/// The same with more libraries in it, such as a stand-in of cuBLASLt.
 ///
 /// # Errors
 /// As [`directory`].
@@ -77,7 +80,8 @@ fn build(sources: &Path, libraries: &[Library]) -> Result<PathBuf, Error> {
 
     let runtime = Unit::all(&files(&on_host, &["cpp"])?, &common, &objects)?;
     let kernels = Unit::all(&files(sources, &["cu"])?, &common, &objects)?;
-    let built: Vec<(PathBuf, Library)> = std::iter::once(&DRIVER)
+    let built: Vec<(PathBuf, Library)> = [DRIVER, NVML]
+        .iter()
         .chain(libraries)
         .map(|library| Ok((beside_the_test(library.built)?, *library)))
         .collect::<Result<_, String>>()?;
