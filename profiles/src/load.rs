@@ -118,21 +118,38 @@ pub struct LoadDetail {
     pub chunk_bytes: Bytes,
     /// How the reads were issued: `pread`, `io_uring`, `mmap`.
     pub reads_by: String,
-    /// Making the staging memory (allocating, faulting in, page-locking), inside of the load's time.
+    /// Making the staging memory (allocating, faulting in, page-locking), inside of the load's time. Where the mapping itself
+    /// is page-locked (`staging=registered`), doing that.
     pub pin_ns: Nanos,
-    /// The staging memory that was made; zero where the load needs none.
+    /// The staging memory that was made; zero where the load needs none. Where the mapping itself is page-locked, the most
+    /// that was at once.
     pub pinned_bytes: Bytes,
     /// From storage or page cache into memory.
     pub read_ns: Option<Nanos>,
     /// From the page cache's mapping into staging memory, where that is a step of its own.
     pub stage_ns: Option<Nanos>,
-    /// Into device memory.
+    /// Into device memory: while at least one copy was under way. On a device that copies on its own a copy is under way from
+    /// its being enqueued until the device's clock says that it is done.
     pub upload_ns: Option<Nanos>,
     /// While both a read and an upload were under way.
     pub overlap_ns: Nanos,
     /// Why a part above is null.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub absent: Vec<AbsentPart>,
+    /// Streams that the copies were spread over; 0 where the CPU writes device memory itself.
+    #[serde(default)]
+    pub streams: u32,
+    /// Copies that were enqueued: pieces that are neighbours in the file and on the device go as one. 0 where the CPU writes
+    /// device memory itself.
+    #[serde(default)]
+    pub copies: u64,
+    /// By how much the anonymous memory of the process (`RssAnon`) grew over the load: memory of the loader, private copies
+    /// that a driver makes of mapped pages, and on the host device the weights. Null where the kernel does not say.
+    #[serde(default)]
+    pub anonymous_growth_bytes: Option<Bytes>,
+    /// What went otherwise than asked for and costs time, but leaves the load what it is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
     /// From the start of the load to the first tensor that was whole on the device; null where no tensor holds a byte.
     pub first_tensor_ns: Option<Nanos>,
     /// The page cache before the load.

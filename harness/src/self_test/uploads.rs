@@ -20,7 +20,7 @@ pub(super) fn check<D: LoadDevice + Ops>(device: &D, strategy: Strategy, spec: &
     match load(device, strategy, spec) {
         Ok(Some(bytes)) => Verdict::Passed(format!("{bytes} arrived as they are in the file")),
         Ok(None) => Verdict::Skipped("the CPU can't address this device's memory".to_owned()),
-        Err(error @ WeightsError::NoDirect { .. }) => Verdict::Skipped(error.to_string()),
+        Err(error) if error.is_refusal() => Verdict::Skipped(error.to_string()),
         Err(error) => Verdict::Failed(format!("failed to {error}")),
     }
 }

@@ -115,6 +115,22 @@ pub enum WeightsError {
         /// The strategy.
         strategy: &'static str,
     },
+    /// The driver does not page-lock what is mapped for reading only.
+    #[error("page-lock the mapping of {} where it lies: {source}: use the strategy `buffered` or `direct`", path.display())]
+    NotRegistered {
+        /// The file.
+        path: PathBuf,
+        /// What the driver said.
+        source: Box<DeviceError>,
+    },
+    /// One of several devices that are loaded at once.
+    #[error("load device {device} of those that load together: {source}")]
+    Together {
+        /// Which, counted from 0 in the order given.
+        device: usize,
+        /// Why.
+        source: Box<WeightsError>,
+    },
     /// A strategy that does not exist.
     #[error("know the loading strategy `{name}`: the strategies are {known}")]
     UnknownStrategy {
@@ -143,7 +159,7 @@ pub enum WeightsError {
         /// What was tried.
         action: &'static str,
         /// What the device said.
-        source: DeviceError,
+        source: Box<DeviceError>,
     },
     /// The bytes on the device are not those of the file.
     #[error("find the same bytes on the device and in {} for `{tensor}`: checksum {device:016x} instead of {file:016x}: the load is broken, do not use its timings", path.display())]
@@ -181,6 +197,19 @@ pub enum WeightsError {
 }
 
 impl WeightsError {
+    /// Whether the machine cannot do at all what the strategy asks for, whatever the model: such a strategy is skipped with
+    /// this as its reason, it has not failed.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            WeightsError::NoDirect { .. }
+            | WeightsError::NoPopulate { .. }
+            | WeightsError::NotHostMemory { .. }
+            | WeightsError::NotRegistered { .. } => true,
+            WeightsError::Together { source, .. } => source.is_refusal(),
+            _ => false,
+        }
+    }
+
     /// An I/O error with what was tried and where.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> WeightsError {
         let path = path.to_owned();
@@ -189,7 +218,7 @@ impl WeightsError {
 
     /// A device's error with what was tried.
     pub(crate) fn device(action: &'static str) -> impl FnOnce(DeviceError) -> WeightsError {
-        move |source| WeightsError::Device { action, source }
+        move |source| WeightsError::Device { action, source: Box::new(source) }
     }
 
     /// A fault of the safetensors file at `path`.

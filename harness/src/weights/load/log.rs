@@ -2,41 +2,120 @@
 
 use std::time::Instant;
 
+use coldstart_kernels::Device;
 use coldstart_profiles::Nanos;
 
+use crate::weights::error::WeightsError;
 use crate::weights::files::TensorEntry;
 
 /// From and to, in nanoseconds since the load began.
 pub(super) type Interval = (u64, u64);
 
-/// What one thread did.
+/// What one thread did. `M` marks a moment on the device.
 #[derive(Debug)]
-pub(super) struct Log {
+pub(super) struct Log<M> {
     start: Instant,
     pub(super) pin: Vec<Interval>,
     pub(super) read: Vec<Interval>,
+    pub(super) stage: Vec<Interval>,
     pub(super) upload: Vec<Interval>,
     /// Windows and when they were whole on the device.
     pub(super) done: Vec<(usize, u64)>,
+    /// Windows whose copies the device does on its own.
+    pub(super) enqueued: Vec<Enqueued<M>>,
+    /// Copies enqueued.
+    pub(super) copies: u64,
+    /// What went otherwise than asked for.
+    pub(super) remarks: Vec<String>,
 }
 
-impl Log {
+/// A window whose copies were handed to the device.
+#[derive(Debug)]
+pub(super) struct Enqueued<M> {
+    pub(super) window: usize,
+    /// Before the first of them was.
+    pub(super) from: u64,
+    /// After the last of them on the device.
+    pub(super) done: M,
+}
+
+/// One moment on the clocks of host and device.
+#[derive(Debug)]
+pub(super) struct Origin<M> {
+    device: M,
+    host: u64,
+}
+
+impl<M> Origin<M> {
+    /// Mark the moment before the first copy. The device must be idle.
+    pub(super) fn mark<D: Device<Mark = M>>(device: &D, start: Instant) -> Result<Self, WeightsError> {
+        let mark = device.mark().map_err(WeightsError::device("mark the begin of a load"))?;
+        Ok(Origin { device: mark, host: since(start) })
+    }
+}
+
+fn since(start: Instant) -> u64 {
+    u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl<M> Log<M> {
     /// Nothing yet, for a load that began at `start`.
     pub(super) fn new(start: Instant) -> Self {
-        Log { start, pin: Vec::new(), read: Vec::new(), upload: Vec::new(), done: Vec::new() }
+        Log {
+            start,
+            pin: Vec::new(),
+            read: Vec::new(),
+            stage: Vec::new(),
+            upload: Vec::new(),
+            done: Vec::new(),
+            enqueued: Vec::new(),
+            copies: 0,
+            remarks: Vec::new(),
+        }
     }
 
     /// Now.
     pub(super) fn now(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        since(self.start)
     }
 
     /// Take over what another thread did.
-    pub(super) fn merge(&mut self, other: Log) {
+    pub(super) fn merge(&mut self, other: Log<M>) {
         self.pin.extend(other.pin);
         self.read.extend(other.read);
+        self.stage.extend(other.stage);
         self.upload.extend(other.upload);
         self.done.extend(other.done);
+        self.enqueued.extend(other.enqueued);
+        self.copies += other.copies;
+        for remark in other.remarks {
+            if !self.remarks.contains(&remark) {
+                self.remarks.push(remark);
+            }
+        }
+    }
+
+    /// Ask the device when its copies were done, after all of them are. The load ended at `end`.
+    ///
+    /// A copy counts as under way from its being enqueued, since the host cannot see when the device takes it up. Where copies
+    /// wait for each other that changes nothing about the time in which any is under way.
+    pub(super) fn settle<D: Device<Mark = M>>(
+        &mut self,
+        device: &D,
+        origin: &Origin<M>,
+        end: u64,
+    ) -> Result<(), WeightsError> {
+        for Enqueued { window, from, done } in std::mem::take(&mut self.enqueued) {
+            let elapsed = device
+                .between(&origin.device, &done)
+                .map_err(WeightsError::device("ask when a copy was done"))?;
+            let elapsed = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
+            // The two clocks agree to some microseconds.
+            let done = origin.host.saturating_add(elapsed).clamp(from, end.max(from));
+            self.upload.push((from, done));
+            self.done.push((window, done));
+        }
+        Ok(())
     }
 
     /// When the first tensor was whole on the device. `windows`: file and range of each window, in order.
@@ -60,7 +139,6 @@ impl Log {
         Some(Nanos::from_nanos(first))
     }
 }
-
 /// The union of intervals: ordered, disjoint.
 pub(super) fn union(intervals: &[Interval]) -> Vec<Interval> {
     let mut ordered = intervals.to_vec();
@@ -120,7 +198,7 @@ mod tests {
             bytes,
         };
         let windows = [(0, 10..100), (0, 100..200), (0, 200..230), (1, 5..100)];
-        let mut log = Log::new(Instant::now());
+        let mut log = Log::<()>::new(Instant::now());
         log.done = vec![(1, 5), (0, 9), (2, 7), (3, 8)];
         let first = |tensors: &[TensorEntry]| log.first_tensor(tensors, &windows).map(Nanos::as_nanos);
         assert_eq!(first(&[tensor(0, 10, 100), tensor(0, 110, 110)]), Some(7));

@@ -6,40 +6,27 @@ use std::thread;
 use std::time::Instant;
 
 use coldstart_kernels::Memory;
-use coldstart_profiles::{AbsentPart, Bytes, LoadDetail, Nanos, Residency};
+use coldstart_profiles::{Bytes, LoadDetail, Nanos, Residency};
 
+use super::anonymous;
+use super::detail::detail;
 use super::device::LoadDevice;
-use super::job::Job;
-use super::log::{Log, length, overlap, union};
-use super::source::{DIRECT_ALIGN, Source};
-use super::window::windows;
-use super::worker::{Reads, work};
+use super::job::{Job, LogOf};
+use super::log::Origin;
+use super::options::{LoadOptions, Spread};
+use super::reads::Reads;
+use super::source::Source;
+use super::whole::{self, Places};
+use super::window::{Window, windows};
+use super::worker::work;
 use crate::weights::error::WeightsError;
 use crate::weights::files::ModelFiles;
 use crate::weights::layout::DeviceLayout;
 use crate::weights::page_cache::residency;
 use crate::weights::strategy::Strategy;
 
-/// How a load spreads its work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LoadOptions {
-    /// Threads that read and copy; 0: one a core, at most 8.
-    pub threads: usize,
-    /// What is read at once, in bytes: rounded up to a multiple of 4096.
-    pub chunk_bytes: usize,
-    /// Pieces of staging memory a thread, each of the chunk's size: the reads that a thread has under way at once around the
-    /// page cache.
-    pub slots: usize,
-}
-
-impl Default for LoadOptions {
-    /// 2 MiB at once, one huge page, four pieces a thread: 16 MiB of staging memory on two cores, small enough to stay in
-    /// the caches. Measured on a 2-core VM with 200 MB in bf16: direct reads run at 2.5 GB/s from 1 to 8 MiB, staged
-    /// warm reads at 9 GB/s up to 2 MiB and under 8 beyond.
-    fn default() -> Self {
-        LoadOptions { threads: 0, chunk_bytes: 2 << 20, slots: 4 }
-    }
-}
+/// Copies of `pinned-whole` are larger than those of a ring, whose slots have to be filled again.
+const WHOLE_CHUNK: u64 = 64 << 20;
 
 /// One load that succeeded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +41,10 @@ pub struct LoadReading {
 ///
 /// The page cache is asked before the clock starts. The clock runs from before the files are opened, over making the staging
 /// memory, to the sync after the last copy. Mappings and staging memory are given back after it.
+///
+/// # Errors
+/// When a file can't be read or the device fails. An error that [is a refusal](WeightsError::is_refusal) means that this
+/// machine can't do what the strategy asks for.
 pub fn load_weights<D: LoadDevice>(
     device: &D,
     model: &ModelFiles,
@@ -62,74 +53,123 @@ pub fn load_weights<D: LoadDevice>(
     strategy: Strategy,
     options: LoadOptions,
 ) -> Result<LoadReading, WeightsError> {
-    load_by(device, model, layout, buffer, (strategy, Reads::of(strategy)), options)
+    let plan = Prepared::of::<D>(model, layout, buffer, (strategy, options), 1)?;
+    load_prepared(device, plan, buffer).map(|(_, reading)| reading)
 }
 
-/// The same, with the way to read given.
-pub(super) fn load_by<D: LoadDevice>(
+/// A load that is ready to start: all that is asked before the clock runs.
+#[derive(Debug, Clone)]
+pub(super) struct Prepared<'m> {
+    pub(super) model: &'m ModelFiles,
+    layout: &'m DeviceLayout,
+    pub(super) residency: Residency,
+    pub(super) reads: Reads,
+    spread: Spread,
+}
+
+impl<'m> Prepared<'m> {
+    /// What there is to know about one of `loads` at once. `D` is the device of `buffer`.
+    pub(super) fn of<D: LoadDevice>(
+        model: &'m ModelFiles,
+        layout: &'m DeviceLayout,
+        buffer: &mut D::Buffer,
+        (strategy, options): (Strategy, LoadOptions),
+        loads: usize,
+    ) -> Result<Self, WeightsError> {
+        let (needed, given) = (layout.buffer_bytes(), buffer.len() as u64);
+        if given < needed {
+            return Err(WeightsError::WrongBuffer { needed: Bytes::new(needed), given: Bytes::new(given) });
+        }
+        let host = D::host_bytes(buffer).is_some();
+        if strategy.needs_host_memory() && !host {
+            return Err(WeightsError::NotHostMemory { strategy: strategy.name() });
+        }
+        let residency = residency(model.files())?;
+        let reads = Reads::of(strategy, &residency);
+        let spread = Spread::of(options, host, reads, loads);
+        Ok(Prepared { model, layout, residency, reads, spread })
+    }
+}
+
+/// What is cut before the first byte is read.
+struct Cut<'a> {
+    /// What is read, where that is not what is uploaded.
+    reads: Vec<Window<'a>>,
+    places: Option<Places>,
+    uploads: Vec<Window<'a>>,
+}
+
+impl<'a> Cut<'a> {
+    fn of(plan: &Prepared<'_>, host: Option<&'a mut [u8]>) -> Result<Cut<'a>, WeightsError> {
+        let (segments, chunk) = (plan.layout.segments(), plan.spread.chunk as u64);
+        if !matches!(plan.reads, Reads::Whole | Reads::DirectWhole) {
+            return Ok(Cut { reads: Vec::new(), places: None, uploads: windows(segments, chunk, host) });
+        }
+        let reads = windows(segments, chunk, None);
+        let places = Places::of(&reads, plan.model.files().len());
+        places.check()?;
+        Ok(Cut { reads, places: Some(places), uploads: windows(segments, chunk.max(WHOLE_CHUNK), host) })
+    }
+}
+
+/// Load, and say when the clock was started.
+pub(super) fn load_prepared<D: LoadDevice>(
     device: &D,
-    model: &ModelFiles,
-    layout: &DeviceLayout,
+    plan: Prepared<'_>,
     buffer: &mut D::Buffer,
-    (strategy, reads): (Strategy, Reads),
-    options: LoadOptions,
-) -> Result<LoadReading, WeightsError> {
-    let (needed, given) = (layout.buffer_bytes(), buffer.len() as u64);
-    if given < needed {
-        return Err(WeightsError::WrongBuffer { needed: Bytes::new(needed), given: Bytes::new(given) });
-    }
-    let residency_before = residency(model.files())?;
-    let chunk = options.chunk_bytes.max(1).next_multiple_of(DIRECT_ALIGN as usize);
+) -> Result<(Instant, LoadReading), WeightsError> {
+    let anonymous_before = anonymous::resident();
     let start = Instant::now();
-    let sources = open(model, strategy)?;
     let host = D::host_bytes(buffer).is_some();
-    if strategy.needs_host_memory() && !host {
-        return Err(WeightsError::NotHostMemory { strategy: strategy.name() });
-    }
+    let origin = if host { None } else { Some(Origin::mark(device, start)?) };
+    let sources = plan.model.files().iter().map(|file| Source::open(file, plan.reads.access()));
+    let sources = sources.collect::<Result<Vec<_>, _>>()?;
     let (cut, shared) = if host {
-        (windows(layout.segments(), chunk as u64, D::host_bytes(buffer)), None)
+        (Cut::of(&plan, D::host_bytes(buffer))?, None)
     } else {
-        (windows(layout.segments(), chunk as u64, None), Some(Mutex::new(buffer)))
+        (Cut::of(&plan, None)?, Some(Mutex::new(buffer)))
     };
-    let places: Vec<_> = cut.iter().map(|window| (window.file, window.range.clone())).collect();
-    let threads = thread_count(options.threads, reads).clamp(1, cut.len().max(1));
-    let slots = options.slots.clamp(1, cut.len().div_ceil(threads).max(1));
+    let ranges: Vec<_> = cut.uploads.iter().map(|window| (window.file, window.range.clone())).collect();
+    let spread = plan.spread.shrink(cut.reads.len().max(cut.uploads.len()));
+    let room = if plan.reads.has_ring() && !host {
+        cut.uploads.iter().map(Window::packed_bytes).max().unwrap_or(0).next_multiple_of(4096)
+    } else {
+        0
+    };
+    let streams = (0..if host { 0 } else { spread.streams })
+        .map(|_| device.stream().map_err(WeightsError::device("make a stream")))
+        .collect::<Result<_, _>>()?;
     let job = Job {
         device,
         start,
         sources: &sources,
-        queue: Mutex::new(cut.into_iter()),
+        queue: Mutex::new(cut.uploads.into_iter()),
         buffer: shared,
-        chunk,
-        slots,
+        streams,
+        spread,
+        room,
+        kept: Mutex::default(),
         stop: AtomicBool::new(false),
     };
-    let log = run(&job, reads, threads)?;
+    let mut log = match &cut.places {
+        Some(places) => whole::load(&job, plan.reads, &cut.reads, places)?,
+        None => run(&job, plan.reads)?,
+    };
     device.sync().map_err(WeightsError::device("wait for the last copy"))?;
     let total = Nanos::from(start.elapsed());
-    let shape = Shape { reads, threads, slots, chunk };
-    let first = log.first_tensor(model.tensors(), &places);
-    let detail = detail(&log, shape, Bytes::new(model.bytes()), first, residency_before);
-    Ok(LoadReading { total, detail })
-}
-
-fn open(model: &ModelFiles, strategy: Strategy) -> Result<Vec<Source>, WeightsError> {
-    model.files().iter().map(|file| Source::open(file, strategy)).collect()
-}
-
-/// A thread a core; twice as many where each only waits for its own read.
-fn thread_count(asked: usize, reads: Reads) -> usize {
-    if asked > 0 {
-        return asked;
+    if let Some(origin) = &origin {
+        log.settle(device, origin, total.as_nanos())?;
     }
-    let cores = thread::available_parallelism().map_or(1, usize::from).min(8);
-    if reads == Reads::DirectPread { 2 * cores } else { cores }
+    let mut detail = detail(&log, &plan, &job, cut.places.as_ref());
+    detail.first_tensor_ns = log.first_tensor(plan.model.tensors(), &ranges);
+    detail.anonymous_growth_bytes = anonymous::growth(anonymous_before, anonymous::resident());
+    Ok((start, LoadReading { total, detail }))
 }
 
-/// Work with `threads` threads, the calling one among them.
-fn run<D: LoadDevice>(job: &Job<'_, D>, reads: Reads, threads: usize) -> Result<Log, WeightsError> {
+/// Work with as many threads as were asked for, the calling one among them.
+fn run<D: LoadDevice>(job: &Job<'_, D>, reads: Reads) -> Result<LogOf<D>, WeightsError> {
     thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(|| work(job, reads))).collect();
+        let others: Vec<_> = (1..job.spread.threads).map(|_| scope.spawn(|| work(job, reads))).collect();
         let mut log = work(job, reads);
         for other in others {
             let other = other.join().unwrap_or(Err(WeightsError::Thread("loader")));
@@ -141,50 +181,4 @@ fn run<D: LoadDevice>(job: &Job<'_, D>, reads: Reads, threads: usize) -> Result<
         }
         log
     })
-}
-
-/// How a load was spread.
-#[derive(Clone, Copy)]
-struct Shape {
-    reads: Reads,
-    threads: usize,
-    slots: usize,
-    chunk: usize,
-}
-
-fn detail(
-    log: &Log,
-    shape: Shape,
-    loaded_bytes: Bytes,
-    first_tensor_ns: Option<Nanos>,
-    residency_before: Residency,
-) -> LoadDetail {
-    let (read, upload) = (union(&log.read), union(&log.upload));
-    let part = |part: &str, why: &str| AbsentPart { part: part.to_owned(), why: why.to_owned() };
-    let mut absent = vec![part("stage_ns", "no step between reading and uploading copies the bytes")];
-    if shape.reads == Reads::Faults {
-        absent.push(part("read_ns", "the page faults of the copy do the reading"));
-    }
-    if shape.reads == Reads::InPlace {
-        absent.push(part("upload_ns", "the read ends in device memory"));
-    }
-    let staging = if shape.reads.is_staged() { shape.threads * shape.slots * shape.chunk } else { 0 };
-    let queue = if shape.reads == Reads::Uring { shape.threads * shape.slots } else { shape.threads };
-    LoadDetail {
-        loaded_bytes,
-        threads: shape.threads as u32,
-        queue_depth: queue as u32,
-        chunk_bytes: Bytes::new(shape.chunk as u64),
-        reads_by: shape.reads.name().to_owned(),
-        pin_ns: length(&union(&log.pin)),
-        pinned_bytes: Bytes::new(staging as u64),
-        read_ns: (shape.reads != Reads::Faults).then(|| length(&read)),
-        stage_ns: None,
-        upload_ns: (shape.reads != Reads::InPlace).then(|| length(&upload)),
-        overlap_ns: overlap(&read, &upload),
-        absent,
-        first_tensor_ns,
-        residency_before,
-        verified_bytes: None,
-    }
 }

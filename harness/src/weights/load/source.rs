@@ -10,15 +10,15 @@ use std::path::PathBuf;
 use coldstart_profiles::Bytes;
 use memmap2::{Advice, Mmap, MmapOptions};
 
+use super::reads::Access;
 use crate::weights::error::WeightsError;
 use crate::weights::files::WeightFile;
 use crate::weights::page_cache::page_size;
-use crate::weights::strategy::Strategy;
 
 /// What reads around the page cache are aligned to, in the file and in memory: a multiple of every usual block size.
 pub(super) const DIRECT_ALIGN: u64 = 4096;
 
-/// One file, open the way that the strategy reads it.
+/// One file, open the way that it is read.
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) path: PathBuf,
@@ -29,8 +29,8 @@ pub(super) struct Source {
 
 impl Source {
     /// Open `file`. Fails when it is no longer as long as it was when it was checked.
-    pub(super) fn open(file: &WeightFile, strategy: Strategy) -> Result<Source, WeightsError> {
-        let direct = if strategy.bypasses_page_cache() { libc::O_DIRECT } else { 0 };
+    pub(super) fn open(file: &WeightFile, access: Access) -> Result<Source, WeightsError> {
+        let direct = if access == Access::Direct { libc::O_DIRECT } else { 0 };
         let opened =
             OpenOptions::new().read(true).custom_flags(direct | libc::O_NOFOLLOW).open(&file.path).map_err(
                 |source| match source.raw_os_error() {
@@ -43,23 +43,23 @@ impl Source {
         if size != file.size {
             return Err(source.changed(size));
         }
-        match strategy {
-            Strategy::Mmap | Strategy::MmapPopulate => source.map(strategy)?,
-            Strategy::Buffered | Strategy::BufferedInPlace => {
+        match access {
+            Access::Mapped | Access::MappedSequential => source.map(access)?,
+            Access::Cached => {
                 // SAFETY: the descriptor is open; the call only sets a hint (a doubled readahead window).
                 unsafe { libc::posix_fadvise(source.file.as_raw_fd(), 0, 0, libc::POSIX_FADV_SEQUENTIAL) };
             }
-            Strategy::Direct => {}
+            Access::Direct => {}
         }
         Ok(source)
     }
 
-    fn map(&mut self, strategy: Strategy) -> Result<(), WeightsError> {
+    fn map(&mut self, access: Access) -> Result<(), WeightsError> {
         // SAFETY: nobody may shorten the file while it is mapped: a read behind its end would end the process by SIGBUS,
         // which the parent of a trial records as a failed sample. A change of its bytes is found by the check afterwards.
         let map =
             unsafe { MmapOptions::new().map(&self.file) }.map_err(WeightsError::io("map", &self.path))?;
-        if strategy == Strategy::Mmap {
+        if access == Access::MappedSequential {
             map.advise(Advice::Sequential).map_err(WeightsError::io("advise the mapping of", &self.path))?;
         }
         self.map = Some(map);

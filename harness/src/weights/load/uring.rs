@@ -1,5 +1,6 @@
 //! Reads around the page cache by io_uring, several under way at once.
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsRawFd;
 
@@ -7,11 +8,9 @@ use coldstart_kernels::HostMemory;
 use io_uring::{IoUring, opcode, types};
 
 use super::device::LoadDevice;
-use super::job::{Job, Staged};
-use super::log::Log;
+use super::job::{Job, LogOf, Staged};
 use super::source::{aligned, continue_at};
 use super::window::Window;
-use super::worker::stream;
 use crate::weights::error::WeightsError;
 
 /// Whether this process may use io_uring: containers often forbid it (seccomp, `kernel.io_uring_disabled`).
@@ -39,6 +38,8 @@ struct Reader<'a, P> {
     ring: IoUring,
     slots: Vec<Slot<'a, P>>,
     in_flight: usize,
+    /// Whether the kernel knows the slots, so that it need not look up and hold their pages at every read.
+    registered: bool,
 }
 
 impl<P> Drop for Reader<'_, P> {
@@ -57,45 +58,102 @@ impl<P> Drop for Reader<'_, P> {
     }
 }
 
-/// Keep every slot busy until the queue is empty; upload each window as it arrives.
-pub(super) fn work<D: LoadDevice>(job: &Job<'_, D>, log: &mut Log) -> Result<(), WeightsError> {
-    let memories = job.staging(log)?;
-    let stream = stream(job)?;
-    let ring = IoUring::new((memories.len() as u32).next_power_of_two())
-        .map_err(|source| WeightsError::Io { action: "make an io_uring for", path: path(job, 0), source })?;
-    let slots = memories.into_iter().map(|memory| Slot { memory, reading: None }).collect();
-    let mut reader: Reader<'_, D::Pinned> = Reader { ring, slots, in_flight: 0 };
-    for slot in 0..reader.slots.len() {
-        if let Some(window) = job.next() {
-            reader.begin(job, slot, window, log)?;
+/// Keep the slots busy until the queue is empty; upload each window as it arrives.
+///
+/// Slots are made one by one, each when the read before it is under way. A slot whose copy is under way can be read into only
+/// after it: it waits behind other slots as long as there are some, so that this thread hardly ever waits for a copy, and
+/// what arrives meanwhile is uploaded.
+pub(super) fn work<D: LoadDevice>(job: &Job<'_, D>, log: &mut LogOf<D>) -> Result<(), WeightsError> {
+    let most = job.spread.slots;
+    let mut reader: Reader<'_, D::Pinned> = Reader::new(job, most)?;
+    let (mut idle, mut uploading) = (Vec::with_capacity(most), VecDeque::with_capacity(most));
+    let mut waiting = None;
+    loop {
+        loop {
+            waiting = waiting.or_else(|| job.next());
+            if waiting.is_none() {
+                break;
+            }
+            let slot = if let Some(slot) = idle.pop() {
+                slot
+            } else if reader.slots.len() < most {
+                reader.add_slot(job, log)?
+            } else if (uploading.len() > most / 4 || reader.in_flight == 0)
+                && let Some(slot) = uploading.pop_front()
+            {
+                slot
+            } else {
+                break;
+            };
+            if let Some(window) = waiting.take() {
+                reader.begin(job, slot, window, log)?;
+            }
         }
-    }
-    while reader.in_flight > 0 {
+        if reader.in_flight == 0 {
+            break;
+        }
         for (slot, result) in reader.completed(job)? {
             let Some(reading) = reader.arrived(job, slot, result)? else { continue };
             log.read.push((reading.from, log.now()));
             let base = (reading.window.range.start - aligned(&reading.window.range).start) as usize;
-            job.put(&stream, &Staged::Pinned(&reader.slots[slot].memory, base), reading.window, log)?;
-            if let Some(window) = job.next() {
-                reader.begin(job, slot, window, log)?;
-            }
+            job.put(Staged::Slot(&mut reader.slots[slot].memory, base), reading.window, log)?;
+            if job.copies_later() { uploading.push_back(slot) } else { idle.push(slot) }
         }
     }
+    job.keep(std::mem::take(&mut reader.slots).into_iter().map(|slot| slot.memory));
     Ok(())
 }
-
 fn path<D: LoadDevice>(job: &Job<'_, D>, file: usize) -> std::path::PathBuf {
     job.sources.get(file).map(|source| source.path.clone()).unwrap_or_default()
 }
 
 impl<'a, P: HostMemory> Reader<'a, P> {
+    fn new<D: LoadDevice<Pinned = P>>(job: &Job<'_, D>, slots: usize) -> Result<Self, WeightsError> {
+        let ring = IoUring::new((slots as u32).next_power_of_two()).map_err(|source| WeightsError::Io {
+            action: "make an io_uring for",
+            path: path(job, 0),
+            source,
+        })?;
+        // Older kernels than 5.19 refuse; reads then name their memory by its address alone.
+        let registered = ring.submitter().register_buffers_sparse(slots as u32).is_ok();
+        Ok(Reader { ring, slots: Vec::with_capacity(slots), in_flight: 0, registered })
+    }
+
+    /// Make one more piece of staging memory, and have the kernel hold its pages, where it agrees.
+    fn add_slot<D: LoadDevice<Pinned = P>>(
+        &mut self,
+        job: &Job<'_, D>,
+        log: &mut LogOf<D>,
+    ) -> Result<usize, WeightsError> {
+        let mut memory = job.staging(log)?;
+        let index = self.slots.len();
+        if self.registered {
+            let bytes = memory.as_mut_slice().map_err(WeightsError::device("wait for staging memory"))?;
+            let entry = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
+            let from = log.now();
+            // SAFETY: the kernel writes to the memory only by reads that name it, which `submit` begins and `drop` waits for.
+            let known =
+                unsafe { self.ring.submitter().register_buffers_update(index as u32, &[entry], None) };
+            log.pin.push((from, log.now()));
+            if let Err(error) = known {
+                self.registered = false;
+                log.remarks.push(format!(
+                    "io_uring looks the staging memory's pages up at every read, since it could not register them: {error}; a \
+                     higher limit on locked memory (ulimit -l) may help"
+                ));
+            }
+        }
+        self.slots.push(Slot { memory, reading: None });
+        Ok(index)
+    }
+
     /// Begin to read `window` into a free slot.
     fn begin<D: LoadDevice<Pinned = P>>(
         &mut self,
         job: &Job<'_, D>,
         slot: usize,
         window: Window<'a>,
-        log: &Log,
+        log: &LogOf<D>,
     ) -> Result<(), WeightsError> {
         self.slots[slot].reading = Some(Reading { window, from: log.now(), got: 0 });
         self.submit(job, slot)
@@ -113,11 +171,14 @@ impl<'a, P: HostMemory> Reader<'a, P> {
         // Waits for the copies of this slot's last turn.
         let bytes = memory.as_mut_slice().map_err(WeightsError::device("wait for staging memory"))?;
         let target = &mut bytes[reading.got..(whole.end - whole.start) as usize];
-        let entry =
-            opcode::Read::new(types::Fd(source.file.as_raw_fd()), target.as_mut_ptr(), target.len() as u32)
-                .offset(whole.start + reading.got as u64)
-                .build()
-                .user_data(slot as u64);
+        let (file, length) = (types::Fd(source.file.as_raw_fd()), target.len() as u32);
+        let offset = whole.start + reading.got as u64;
+        let entry = if self.registered {
+            opcode::ReadFixed::new(file, target.as_mut_ptr(), length, slot as u16).offset(offset).build()
+        } else {
+            opcode::Read::new(file, target.as_mut_ptr(), length).offset(offset).build()
+        };
+        let entry = entry.user_data(slot as u64);
         // SAFETY: the descriptor lives as long as the job, which outlives the reader. The target lies inside of the slot's
         // memory, which nobody touches until this read's completion, and which `drop` keeps until then.
         let pushed = unsafe { self.ring.submission().push(&entry) };

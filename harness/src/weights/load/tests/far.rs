@@ -8,7 +8,7 @@ use coldstart_kernels::{
     Pinning, Result, Timed,
 };
 
-use super::device::LoadDevice;
+use super::super::device::LoadDevice;
 
 /// The host device, seen from afar.
 pub(super) struct Far(pub(super) HostDevice);

@@ -1,4 +1,8 @@
-//! Every strategy, on both kinds of device: all bytes arrive, and what is said about the load is true.
+//! Every strategy, on every kind of device: all bytes arrive, and what is said about the load is true.
+
+mod far;
+mod late;
+mod later;
 
 use std::fs;
 use std::path::Path;
@@ -6,13 +10,13 @@ use std::path::Path;
 use coldstart_kernels::{Device, HostBuffer, HostDevice};
 use coldstart_profiles::{Bytes, LoadDetail, Nanos, ResidencyMethod};
 
-use super::far::Far;
 use super::*;
 use crate::weights::files::testing::{index, raw_file, vectors};
 use crate::weights::{DeviceLayout, ModelFiles, OpenOptions, Strategy, WeightsError};
+use far::Far;
 
 /// Small windows, so that a small model has many of them.
-const OPTIONS: LoadOptions = LoadOptions { threads: 2, chunk_bytes: 8192, slots: 3 };
+const OPTIONS: LoadOptions = LoadOptions { threads: 2, chunk_bytes: 8192, slots: 3, streams: 2 };
 
 /// A directory on the disk that the build lies on: /tmp may be a tmpfs, which ignores O_DIRECT.
 fn dir() -> tempfile::TempDir {
@@ -46,36 +50,43 @@ fn load<D: LoadDevice<Buffer = HostBuffer>>(
 }
 
 #[track_caller]
-fn arrived(model: &ModelFiles, buffer: &HostBuffer, case: &str) {
+fn arrived(model: &ModelFiles, buffer: &[u8], case: &str) {
     let layout = DeviceLayout::of(model);
     for tensor in model.tensors() {
         let file = fs::read(&model.files()[tensor.file].path).unwrap();
         let expected = &file[tensor.begin as usize..(tensor.begin + tensor.bytes) as usize];
         let placed = layout.table().require(&tensor.name).unwrap();
-        let found = &buffer.as_slice()[placed.offset..placed.offset + placed.bytes];
+        let found = &buffer[placed.offset..placed.offset + placed.bytes];
         assert!(found == expected, "{case}: {}", tensor.name);
     }
 }
 
+/// What holds for every load. `host_memory`: the CPU could address the device's memory.
 #[track_caller]
-fn plausible(strategy: Strategy, reading: &LoadReading, model: &ModelFiles) {
+fn plausible(strategy: Strategy, host_memory: bool, reading: &LoadReading, model: &ModelFiles) {
+    use Strategy::{Buffered, BufferedInPlace, Direct, Mmap, MmapStaged, PinnedWhole, Registered};
     let LoadReading { total, detail } = reading;
-    let LoadDetail { pin_ns, read_ns, upload_ns, overlap_ns, first_tensor_ns, .. } = detail;
+    let LoadDetail { pin_ns, read_ns, stage_ns, upload_ns, overlap_ns, first_tensor_ns, .. } = detail;
     assert_eq!(detail.loaded_bytes, Bytes::new(model.bytes()), "{strategy}");
-    let staged = matches!(strategy, Strategy::Buffered | Strategy::Direct);
-    assert_eq!(detail.pinned_bytes > Bytes::ZERO, staged, "{strategy}");
-    assert_eq!(*pin_ns > Nanos::ZERO, staged, "{strategy}");
-    assert_eq!(read_ns.is_none(), strategy == Strategy::Mmap, "{strategy}");
-    assert_eq!(upload_ns.is_none(), strategy == Strategy::BufferedInPlace, "{strategy}");
+    let pins = matches!(strategy, Buffered | Direct | MmapStaged | PinnedWhole | Registered);
+    assert_eq!(detail.pinned_bytes > Bytes::ZERO, pins, "{strategy}");
+    assert_eq!(*pin_ns > Nanos::ZERO, pins, "{strategy}");
+    assert_eq!(read_ns.is_none(), strategy == Mmap, "{strategy}");
+    assert_eq!(stage_ns.is_some(), strategy == MmapStaged, "{strategy}");
+    assert_eq!(upload_ns.is_none(), strategy == BufferedInPlace, "{strategy}");
     let absent: Vec<_> = detail.absent.iter().map(|absent| absent.part.as_str()).collect();
-    assert_eq!(absent.contains(&"read_ns"), read_ns.is_none(), "{strategy}: every null has its reason");
-    assert_eq!(absent.contains(&"upload_ns"), upload_ns.is_none(), "{strategy}: every null has its reason");
-    assert!(absent.contains(&"stage_ns") && detail.stage_ns.is_none());
+    for (part, is_none) in
+        [("read_ns", read_ns.is_none()), ("stage_ns", stage_ns.is_none()), ("upload_ns", upload_ns.is_none())]
+    {
+        assert_eq!(absent.contains(&part), is_none, "{strategy}: every null has its reason");
+    }
     let (read, upload) = (read_ns.unwrap_or_default(), upload_ns.unwrap_or_default());
     assert!(read.saturating_add(upload).saturating_sub(*overlap_ns) <= *total, "{strategy}: {detail:?}");
     assert!(*overlap_ns <= read && *overlap_ns <= upload, "{strategy}: {detail:?}");
     assert!(first_tensor_ns.is_some_and(|first| first > Nanos::ZERO && first <= *total), "{strategy}");
     assert_ne!(detail.residency_before.method, ResidencyMethod::None);
+    assert_eq!((detail.copies == 0, detail.streams == 0), (host_memory, host_memory), "{strategy}");
+    assert!(detail.anonymous_growth_bytes.is_some());
 }
 
 #[test]
@@ -86,12 +97,12 @@ fn every_strategy_brings_every_byte() {
     let far = Far(HostDevice::open(0).unwrap());
     for strategy in Strategy::ALL {
         let (buffer, reading) = load(&device, &model, strategy, OPTIONS).unwrap();
-        arrived(&model, &buffer, strategy.name());
-        plausible(strategy, &reading, &model);
+        arrived(&model, buffer.as_slice(), strategy.name());
+        plausible(strategy, true, &reading, &model);
         if !strategy.needs_host_memory() {
             let (buffer, reading) = load(&far, &model, strategy, OPTIONS).unwrap();
-            arrived(&model, &buffer, &format!("{strategy} from afar"));
-            plausible(strategy, &reading, &model);
+            arrived(&model, buffer.as_slice(), &format!("{strategy} from afar"));
+            plausible(strategy, false, &reading, &model);
         }
     }
     let error = load(&far, &model, Strategy::BufferedInPlace, OPTIONS).unwrap_err();
@@ -105,9 +116,9 @@ fn any_window_and_any_number_of_threads_will_do() {
     let device = HostDevice::open(0).unwrap();
     for strategy in Strategy::ALL {
         for (threads, chunk_bytes, slots) in [(1, 1, 1), (4, 4096, 2), (0, 1 << 20, 4), (7, 12_288, 1)] {
-            let options = LoadOptions { threads, chunk_bytes, slots };
+            let options = LoadOptions { threads, chunk_bytes, slots, streams: 0 };
             let (buffer, _) = load(&device, &model, strategy, options).unwrap();
-            arrived(&model, &buffer, &format!("{strategy} {options:?}"));
+            arrived(&model, buffer.as_slice(), &format!("{strategy} {options:?}"));
         }
     }
 }
@@ -119,18 +130,12 @@ fn direct_reads_work_without_io_uring() {
     let device = HostDevice::open(0).unwrap();
     let layout = DeviceLayout::of(&model);
     let mut buffer = alloc_weights(&device, &layout).unwrap();
-    let detail = run::load_by(
-        &device,
-        &model,
-        &layout,
-        &mut buffer,
-        (Strategy::Direct, worker::Reads::DirectPread),
-        OPTIONS,
-    )
-    .unwrap()
-    .detail;
-    arrived(&model, &buffer, "direct pread");
-    assert_eq!(detail.reads_by, "pread");
+    let asked = (Strategy::Direct, OPTIONS);
+    let mut plan = run::Prepared::of::<HostDevice>(&model, &layout, &mut buffer, asked, 1).unwrap();
+    plan.reads = reads::Reads::DirectPread;
+    let (_, reading) = run::load_prepared(&device, plan, &mut buffer).unwrap();
+    arrived(&model, buffer.as_slice(), "direct pread");
+    assert_eq!(reading.detail.reads_by, "pread");
 }
 
 #[test]
