@@ -2,6 +2,8 @@
 #include "block.h"
 
 #include <link.h>
+#include <pthread.h>
+#include <signal.h>
 
 #include <cstdarg>
 #include <numeric>
@@ -69,9 +71,54 @@ int find_segment(dl_phdr_info* info, size_t, void* data) {
     return 1;
 }
 
+struct sigaction before;
+
+void on_fault(int, siginfo_t* info, void*) {
+    if (state != nullptr && player().current != nullptr) player().touched_nothing(reinterpret_cast<uintptr_t>(info->si_addr));
+    // Not a kernel: whoever was there before takes it when the instruction is tried again.
+    sigaction(SIGSEGV, &before, nullptr);
+}
+
+void watch_faults() {
+    static std::once_flag once;
+    std::call_once(once, [] {
+        struct sigaction action {};
+        action.sa_sigaction = on_fault;
+        // The handler may leave for another stack, so the signal must not stay blocked.
+        action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
+        sigaction(SIGSEGV, &action, &before);
+    });
+}
+
+// A stack for signals of this OS thread: that of a thread of the kernel may be what has overflown.
+class SignalStack {
+  public:
+    SignalStack() {
+        watch_faults();
+        static thread_local std::vector<char>* memory = new std::vector<char>(64 * 1024);
+        stack_t stack{};
+        stack.ss_sp = memory->data();
+        stack.ss_size = memory->size();
+        sigaltstack(&stack, &before);
+    }
+    ~SignalStack() { sigaltstack(&before, nullptr); }
+    SignalStack(const SignalStack&) = delete;
+
+  private:
+    stack_t before{};
+};
+
 }  // namespace
 
 Player::Player() : State{} {
+#if defined(__SANITIZE_ADDRESS__)
+    pthread_attr_t attributes;
+    void* bottom = nullptr;
+    pthread_getattr_np(pthread_self(), &attributes);
+    pthread_attr_getstack(&attributes, &bottom, &scheduler.stack_size);
+    pthread_attr_destroy(&attributes);
+    scheduler.bottom = static_cast<char*>(bottom);
+#endif
     for (Recent& range : recent) range = Recent{0, 0, {UINTPTR_MAX, UINTPTR_MAX}, {0, 0}, 0, 0};
 }
 
@@ -86,9 +133,8 @@ void Player::play(Launch& what) {
         ready.resize(ready.empty() ? 64 : 2 * ready.size());
         ready_mask = static_cast<unsigned>(ready.size() - 1);
     }
-    shared_memory.resize(order.dynamic_shared + 32);
-    uintptr_t start = reinterpret_cast<uintptr_t>(shared_memory.data());
-    dynamic_shared = reinterpret_cast<char*>((start + 15) & ~uintptr_t(15));
+    make_shared(order.dynamic_shared);
+    SignalStack signal_stack;
     blocks_played = 0;
     if (order.static_shared != 0) {
         Segment segment{reinterpret_cast<const char*>(what.kernel.call), what.kernel.anchor(), nullptr, 0};
@@ -108,6 +154,23 @@ void Player::play(Launch& what) {
     if (order.static_shared != 0) poison_shared();
     forget_ranges();
     launch = nullptr;
+}
+
+// Dynamic shared memory of `size` bytes, aligned to 16, of which nothing lies behind its end.
+void Player::make_shared(size_t size) {
+    size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+    if (shared_end == nullptr || size > shared_size) {
+        if (shared_end != nullptr) munmap(shared_end - shared_size, shared_size + page);
+        shared_size = (size / page + 1) * page;
+        void* memory = mmap(nullptr, shared_size + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (memory == MAP_FAILED) {
+            perror("stand-in: no shared memory");
+            abort();
+        }
+        shared_end = static_cast<char*>(memory) + shared_size;
+        mprotect(shared_end, page, PROT_NONE);
+    }
+    dynamic_shared = shared_end - (size + 15) / 16 * 16;
 }
 
 void Player::play_block(uint64_t number) {
@@ -348,6 +411,16 @@ void Player::record_failure(int code, const char* message) {
     if (launch->failed.exchange(true)) return;
     launch->order->code = code;
     snprintf(launch->order->message, sizeof launch->order->message, "%s", message);
+}
+
+void Player::touched_nothing(uintptr_t address) {
+    uintptr_t shared = reinterpret_cast<uintptr_t>(shared_end);
+    uintptr_t stack = reinterpret_cast<uintptr_t>(current->stack);
+    if (address >= shared && address < shared + 4096)
+        fail(700, "touches %#zx, %zu bytes behind the %u bytes of dynamic shared memory (rounded up to 16)", address, address - shared,
+             launch->order->dynamic_shared);
+    if (address < stack && address >= stack - 4096) fail(719, "has overflown its stack of %zu bytes", current->stack_size);
+    fail(700, "touches %#zx through a raw pointer: nothing is there", address);
 }
 
 // Leaves the kernel for good; its fibers begin anew with the next block.

@@ -45,6 +45,8 @@ class Player : public State {
     void find_range(uintptr_t address, uintptr_t bytes, bool write);
     void record_failure(int code, const char* message);
     [[noreturn]] void abandon();
+    // A signal: the kernel touched what is not there.
+    [[noreturn]] void touched_nothing(uintptr_t address);
     void finish_copies(Fiber& fiber, int pending);
 
     Fiber* current = nullptr;
@@ -62,6 +64,7 @@ class Player : public State {
     void stuck();
     void forget_ranges();
     void flush(Recent& range);
+    void make_shared(size_t size);
     void poison_shared();
     void note_shared();
 
@@ -88,7 +91,9 @@ class Player : public State {
     std::vector<Meeting*> meeting_pool;
 
     int victim = 0;
-    std::vector<char> shared_memory;
+    // Dynamic shared memory ends where a page that can't be touched begins.
+    char* shared_end = nullptr;
+    size_t shared_size = 0;
     // The `__shared__` arrays of the library of the last kernel, on this OS thread, and what of them is not poison.
     char* statics = nullptr;
     size_t statics_size = 0;

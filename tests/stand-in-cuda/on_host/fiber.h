@@ -14,6 +14,7 @@
 #include <ucontext.h>
 #endif
 #if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 
@@ -39,7 +40,8 @@ struct Fiber {
 #else
     ucontext_t context;
 #endif
-    char* stack = nullptr;  // lowest address; null for the OS thread's own stack
+    char* stack = nullptr;   // lowest address; null for the OS thread's own stack
+    char* bottom = nullptr;  // the same, also for the OS thread's own stack, where AddressSanitizer wants to know it
     size_t stack_size = 0;
     void* fake = nullptr;   // AddressSanitizer's
     unsigned thread = 0;    // its number in the block
@@ -64,8 +66,13 @@ inline void prepare(Fiber& fiber, void (*main)()) {
         }
         mprotect(memory, page, PROT_NONE);
         fiber.stack = static_cast<char*>(memory) + page;
+        fiber.bottom = fiber.stack;
         fiber.stack_size = STACK;
     }
+#if defined(__SANITIZE_ADDRESS__)
+    // What ran on it before may have been left in the middle.
+    __asan_unpoison_memory_region(fiber.stack, fiber.stack_size);
+#endif
     memcpy(fiber.stack, &CANARY, sizeof CANARY);
 #ifdef __x86_64__
     // What the switch pops: six registers, then the address that it returns to, with the stack as after a call.
@@ -90,7 +97,7 @@ inline bool overflown(const Fiber& fiber) {
 
 inline void switch_fiber(Fiber& from, Fiber& to) {
 #if defined(__SANITIZE_ADDRESS__)
-    __sanitizer_start_switch_fiber(&from.fake, to.stack, to.stack_size);
+    __sanitizer_start_switch_fiber(&from.fake, to.bottom, to.stack_size);
 #endif
 #ifdef __x86_64__
     coldstart_on_host_switch(&from.sp, to.sp);

@@ -97,3 +97,24 @@ extern "C" __global__ void parameters(Global<u32> y, Matrix<const float> m, floa
     y[4] = static_cast<u32>(long_one >> 32);
     y[5] = word;
 }
+
+// Writes number `at` of dynamic shared memory.
+extern "C" __global__ void write_shared(Global<u32> y, int at) {
+    u32* shared = dynamic_shared<u32>();
+    shared[at + threadIdx.x] = threadIdx.x;
+    y[threadIdx.x] = shared[at + threadIdx.x];
+}
+
+// Needs `depth` times a kilobyte of stack.
+__device__ __noinline__ u32 deep(int depth, volatile u32* above) {
+    volatile u32 here[256];
+    here[0] = *above + 1;
+    return depth == 0 ? here[0] : deep(depth - 1, here) + here[255] * 0;
+}
+extern "C" __global__ void go_deep(Global<u32> y, int depth) {
+    volatile u32 start = 0;
+    y[0] = deep(depth, &start);
+}
+
+// Undefined from 32 on.
+extern "C" __global__ void shift_by(Global<u32> y, int bits) { y[0] = 1u << bits; }

@@ -174,7 +174,7 @@ impl Kernel {
     }
 }
 
-fn kernels() -> Result<PathBuf, coldstart_stand_in::Error> {
+pub(crate) fn kernels() -> Result<PathBuf, coldstart_stand_in::Error> {
     coldstart_stand_in::directory_of_kernels(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kernels"))
 }
 

@@ -255,3 +255,52 @@ fn launches_that_no_device_takes_are_refused() {
         assert_eq!(sync(stream), 0, "none of them has broken anything");
     });
 }
+
+#[test]
+fn writes_behind_dynamic_shared_memory_are_found() {
+    on_stand_in(this_test!(), &[], || {
+        open(0);
+        let write = kernel("write_shared", &[8, 4], 0);
+        let (y, stream) = (alloc(128), stream());
+        assert_eq!(write.launch(stream, 3, 32, 1024, &[&y, &224]), 0);
+        assert_eq!(sync(stream), 0, "{}", report());
+        assert_eq!(write.launch(stream, 3, 32, 1024, &[&y, &225]), 0);
+        assert_eq!(sync(stream), ILLEGAL_ADDRESS);
+        assert!(report().contains("behind the 1024 bytes of dynamic shared memory"), "{}", report());
+    });
+}
+
+#[test]
+fn stacks_that_overflow_are_found() {
+    on_stand_in(this_test!(), &[], || {
+        open(0);
+        let deep = kernel("go_deep", &[8, 4], 0);
+        let y = alloc(4);
+        assert_eq!(run(deep, 1, 1, &[&y, &20]), 0, "{}", report());
+        assert_eq!(run(deep, 1, 1, &[&y, &10_000]), LAUNCH_FAILED);
+        assert!(report().contains("has overflown its stack"), "{}", report());
+    });
+}
+
+#[test]
+#[ignore = "fails, as `sanitizers_see_kernels` wants it to"]
+fn undefined_behaviour() {
+    on_stand_in(this_test!(), &[], || {
+        open(0);
+        assert_eq!(run(kernel("shift_by", &[8, 4], 0), 1, 1, &[&alloc(4), &40]), 0);
+    });
+}
+
+#[test]
+fn sanitizers_see_kernels() {
+    if coldstart_stand_in::unless_missing(crate::cuda::kernels()).is_none() {
+        return;
+    }
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["kernels::undefined_behaviour", "--exact", "--ignored"])
+        .env("COLDSTART_STAND_IN_SANITIZE", "undefined")
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && told.contains("shift exponent 40 is too large"), "{told}");
+}
