@@ -179,7 +179,7 @@ pub enum Error {
         /// What the driver answered.
         status: DriverStatus,
         /// What its compiler said; may be empty.
-        log: String,
+        log: Box<str>,
     },
     /// The CUDA driver did not take the kernels.
     #[error(
@@ -197,7 +197,7 @@ pub enum Error {
         /// What would change it; may be empty.
         remedy: &'static str,
         /// What its compiler said; may be empty.
-        log: String,
+        log: Box<str>,
     },
     /// The embedded kernels have none of this name.
     #[error("launch {name}: there is no kernel of this name")]

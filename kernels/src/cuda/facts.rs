@@ -80,14 +80,15 @@ pub(super) fn describe(primary: &Primary) -> Result<Description> {
         sys::cuDeviceTotalMem_v2(&mut memory, primary.device)
     })?;
     let (major, minor) = facts.capability;
+    let name = name(primary)?;
     Ok(Description {
         kind: Kind::Cuda,
         index: primary.index,
-        name: name(primary)?,
         memory_bytes: memory as u64,
         compute_units: facts.multiprocessors,
         features: vec![format!("sm_{major}{minor}")],
-        uuid: Some(uuid(primary)?),
+        uuid: Some(uuid(primary, &name)?),
+        name,
         driver: Some(primary.driver.version()),
     })
 }
@@ -101,9 +102,9 @@ fn name(primary: &Primary) -> Result<String> {
     Ok(CStr::from_bytes_until_nul(&text).unwrap_or_default().to_string_lossy().trim().to_owned())
 }
 
-/// The name that nvidia-smi has for it: `GPU-…`, or `MIG-…` for a slice of one, which has a number of its own beside that of
-/// its GPU.
-fn uuid(primary: &Primary) -> Result<String> {
+/// The name that nvidia-smi has for it: `GPU-…`, or `MIG-…` for a slice of one, which says so in its product name and has a
+/// number of its own beside that of its GPU.
+fn uuid(primary: &Primary, name: &str) -> Result<String> {
     let mut whole = sys::CUuuid { bytes: [0; 16] };
     let mut own = sys::CUuuid { bytes: [0; 16] };
     // SAFETY: `whole` is writable.
@@ -114,7 +115,8 @@ fn uuid(primary: &Primary) -> Result<String> {
     primary.call(format_args!("ask for the device's UUID"), || unsafe {
         sys::cuDeviceGetUuid_v2(&mut own, primary.device)
     })?;
-    let prefix = if own.bytes == whole.bytes { "GPU" } else { "MIG" };
+    let is_slice = own.bytes != whole.bytes || name.contains(" MIG ");
+    let prefix = if is_slice { "MIG" } else { "GPU" };
     Ok(format!("{prefix}-{}", dashed(own.bytes.map(|byte| byte as u8))))
 }
 

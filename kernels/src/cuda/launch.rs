@@ -165,3 +165,52 @@ fn slot(base: u64, place: &Place, any: bool) -> Slot {
     let code = if any { dtype_code(place.dtype) as u64 } else { 0 };
     [base + place.offset as u64, sizes, place.stride as u64, code]
 }
+
+#[cfg(test)]
+mod tests {
+    use coldstart_stand_in::{in_process, this_test};
+
+    use super::*;
+    use crate::{Device, Memory};
+
+    #[test]
+    fn what_does_not_fit_a_launch_is_refused() {
+        in_process(this_test!(), &[], || {
+            let device = CudaDevice::open(0).unwrap();
+            let launch = || device.kernel("advance").unwrap();
+            let said = |launched: Result<()>| launched.unwrap_err().to_string();
+            let block = [32, 1, 1];
+            assert!(said(launch().int(1 << 31).launch([1, 1, 1], block, 0)).contains("2147483648 is more"));
+            assert!(said(launch().launch([1, 65_536, 1], block, 0)).contains("blocks are more"));
+            let shared = said(launch().launch([1, 1, 1], block, 1 << 20));
+            assert!(shared.contains("give advance 1048576 bytes of shared memory"), "{shared}");
+            let missing = "none";
+            assert!(matches!(device.kernel(missing), Err(Error::NoKernel { name: "none" })));
+            // Nothing to do is done, whatever the arguments.
+            launch().launch([0, 1, 1], block, 0).unwrap();
+            device.sync().unwrap();
+        });
+    }
+
+    #[test]
+    fn scratch_grows_and_stays_where_it_was() {
+        in_process(this_test!(), &[], || {
+            let device = CudaDevice::open(0).unwrap();
+            let first = device.scratch(100).unwrap();
+            assert_eq!(device.scratch(1000).unwrap(), first, "there is room for both");
+            let free = device.memory().unwrap().free;
+            device.begin_record().unwrap();
+            assert_eq!(device.scratch(50).unwrap(), first);
+            assert!(matches!(device.scratch(64 << 20), Err(Error::Recording { .. })));
+            drop(device.end_record().unwrap());
+            let second = device.scratch(64 << 20).unwrap();
+            assert!(second != first && free - device.memory().unwrap().free >= 64 << 20);
+            assert_eq!(device.scratch(8).unwrap(), second);
+            // The first piece is still there: a graph may use it.
+            assert!(device.alloc(100).unwrap().len() == 100 && device.scratch(0).unwrap() == second);
+            let all = device.memory().unwrap().total;
+            assert!(matches!(device.scratch(all as usize), Err(Error::OutOfMemory { .. })));
+            assert_eq!(device.scratch(8).unwrap(), second, "what there was stays in use");
+        });
+    }
+}

@@ -124,7 +124,7 @@ fn module(primary: &Primary, source: &Source) -> Result<sys::CUmodule> {
 }
 
 fn refused(primary: &Primary, source: &Source, status: DriverStatus, logs: [&[u8]; 2]) -> Error {
-    let log = logs.map(text).join("\n").trim().to_owned();
+    let log: Box<str> = logs.map(text).join("\n").trim().into();
     let version = primary.driver.version_number();
     let (file, driver) = (source.file(), dotted(version));
     if version > 0 && version < NEEDED {
