@@ -15,7 +15,8 @@ const HUGE_PAGE: usize = 2 << 20;
 /// A stretch of fresh pages, aligned to a page, and to a huge page where such are asked for.
 #[derive(Debug)]
 struct Pages {
-    /// `None` for no bytes, which cannot be mapped.
+    /// `None` for no bytes, which cannot be mapped. They are aligned all the same: wherever they are viewed as numbers
+    /// the alignment is checked.
     map: Option<MmapMut>,
     range: Range<usize>,
 }
@@ -42,11 +43,12 @@ impl Pages {
     }
 
     fn as_slice(&self) -> &[u8] {
-        self.map.as_deref().map_or(&[], |map| &map[self.range.clone()])
+        self.map.as_deref().map_or(bytemuck::cast_slice::<u128, u8>(&[]), |map| &map[self.range.clone()])
     }
 
     fn as_mut_slice(&mut self) -> &mut [u8] {
-        self.map.as_deref_mut().map_or(&mut [], |map| &mut map[self.range.clone()])
+        let nothing = || bytemuck::cast_slice_mut::<u128, u8>(&mut []);
+        self.map.as_deref_mut().map_or_else(nothing, |map| &mut map[self.range.clone()])
     }
 }
 
@@ -115,7 +117,7 @@ mod tests {
     #[test]
     fn memory_has_the_size_asked_for_and_is_aligned() {
         for (bytes, huge, align) in
-            [(0, false, 1), (1, false, PAGE), (5000, false, PAGE), (3 << 20, true, HUGE_PAGE)]
+            [(0, false, 16), (1, false, PAGE), (5000, false, PAGE), (3 << 20, true, HUGE_PAGE)]
         {
             let mut buffer = HostBuffer::new(bytes, huge, u64::MAX).unwrap();
             assert_eq!((buffer.len(), buffer.as_slice().len()), (bytes, bytes));
