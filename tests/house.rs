@@ -23,8 +23,9 @@ fn arrows() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
         ("reports", BTreeSet::from(["decisions", "profiles"])),
         ("decisions", BTreeSet::from(["profiles"])),
         ("profiles", BTreeSet::new()),
-        ("kernels", BTreeSet::from(["stand-in"])),
+        ("kernels", BTreeSet::from(["stand-in", "stand-in-cublaslt"])),
         ("tests/stand-in", BTreeSet::from(["stand-in-cuda", "stand-in-nvml"])),
+        ("tests/stand-in-cublaslt", BTreeSet::new()),
         ("tests/stand-in-cuda", BTreeSet::new()),
         ("tests/stand-in-nvml", BTreeSet::new()),
     ])

@@ -8,6 +8,7 @@ mod bytes;
 mod elementwise;
 mod graph;
 mod hold;
+mod linear;
 mod rows;
 mod support;
 

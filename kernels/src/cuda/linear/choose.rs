@@ -21,6 +21,8 @@ const LEAST_SHARE: usize = 256;
 /// the rates of [`Tile`] they are those of an H100; that they are right matters less than which is larger.
 const LAUNCH: f64 = 2e-6;
 const PARTIALS_PER_SECOND: f64 = 2.5e11;
+/// Columns of k in a stage, at most.
+const DEEPEST: usize = 32;
 /// What a block takes beside its columns of k, in columns: filling the stages and writing the result.
 const FIXED_COLUMNS: usize = 192;
 
@@ -35,6 +37,22 @@ pub(super) struct Plan {
     pub(super) shared: usize,
     /// Columns of k that each of `grid[2]` shares sums up; tiles only.
     pub(super) share: usize,
+}
+
+impl Plan {
+    /// Bytes of partial sums that the shares leave: f32, rows of y padded to fours.
+    pub(super) fn partials(&self, key: &Key) -> usize {
+        match self.grid[2] {
+            1 => 0,
+            shares => shares * key.m * key.n.next_multiple_of(4) * 4,
+        }
+    }
+
+    /// The same in one share.
+    pub(super) fn unsplit(self, key: &Key) -> Plan {
+        let [blocks, one, _] = self.grid;
+        Plan { grid: [blocks, one, 1], share: key.k.next_multiple_of(DEEPEST).max(DEEPEST), ..self }
+    }
 }
 
 /// The parameters that a kernel has.
@@ -108,7 +126,7 @@ impl Tile {
 
     /// Columns of k a share.
     fn share(&self, key: &Key, shares: usize) -> usize {
-        key.k.div_ceil(shares).next_multiple_of(self.depth)
+        key.k.div_ceil(shares).next_multiple_of(self.depth).max(self.depth)
     }
 
     fn plan(&self, key: &Key, shares: usize) -> Plan {
@@ -303,6 +321,16 @@ mod tests {
         assert!(deep.grid[2] > 1 && deep.grid[0] * deep.grid[2] >= H100, "{deep:?}");
         assert_eq!(plan(&key(4096, 4096, 14336, [Dtype::F16; 3]), H100).grid[2], 1);
         assert_eq!(plan(&key(64, 1024, 256, [Dtype::F16; 3]), H100).grid[2], 1);
+    }
+
+    #[test]
+    fn sums_of_nothing_have_one_empty_share() {
+        for dtypes in [[Dtype::F16; 3], [Dtype::F32; 3], [Dtype::F32, Dtype::F16, Dtype::F32]] {
+            for m in [1, 9, 40] {
+                let plan = plan(&key(m, 10, 0, dtypes), H100);
+                assert_eq!(plan.grid[2], 1, "{plan:?}");
+            }
+        }
     }
 
     #[test]

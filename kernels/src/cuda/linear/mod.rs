@@ -188,7 +188,7 @@ fn run(
 }
 
 fn plan(device: &CudaDevice, key: &Key, lt: Option<&Lt>, use_lt: bool) -> Result<Way> {
-    let own = || Way::Own(choose::plan(key, device.multiprocessors()));
+    let own = || Way::Own(own_plan(device, key));
     match key.only {
         Some(Implementation::Own) => Ok(own()),
         Some(Implementation::CublasLt) => match lt.ok_or_else(lt::not_loaded)?.plan(device, key)? {
@@ -202,6 +202,17 @@ fn plan(device: &CudaDevice, key: &Key, lt: Option<&Lt>, use_lt: bool) -> Result
             Some(lt) => Ok(lt.plan(device, key)?.map_or_else(own, Way::Lt)),
             None => Ok(own()),
         },
+    }
+}
+
+/// How our own kernels run a product. Partial sums need memory that is not to be had while a graph is recorded, or at all;
+/// then the sum is not split. Whatever else may be wrong with the device will be said by the launch.
+fn own_plan(device: &CudaDevice, key: &Key) -> Plan {
+    let plan = choose::plan(key, device.multiprocessors());
+    match plan.partials(key) {
+        0 => plan,
+        bytes if device.scratch(bytes).is_ok() => plan,
+        _ => plan.unsplit(key),
     }
 }
 
