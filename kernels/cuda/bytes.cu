@@ -12,7 +12,7 @@ extern "C" __global__ void advance(Global<u32> x, i64 count, u32 by) {
 // What a word contributes to a checksum; see `checksum::mix`.
 __device__ inline u64 mix(u64 word, u64 index) {
     u64 t = word ^ (index + 1) * KEY_STEP;
-    return (t & 0xffffffffu) * (t >> 32) + t;
+    return u64(u32(t)) * u32(t >> 32) + t;
 }
 
 // Word `index` of a pattern; see `checksum::pattern`.

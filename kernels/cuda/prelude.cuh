@@ -33,6 +33,7 @@ struct alignas(16) Bytes16 {
 // Global<T>, the CUDA built-ins that kernels use, dynamic_shared, and the instructions declared below.
 #include "on_host.h"
 
+__device__ inline void store_16(Global<Bytes16> to, Bytes16 x) { *to = x; }
 __device__ inline float exp2_approximate(float x) { return exp2f(x); }
 __device__ inline u32 pack_f16(float low, float high) { return f32_to_f16(low) | u32(f32_to_f16(high)) << 16; }
 __device__ inline u32 pack_bf16(float low, float high) { return f32_to_bf16(low) | u32(f32_to_bf16(high)) << 16; }
@@ -71,6 +72,14 @@ __device__ inline u16 f32_to_bf16(float x) {
     u16 y;
     asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(y) : "f"(x));
     return y;
+}
+
+// *to = x in one instruction, whatever the compiler would make of the parts.
+__device__ inline void store_16(Global<Bytes16> to, Bytes16 x) {
+    asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};"
+                 :
+                 : "l"(__cvta_generic_to_global(to)), "r"(x.x), "r"(x.y), "r"(x.z), "r"(x.w)
+                 : "memory");
 }
 
 // 2ˣ within two units in the last place; what would be subnormal is 0.
@@ -279,11 +288,12 @@ __device__ inline void store_pack(Global<T> to, const float (&x)[N]) {
         *to = from_f32<T>(x[0]);
     } else if constexpr (sizeof(T) == 4) {
         Global<Bytes16> place = view_as<Bytes16>(to);
-        place[0] = Bytes16{__float_as_uint(x[0]), __float_as_uint(x[1]), __float_as_uint(x[2]), __float_as_uint(x[3])};
-        place[1] = Bytes16{__float_as_uint(x[4]), __float_as_uint(x[5]), __float_as_uint(x[6]), __float_as_uint(x[7])};
+        store_16(place, Bytes16{__float_as_uint(x[0]), __float_as_uint(x[1]), __float_as_uint(x[2]), __float_as_uint(x[3])});
+        store_16(place + 1,
+                 Bytes16{__float_as_uint(x[4]), __float_as_uint(x[5]), __float_as_uint(x[6]), __float_as_uint(x[7])});
     } else {
-        *view_as<Bytes16>(to) =
-            Bytes16{pack<T>(x[0], x[1]), pack<T>(x[2], x[3]), pack<T>(x[4], x[5]), pack<T>(x[6], x[7])};
+        store_16(view_as<Bytes16>(to),
+                 Bytes16{pack<T>(x[0], x[1]), pack<T>(x[2], x[3]), pack<T>(x[4], x[5]), pack<T>(x[6], x[7])});
     }
 }
 

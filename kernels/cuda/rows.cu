@@ -62,15 +62,15 @@ struct Team {
     }
 };
 
-// y = rms_norm(x) over groups of weight.cols columns. Where there is a `delta`, sum = x + delta is stored and normalised.
+// y = rms_norm(x) over groups of weight.cols columns, `units` in all. Where there is a `delta`, sum = x + delta is stored and normalised.
 template <class T, int N>
 __device__ inline void rms_norm(Matrix<const T> x, Matrix<const T> delta, Matrix<T> sum, Matrix<T> y, AnyMatrix weight,
-                                float eps, int lanes) {
+                                float eps, u32 units, int lanes) {
     const Team team(lanes);
-    const int n = weight.cols, groups = y.cols / n;
-    const i64 units = i64(y.rows) * groups;
+    const int n = weight.cols;
+    const u32 groups = y.cols / n;
     // Columns col.. of a group, after the addition.
-    auto load = [&](i64 row, i64 begin, i64 col, float(&v)[N]) {
+    auto load = [&](u32 row, int begin, int col, float(&v)[N]) {
         load_pack<T, N>(x.row(row) + begin + col, v);
         if (!delta.data) return;
         float d[N];
@@ -79,24 +79,26 @@ __device__ inline void rms_norm(Matrix<const T> x, Matrix<const T> delta, Matrix
         for (int i = 0; i < N; i++) v[i] = to_f32(from_f32<T>(v[i] + d[i]));
         store_pack<T, N>(sum.row(row) + begin + col, v);
     };
-    const bool kept = n <= i64(team.width) * KEPT * N;
+    const int step = team.width * N, first = team.member * N;
+    const bool kept = n <= KEPT * step;
     float w[KEPT][N];
     if (kept) {
 #pragma unroll
         for (int k = 0; k < KEPT; k++) {
-            i64 col = (team.member + k * i64(team.width)) * N;
+            int col = first + k * step;
             if (col < n) load_any_pack<N>(weight.data, weight.dtype, col, w[k]);
         }
     }
     // All threads stay in the loop together, for the sums.
-    for (i64 base = i64(blockIdx.x) * team.count; base < units; base += i64(gridDim.x) * team.count) {
-        const i64 unit = base + team.index, row = unit / groups, begin = unit % groups * n;
+    for (u32 base = blockIdx.x * team.count; base < units; base += gridDim.x * team.count) {
+        const u32 unit = base + team.index, row = unit / groups;
+        const int begin = int(unit - row * groups) * n;
         const int mine = unit < units ? n : 0;
         float v[KEPT][N], squares = 0.0f;
         if (kept) {
 #pragma unroll
             for (int k = 0; k < KEPT; k++) {
-                i64 col = (team.member + k * i64(team.width)) * N;
+                int col = first + k * step;
                 if (col >= mine) continue;
                 load(row, begin, col, v[k]);
 #pragma unroll
@@ -104,7 +106,7 @@ __device__ inline void rms_norm(Matrix<const T> x, Matrix<const T> delta, Matrix
             }
         } else {
 #pragma unroll 1
-            for (i64 col = i64(team.member) * N; col < mine; col += i64(team.width) * N) {
+            for (i64 col = first; col < mine; col += step) {
                 load(row, begin, col, v[0]);
 #pragma unroll
                 for (int i = 0; i < N; i++) squares += v[0][i] * v[0][i];
@@ -114,7 +116,7 @@ __device__ inline void rms_norm(Matrix<const T> x, Matrix<const T> delta, Matrix
         if (kept) {
 #pragma unroll
             for (int k = 0; k < KEPT; k++) {
-                i64 col = (team.member + k * i64(team.width)) * N;
+                int col = first + k * step;
                 if (col >= mine) continue;
 #pragma unroll
                 for (int i = 0; i < N; i++) v[k][i] *= factor * w[k][i];
@@ -122,7 +124,7 @@ __device__ inline void rms_norm(Matrix<const T> x, Matrix<const T> delta, Matrix
             }
         } else {
 #pragma unroll 1
-            for (i64 col = i64(team.member) * N; col < mine; col += i64(team.width) * N) {
+            for (i64 col = first; col < mine; col += step) {
                 // What this thread itself wrote, where it is a sum.
                 load_pack<T, N>((delta.data ? Global<const T>(sum.row(row)) : x.row(row)) + begin + col, v[0]);
                 load_any_pack<N>(weight.data, weight.dtype, col, w[0]);
@@ -133,14 +135,14 @@ __device__ inline void rms_norm(Matrix<const T> x, Matrix<const T> delta, Matrix
         }
     }
 }
-#define RMS_NORM(NAME, T)                                                                                    \
-    extern "C" __global__ void __launch_bounds__(NORMING) NAME(Matrix<const T> x, Matrix<const T> delta,     \
-                                                               Matrix<T> sum, Matrix<T> y, AnyMatrix weight, \
-                                                               float eps, int lanes, int wide) {             \
-        if (wide)                                                                                            \
-            rms_norm<T, PACK>(x, delta, sum, y, weight, eps, lanes);                                         \
-        else                                                                                                 \
-            rms_norm<T, 1>(x, delta, sum, y, weight, eps, lanes);                                            \
+#define RMS_NORM(NAME, T)                                                                                       \
+    extern "C" __global__ void __launch_bounds__(NORMING, 2) NAME(Matrix<const T> x, Matrix<const T> delta,     \
+                                                                  Matrix<T> sum, Matrix<T> y, AnyMatrix weight, \
+                                                                  float eps, int units, int lanes, int wide) {  \
+        if (wide)                                                                                               \
+            rms_norm<T, PACK>(x, delta, sum, y, weight, eps, units, lanes);                                     \
+        else                                                                                                    \
+            rms_norm<T, 1>(x, delta, sum, y, weight, eps, units, lanes);                                        \
     }
 RMS_NORM(rms_norm_f32, float)
 RMS_NORM(rms_norm_f16, f16)
@@ -219,14 +221,14 @@ __device__ inline void layer_norm(Matrix<T> x, Matrix<const T> delta, AnyMatrix 
         }
     }
 }
-#define LAYER_NORM(NAME, T)                                                                                 \
-    extern "C" __global__ void __launch_bounds__(NORMING) NAME(Matrix<T> x, Matrix<const T> delta,          \
-                                                               AnyMatrix weight, AnyMatrix bias, float eps, \
-                                                               int lanes, int wide) {                       \
-        if (wide)                                                                                           \
-            layer_norm<T, PACK>(x, delta, weight, bias, eps, lanes);                                        \
-        else                                                                                                \
-            layer_norm<T, 1>(x, delta, weight, bias, eps, lanes);                                           \
+#define LAYER_NORM(NAME, T)                                                                                    \
+    extern "C" __global__ void __launch_bounds__(NORMING, 2) NAME(Matrix<T> x, Matrix<const T> delta,          \
+                                                                  AnyMatrix weight, AnyMatrix bias, float eps, \
+                                                                  int lanes, int wide) {                       \
+        if (wide)                                                                                              \
+            layer_norm<T, PACK>(x, delta, weight, bias, eps, lanes);                                           \
+        else                                                                                                   \
+            layer_norm<T, 1>(x, delta, weight, bias, eps, lanes);                                              \
     }
 LAYER_NORM(layer_norm_f32, float)
 LAYER_NORM(layer_norm_f16, f16)

@@ -25,8 +25,11 @@ unsafe impl Sync for Hold {}
 
 impl CudaDevice {
     /// Holds back what is enqueued on the compute stream from now on until the result is dropped, or `timeout` has passed
-    /// since the device came to it: nothing that waits for the device before that may wait for longer. A driver may
-    /// queue about a thousand launches; one more waits for the device.
+    /// since the device came to it.
+    ///
+    /// Nothing may wait for the device in between, else it waits for the timeout. That may also be hidden: a driver
+    /// queues about a thousand launches before one waits for room, and one that loads kernels when they are first needed
+    /// may wait for that, so run the work once before.
     ///
     /// # Errors
     /// When the flag can't be allocated, the kernel not launched, or a graph is being recorded.

@@ -129,7 +129,8 @@ fn norm(
         Some(residual) => kernel.matrix(&residual.as_ref()).matrix(&x).matrix_mut(residual),
         None => kernel.matrix(&x).no_matrix().no_matrix(),
     };
-    let kernel = kernel.matrix_mut(y).any(&weight).float(eps).int(team.lanes).int(wide.into());
+    let kernel = kernel.matrix_mut(y).any(&weight).float(eps).int(groups);
+    let kernel = kernel.int(team.lanes).int(wide.into());
     kernel.launch([blocks, 1, 1], team.block(), 0)
 }
 
