@@ -1,7 +1,5 @@
 //! The CUDA device on the stand-in driver: opening it (its kernels too), moving bytes.
 
-#![expect(clippy::unwrap_used, reason = "a test")]
-
 use coldstart_kernels::Device;
 use coldstart_kernels::cuda::CudaDevice;
 use coldstart_stand_in::{in_process, this_test};

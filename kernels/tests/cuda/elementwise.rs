@@ -28,13 +28,17 @@ const PLACES: [(usize, usize, usize, usize); 6] = [
     (3000, 1, 3, 1),
 ];
 
+/// Changes the last of three matrices.
+type Op<O> =
+    fn(&O, [Matrix<'_, <O as Device>::Buffer>; 2], MatrixMut<'_, <O as Device>::Buffer>) -> Result<()>;
+
 /// What an operation on `[rows, cols]` makes of the last of these matrices, gaps included.
 fn run<O: Ops>(
     device: &O,
     dtype: Dtype,
     numbers: Dtype,
     (rows, cols, stride, skip): (usize, usize, usize, usize),
-    op: fn(&O, [Matrix<'_, O::Buffer>; 2], MatrixMut<'_, O::Buffer>) -> Result<()>,
+    op: Op<O>,
 ) -> Vec<f32> {
     let of = |seed| floats(device, dtype, &random(seed, skip + rows * stride, numbers));
     let (a, b, mut y) = (of(1), of(2), of(3));

@@ -379,7 +379,7 @@ fn products_of_the_library_are_recorded_into_graphs() {
     with_library(this_test!(), "", |device| {
         device.load_cublaslt().unwrap();
         let mut x = floats(&device, Dtype::F32, &vec![1.0; 20 * 8]);
-        let w = floats(&device, Dtype::F32, &vec![0.5; 4 * 8]);
+        let w = floats(&device, Dtype::F32, &[0.5; 4 * 8]);
         let mut y = floats(&device, Dtype::F32, &[0.0; 20 * 4]);
         let product = |x: &CudaBuffer, y: &mut CudaBuffer| {
             device.linear(

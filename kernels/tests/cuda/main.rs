@@ -1,7 +1,7 @@
 //! Kernels and their launchers, on the stand-in driver: the real sources, compiled for the CPU. Where COLDSTART_REQUIRE
 //! lists `cuda` they run on the first GPU instead.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests, helpers included")]
+#![expect(clippy::unwrap_used, reason = "tests, helpers included")]
 
 mod attention;
 mod bytes;
