@@ -10,7 +10,8 @@ pub struct Peak {
     pub flop_per_s: u64,
     /// Multiprocessors.
     pub multiprocessors: usize,
-    /// Their highest clock, in Hz. Under load a GPU may run below it.
+    /// Their highest clock, in Hz. Under load a GPU runs below it, and data sheets count tensor cores at a lower one: an H100
+    /// has 1.98 GHz, its sheet's 989 TFLOP/s are at 1.83 GHz.
     pub clock_hz: u64,
     /// Operations of one multiprocessor in a cycle: dense (without sparsity), sums in f32, on tensor cores for 16-bit formats.
     pub flop_per_cycle: u32,
@@ -70,6 +71,7 @@ mod tests {
             ("NVIDIA GeForce RTX 4090", (8, 9), 128, 2520, 165.2, 82.6),
             ("NVIDIA L40S", (8, 9), 142, 2520, 366.0, 91.6),
             ("NVIDIA H100 80GB HBM3", (9, 0), 132, 1830, 989.4, 61.8),
+            ("NVIDIA B200", (10, 0), 148, 1860, 2250.0, 70.5),
             ("NVIDIA GeForce RTX 5090", (12, 0), 170, 2407, 209.5, 104.8),
         ] {
             let facts = facts(capability, multiprocessors, Some(mhz));
