@@ -3,6 +3,7 @@
 mod far;
 mod late;
 mod later;
+mod stand_in;
 
 use std::fs;
 use std::path::Path;
