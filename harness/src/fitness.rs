@@ -1,10 +1,16 @@
 //! Is this machine fit to be measured now: the canary, work that is the same in every run, and the load average.
 
+use std::time::{Duration, Instant};
+
 use coldstart_decisions::judge_fitness;
-use coldstart_kernels::{Device, Dtype, HostDevice, Matrix, MatrixMut, Ops, Result};
+use coldstart_kernels::{Device, Dtype, HostDevice, Kind, Matrix, MatrixMut, Ops, Result};
 use coldstart_profiles::{CanaryReading, Caveat, Nanos, Profile};
 
+use tokio_util::sync::CancellationToken;
+
+use crate::DeviceName;
 use crate::host::Host;
+use crate::trial::{ChildLine, ChildSpec, run_child_with};
 
 /// What the canary's copy moves: far more than the caches hold.
 pub const COPY_BYTES: usize = 64 << 20;
@@ -15,10 +21,16 @@ pub const GEMM_FLOPS: u64 = 2 * (EDGE as u64).pow(3);
 /// Readings of each of the two; the best one stands. Noise only adds time, so the least is nearest to what the machine
 /// can do, and the first one also pays for caches, clocks and threads that wake up.
 const READINGS: u32 = 20;
+/// A GPU that idled needs about this long at work until its clocks are up.
+const CLOCKS_UP: Duration = Duration::from_millis(200);
+/// A child that takes the canary is given up after this time.
+const CHILD_TIMEOUT: Duration = Duration::from_secs(120);
+
 /// Takes the canary's two readings on `device`; `when` is `before` or `after`.
 ///
 /// Both clocks start behind a sync and stop behind a sync, on memory that was written before: `copy_ns` is 64 MiB from
-/// one device buffer to another, `gemm_ns` the f32 product of two 512 × 512 matrices. About 0.3 s in all on two cores.
+/// one device buffer to another, `gemm_ns` the f32 product of two 512 × 512 matrices. About 0.3 s in all on two cores; on a GPU as
+/// long, until its clocks are up.
 pub fn canary<D: Ops>(device: &D, when: &str) -> Result<CanaryReading> {
     Ok(CanaryReading { when: when.to_owned(), copy_ns: best_copy(device)?, gemm_ns: best_product(device)? })
 }
@@ -46,47 +58,67 @@ fn best_product<D: Ops>(device: &D) -> Result<Nanos> {
 
 /// The shortest of several readings on the host's clock, which every device has.
 fn best_of<D: Device>(device: &D, mut work: impl FnMut() -> Result<()>) -> Result<Nanos> {
+    let least = if device.describe()?.kind == Kind::Cuda { CLOCKS_UP } else { Duration::ZERO };
+    let begin = Instant::now();
     let mut best = Nanos::from(device.time(&mut work)?.host);
-    for _ in 1..READINGS {
+    let mut readings = 1;
+    while readings < READINGS || begin.elapsed() < least {
         best = best.min(Nanos::from(device.time(&mut work)?.host));
+        readings += 1;
     }
     Ok(best)
 }
 
-/// Notes the load average and the canary before the first step, where they are not noted yet, and a caveat where other
-/// work shows.
+/// Notes the load average before the first step, where it is not noted yet, and a caveat where other work shows. The canary
+/// before the run was taken with the first look at the device.
 pub fn before(profile: &mut Profile) {
-    let host = Host::here();
     if profile.fitness.load_average_before.is_none() {
-        profile.fitness.load_average_before = host.load_average();
-    }
-    if !profile.fitness.canary.iter().any(|reading| reading.when == "before") {
-        take(profile, "before");
+        profile.fitness.load_average_before = Host::here().load_average();
     }
     judge(profile);
 }
 
 /// Notes the load average and the canary after the last step, and a caveat where the canary moved by more than 5 %.
-pub fn after(profile: &mut Profile) {
+/// `environment` is that of a child on a GPU.
+pub async fn after(profile: &mut Profile, environment: &[(String, String)], cancel: &CancellationToken) {
     profile.fitness.load_average_after = Host::here().load_average();
     profile.fitness.canary.retain(|reading| reading.when != "after");
-    take(profile, "after");
+    // Without a canary before the run there is nothing to compare with.
+    if profile.fitness.canary.iter().any(|reading| reading.when == "before") {
+        match take(profile, "after", environment, cancel).await {
+            Ok(reading) => profile.fitness.canary.push(reading),
+            Err(why) => profile.caveat("no_canary", format!("no canary after the run: {why}")),
+        }
+    }
     judge(profile);
+}
+
+/// One canary on the profile's device; on a GPU in a child, which alone opens it.
+async fn take(
+    profile: &Profile,
+    when: &str,
+    environment: &[(String, String)],
+    cancel: &CancellationToken,
+) -> Result<CanaryReading, String> {
+    let name: DeviceName = profile.plan.device.parse()?;
+    if !name.is_cuda() {
+        let reading = HostDevice::open(0).and_then(|device| canary(&device, when));
+        return reading.map_err(|error| format!("failed to {error}"));
+    }
+    let spec = ChildSpec::Canary { device: name, when: when.to_owned() };
+    let output = run_child_with(&spec, environment, CHILD_TIMEOUT, cancel, |_| {}).await;
+    let output = output.map_err(|failure| failure.why)?;
+    let reading = output.lines.into_iter().find_map(|line| match line {
+        ChildLine::Canary(reading) => Some(reading),
+        _ => None,
+    });
+    reading.ok_or_else(|| "the child ended well but said nothing".to_owned())
 }
 
 /// Enters what speaks against the machine.
 fn judge(profile: &mut Profile) {
     for Caveat { code, text } in judge_fitness(profile) {
         profile.caveat(&code, text);
-    }
-}
-
-/// One canary on the host device; a caveat instead where it fails, since a run is worth keeping without it.
-fn take(profile: &mut Profile, when: &str) {
-    let reading = HostDevice::open(0).and_then(|device| canary(&device, when));
-    match reading {
-        Ok(reading) => profile.fitness.canary.push(reading),
-        Err(error) => profile.caveat("no_canary", format!("no canary {when} the run: failed to {error}")),
     }
 }
 

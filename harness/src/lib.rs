@@ -5,8 +5,10 @@
 
 pub mod cli;
 pub mod clock;
+mod device_name;
 pub mod docker;
 pub mod doctor;
+mod driver;
 pub mod fitness;
 pub mod gate;
 pub mod host;
@@ -21,3 +23,5 @@ pub mod self_test;
 pub mod telemetry;
 pub mod trial;
 pub mod weights;
+
+pub use device_name::DeviceName;

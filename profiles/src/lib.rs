@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod assemble;
+mod ceiling;
 mod doctor;
 mod error;
 pub mod exit;
@@ -20,6 +21,7 @@ mod pull;
 mod samples;
 mod schema;
 mod self_test;
+mod startup;
 pub mod stats;
 mod summary;
 mod target;
@@ -33,6 +35,7 @@ mod waterfall;
 mod work;
 
 pub use assemble::LOOSE;
+pub use ceiling::{Ceiling, CeilingHeight};
 pub use doctor::{Check, CheckStatus, DoctorReport};
 pub use error::ProfileError;
 pub use file::write_atomic;
@@ -42,7 +45,7 @@ pub use load::{AbsentPart, COLD_RESIDENCY_LIMIT, LoadDetail, PageCache, Residenc
 pub use measurement::{Measurement, Outcome};
 pub use phase::Phase;
 pub use plan::{
-    ForwardMode, ForwardPlan, ImageSpec, ModelSpec, Plan, Probe, SkippedPhase, Step, StepKind, SweepPoint,
+    DeviceProbe, ForwardMode, ForwardPlan, ImageSpec, ModelSpec, Plan, Probe, SkippedPhase, Step, StepKind, SweepPoint,
     SyntheticImage,
 };
 pub use profile::{CanaryReading, Caveat, Fitness, Profile, RunState, Tool, Total};
@@ -53,6 +56,7 @@ pub use pull::{
 pub use samples::{Mark, Samples};
 pub use schema::profile_schema;
 pub use self_test::{SelfTestLine, SelfTestReport, SelfTestStatus};
+pub use startup::{DriverConditions, DriverDetail, JitCache, ModuleDetail, ModuleLoading};
 pub use summary::{Summary, Withheld, summarize};
 pub use target::{DeviceTarget, EngineTarget, HostTarget, ImageSource, ImageTarget, ModelTarget, Target};
 pub use telemetry::{
@@ -60,7 +64,7 @@ pub use telemetry::{
     Spread, THROTTLED_LIMIT, Telemetry, TelemetryOverview, TelemetrySample, TelemetryScope, TelemetrySummary,
     TelemetryWindow, Unread, WindowKind, pcie_bytes_per_s, summarize_telemetry, throttle_marks,
 };
-pub use throughput::{EncodeFit, Fit, Fits, ThroughputPoint};
+pub use throughput::{EncodeFit, Fit, Fits, Replay, ThroughputPoint};
 pub use trace::{AllocDetail, Detail, Reading, Scope, TotalKind, Trace, TraceEnd};
 pub use typical::LoadParts;
 pub use units::{Bytes, Nanos};

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::load::PageCache;
 use crate::phase::Phase;
+use crate::startup::{JitCache, ModuleLoading};
 use crate::target::ImageSource;
 use crate::units::{Bytes, Nanos};
 use crate::work::LimitKind;
@@ -126,6 +127,22 @@ pub struct Probe {
     pub gemm_flops_per_s: f64,
     /// Reading the model's files past the page cache.
     pub read_bytes_per_s: f64,
+    /// What else a device of its own showed; `null` on the host device.
+    #[serde(default)]
+    pub device: Option<DeviceProbe>,
+}
+
+/// What a GPU showed in a process that only looked at it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DeviceProbe {
+    /// Copying from pinned host memory to it.
+    pub upload_bytes_per_s: f64,
+    /// Bytes read and written by copies within its memory.
+    pub memory_bytes_per_s: f64,
+    /// Loading the driver and making a context.
+    pub open_ns: Nanos,
+    /// Loading the kernels, compiled on the spot.
+    pub kernels_ns: Nanos,
 }
 
 /// A phase that is not measured.
@@ -171,6 +188,16 @@ pub enum StepKind {
         verify: bool,
         /// The forward passes, from the first batch to the steady state.
         forward: Option<ForwardPlan>,
+    },
+    /// One fresh process that comes as far as having its kernels on the device: what is left of a cold start's way there
+    /// under other conditions than those of whole trials, which find a cold JIT cache and load lazily.
+    Startup {
+        /// Which repetition.
+        trial: u32,
+        /// What the driver's cache of compiled kernels holds.
+        jit_cache: JitCache,
+        /// When the driver loads kernels.
+        loading: ModuleLoading,
     },
     /// One load of the weights in a fresh process, without a forward pass.
     Load {

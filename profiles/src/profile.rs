@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::ceiling::Ceiling;
 use crate::format::FormatVersion;
 use crate::measurement::{Measurement, Outcome};
 use crate::phase::Phase;
@@ -70,6 +71,9 @@ pub struct Profile {
     pub totals: Vec<Total>,
     /// What the hardware allows.
     pub limits: Vec<LimitMeasurement>,
+    /// What the device was sold as: theoretical lines above the limits.
+    #[serde(default)]
+    pub ceilings: Vec<Ceiling>,
     /// The warm-up of every whole trial, with its raw curve.
     pub warm_up: Vec<WarmUpCurve>,
     /// Whether the trials warmed up alike; `null` before the first.
@@ -147,6 +151,7 @@ impl Profile {
             measurements: Vec::new(),
             totals: Vec::new(),
             limits: Vec::new(),
+            ceilings: Vec::new(),
             warm_up: Vec::new(),
             warm_up_agreement: None,
             throughput: Vec::new(),

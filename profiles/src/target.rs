@@ -84,6 +84,15 @@ pub struct DeviceTarget {
     pub memory_bytes: Bytes,
     /// Threads that its operations use, on the host device.
     pub threads: Option<u32>,
+    /// Multiprocessors, on a GPU.
+    #[serde(default)]
+    pub multiprocessors: Option<u32>,
+    /// The instruction sets in use (host), the compute capability (CUDA): `avx512f`, `sm_90`.
+    #[serde(default)]
+    pub features: Vec<String>,
+    /// A name that no other device has, where it has one; a slice of a GPU has one of its own.
+    #[serde(default)]
+    pub uuid: Option<String>,
     /// Driver version, where there is a driver.
     pub driver: Option<String>,
     /// Which implementation runs matrix products.

@@ -48,6 +48,25 @@ pub struct ThroughputPoint {
     /// the GPU that kernel used.
     #[serde(default)]
     pub utilisation_percent: Option<u64>,
+    /// The format of activations, such as `bf16`; `null` in profiles that did not note it.
+    #[serde(default)]
+    pub dtype: Option<String>,
+    /// Whether decode steps were replayed as a recorded graph; `null` for other passes and on devices without graphs.
+    #[serde(default)]
+    pub replay: Option<Replay>,
+}
+
+/// How a device with graphs ran decode steps.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum Replay {
+    /// Recorded once, replayed as one launch from then on.
+    Replayed,
+    /// Every kernel launched by itself.
+    Eager {
+        /// Why nothing was recorded.
+        why: String,
+    },
 }
 
 /// A fit, or why there is none.

@@ -7,6 +7,7 @@ use crate::key::Params;
 use crate::load::LoadDetail;
 use crate::phase::Phase;
 use crate::pull::{ContainerDetail, PullDetail};
+use crate::startup::{DriverDetail, ModuleDetail};
 use crate::units::{Bytes, Nanos};
 use crate::work::Work;
 
@@ -39,6 +40,10 @@ pub enum Detail {
     Pull(PullDetail),
     /// Of container_start: create and start apart.
     Container(ContainerDetail),
+    /// Of driver_init: opening and initialising apart.
+    Driver(DriverDetail),
+    /// Of module_load: loading and resolving apart.
+    Module(ModuleDetail),
     /// Of alloc: free memory of the device before and after.
     Alloc(AllocDetail),
     /// Of weights_load: read, stage and upload apart, residency.
@@ -64,6 +69,8 @@ pub enum Scope {
     ColdStart,
     /// From the start of the process to the weights on the device; no forward pass.
     Load,
+    /// From the start of the process to the kernels on the device; nothing is allocated.
+    Startup,
     /// One image pull.
     Pull,
 }

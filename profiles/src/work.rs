@@ -86,7 +86,8 @@ pub enum LimitKind {
     Memcpy,
     /// Copy into fresh memory with all cores: first touch included.
     MemcpyFresh,
-    /// Matrix product 1024 × 1024 × 1024 in f32 with all cores.
+    /// Matrix products on the device, for each number format of `dtype=`. Host: 1024 × 1024 × 1024 in f32 with all cores.
+    /// CUDA: square products of `edge=`, as large as pays.
     Gemm,
     /// gzip decompression on one core: unpacked bytes per second.
     InflateGzip,
@@ -94,6 +95,14 @@ pub enum LimitKind {
     InflateZstd,
     /// SHA-256 on one core, as an engine verifies layers.
     Sha256,
+    /// Copy from pinned host memory to the device, over the best of several chunk sizes and numbers of streams.
+    HostToDevice,
+    /// Copy from the device to pinned host memory, likewise.
+    DeviceToHost,
+    /// Copy within device memory: bytes read and bytes written, added up, per second.
+    DeviceCopy,
+    /// Reading device memory that no cache holds: what a decode step of one sequence is bound by.
+    DeviceRead,
 }
 
 impl LimitKind {
@@ -109,6 +118,10 @@ impl LimitKind {
             LimitKind::InflateGzip => "inflate_gzip",
             LimitKind::InflateZstd => "inflate_zstd",
             LimitKind::Sha256 => "sha256",
+            LimitKind::HostToDevice => "host_to_device",
+            LimitKind::DeviceToHost => "device_to_host",
+            LimitKind::DeviceCopy => "device_copy",
+            LimitKind::DeviceRead => "device_read",
         }
     }
 }

@@ -97,6 +97,9 @@ fn describe(kind: &StepKind) -> (&'static str, String) {
         StepKind::Trial { strategy, page_cache, .. } => {
             ("cold start", format!("{page_cache} page cache, {strategy}"))
         }
+        StepKind::Startup { jit_cache, loading, .. } => {
+            ("driver, context, kernels", format!("{jit_cache} JIT cache, {loading} loading"))
+        }
         StepKind::Load { strategy, page_cache, .. } => {
             ("weights load", format!("{page_cache} page cache, {strategy}"))
         }

@@ -49,6 +49,7 @@ impl CliError {
     fn code(&self) -> u8 {
         match self {
             CliError::Resolve(ResolveError::Interrupted) => exit::INTERRUPTED,
+            CliError::Resolve(ResolveError::BrokenDevice { .. }) => exit::FAILED,
             CliError::Resolve(_) | CliError::Run(_) | CliError::Profile(_) => exit::USAGE,
             CliError::GateFiles(_) | CliError::Usage(_) => exit::USAGE,
             CliError::Ab(AbError::Interrupted) => exit::INTERRUPTED,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bollard::container::LogOutput;
-use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType};
+use bollard::models::{ContainerCreateBody, DeviceRequest, HostConfig, HostConfigLogConfig, Mount, MountType};
 use bollard::query_parameters::{CreateContainerOptions, CreateContainerOptionsBuilder, LogsOptionsBuilder};
 use coldstart_profiles::{Bytes, ContainerDetail, Nanos};
 use futures_util::StreamExt;
@@ -35,6 +35,8 @@ pub struct ContainerSpec {
     pub env: Vec<(String, String)>,
     /// Directories of the host that the program may read, such as the model's.
     pub mounts: Vec<ReadOnlyMount>,
+    /// Whether the program sees the engine's GPUs (NVIDIA Container Toolkit).
+    pub gpus: bool,
     /// The most memory, swap included.
     pub memory: Option<Bytes>,
     /// When to give up, from the create request to the end of the program.
@@ -194,6 +196,7 @@ fn create_body(run: &str, spec: &ContainerSpec) -> ContainerCreateBody {
             network_mode: Some("none".to_owned()),
             memory,
             memory_swap: memory,
+            device_requests: spec.gpus.then(|| vec![all_gpus()]),
             cap_drop: Some(vec!["ALL".to_owned()]),
             security_opt: Some(vec!["no-new-privileges".to_owned()]),
             // Readable whatever the engine's default is.
@@ -213,6 +216,15 @@ fn create_body(run: &str, spec: &ContainerSpec) -> ContainerCreateBody {
             ..HostConfig::default()
         }),
         ..ContainerCreateBody::default()
+    }
+}
+
+/// What `docker run --gpus all` asks for.
+fn all_gpus() -> DeviceRequest {
+    DeviceRequest {
+        count: Some(-1),
+        capabilities: Some(vec![vec!["gpu".to_owned(), "compute".to_owned(), "utility".to_owned()]]),
+        ..DeviceRequest::default()
     }
 }
 

@@ -61,6 +61,8 @@ pub struct EngineInfo {
     pub locality: Locality,
     /// Whether it unpacks layers that zstd compressed. Docker does from 23.0 on.
     pub takes_zstd: bool,
+    /// Whether it can give a container the GPUs: it knows NVIDIA's runtime, or devices by the Container Device Interface.
+    pub nvidia: bool,
     /// Registries that it talks plain HTTP to, besides those on loopback addresses.
     pub insecure_registries: Vec<String>,
 }
@@ -164,6 +166,7 @@ async fn describe(docker: &Docker, host: &str) -> Result<EngineInfo, bollard::er
     Ok(EngineInfo {
         host: host.to_owned(),
         takes_zstd: podman || major(&text).is_none_or(|major| major >= 23),
+        nvidia: info.runtimes.is_some_and(|runtimes| runtimes.contains_key("nvidia")),
         version: text,
         api_version: docker.client_version().to_string(),
         store: info.driver.unwrap_or_default(),

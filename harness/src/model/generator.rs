@@ -3,11 +3,13 @@
 use std::ops::Range;
 
 use coldstart_kernels::{Dtype, KvCache, KvShape, Ops};
+use coldstart_profiles::Replay;
 
 use super::batch::{Batch, DeviceBatch};
 use super::config::DecoderConfig;
 use super::decoder::{Decoder, DecoderWork, Tokens};
 use super::error::ModelError;
+use super::steps::{Next, Steps};
 use super::workspace::{Capacity, Rows, download};
 use crate::weights::TensorTable;
 
@@ -17,6 +19,8 @@ const CONTEXT_SEED: u64 = 0x636f_6e74_6578_7400;
 /// A decoder on a device, with memory for batches of a fixed capacity. Nothing allocates after it was made.
 #[derive(Debug)]
 pub struct Generator<'a, O: Ops> {
+    /// A recorded step names the buffers below: it goes before them.
+    steps: Steps<O::Graph>,
     device: &'a O,
     weights: &'a O::Buffer,
     decoder: Decoder<O::Buffer>,
@@ -69,6 +73,7 @@ impl<'a, O: Ops> Generator<'a, O> {
             lengths: Vec::with_capacity(capacity.sequences),
             next: Vec::with_capacity(capacity.sequences),
             fed: false,
+            steps: Steps::Fresh,
             device,
             weights,
             decoder,
@@ -215,6 +220,9 @@ impl<'a, O: Ops> Generator<'a, O> {
     /// Runs one token of each sequence and reads back the likeliest next ones: the whole forward pass, argmax,
     /// download. Time it as a whole. Calling it again repeats the step at the same positions, with the same result.
     ///
+    /// On a device with graphs the second step of a batch size is recorded, and replayed from then on; a device that
+    /// refuses to record goes on kernel by kernel ([`replay`](Self::replay) says so).
+    ///
     /// # Errors
     /// When nothing was fed, an id is beyond the vocabulary, or the device failed.
     pub fn decode_step(&mut self) -> Result<&[u32], ModelError> {
@@ -223,6 +231,43 @@ impl<'a, O: Ops> Generator<'a, O> {
             return Err(ModelError::Invalid { why });
         }
         let sequences = self.step.sequences();
+        match self.steps.next(sequences) {
+            Next::Replay(graph) => self.device.replay(graph)?,
+            Next::Run => self.run_step(sequences)?,
+            Next::Record => self.record_step(sequences)?,
+        }
+        self.read_next(sequences)
+    }
+
+    /// How decode steps ran; `None` on a device without graphs, and before the second step.
+    pub fn replay(&self) -> Option<Replay> {
+        self.steps.replay()
+    }
+
+    /// Enqueues the kernels of one step.
+    fn run_step(&mut self, sequences: usize) -> Result<(), ModelError> {
+        self.enqueue_step(sequences)?;
+        self.steps.ran(sequences);
+        Ok(())
+    }
+
+    /// Records one step and enqueues it; where the device refuses, its kernels.
+    fn record_step(&mut self, sequences: usize) -> Result<(), ModelError> {
+        let device = self.device;
+        match device.record(|| self.enqueue_step(sequences)) {
+            Ok(Some(graph)) => {
+                device.replay(&graph)?;
+                self.steps = Steps::Recorded(sequences, graph);
+                Ok(())
+            }
+            refused => {
+                self.steps = Steps::Eager(refused.err().map(|error| format!("failed to {error}")));
+                self.run_step(sequences)
+            }
+        }
+    }
+
+    fn enqueue_step(&mut self, sequences: usize) -> Result<(), ModelError> {
         let tokens = Tokens {
             rows: sequences,
             sequences,
@@ -230,8 +275,7 @@ impl<'a, O: Ops> Generator<'a, O> {
             at: self.step.placement()?,
             ragged: None,
         };
-        self.decoder.forward(self.device, self.weights, &tokens, &mut self.work, &mut self.caches)?;
-        self.read_next(sequences)
+        self.decoder.forward(self.device, self.weights, &tokens, &mut self.work, &mut self.caches)
     }
 
     /// The logits of the last forward pass, `[sequences, vocab]`, as f32. For checks; it allocates.

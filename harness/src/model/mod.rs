@@ -16,6 +16,7 @@ mod generator;
 mod parse;
 mod rope;
 mod runner;
+mod steps;
 mod tensors;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! What the phases with forward passes share: one pass, timed by both clocks.
 
 use coldstart_kernels::{Ops, Timed};
-use coldstart_profiles::{ForwardMode, Nanos, Params, Phase, Reading};
+use coldstart_profiles::{ForwardMode, Nanos, Params, Phase, Reading, Replay};
 
 use crate::clock;
 use crate::model::{Batch, Forward, ModelError, Runner};
@@ -78,5 +78,13 @@ impl<'r, 'a, O: Ops> Passes<'r, 'a, O> {
             (ForwardMode::Decode, Some(generator)) => generator.decode_step().map(drop),
             _ => runner.forward(batch).map(drop),
         })
+    }
+
+    /// How decode steps ran on a device with graphs; `None` for other passes.
+    pub(crate) fn replay(&mut self) -> Option<Replay> {
+        match self.mode {
+            ForwardMode::Decode => self.runner.generator().and_then(|generator| generator.replay()),
+            ForwardMode::Prefill | ForwardMode::Encode => None,
+        }
     }
 }

@@ -8,12 +8,20 @@ use crate::weights::WeightsError;
 /// Why no plan could be made. Messages complete "failed to …".
 #[derive(Debug, thiserror::Error)]
 pub enum ResolveError {
-    /// A device that does not exist, or that this release does not drive.
+    /// A device that does not exist.
     #[error("use the device `{name}`: {why}")]
     Device {
         /// What was asked for.
         name: String,
-        /// Which devices there are.
+        /// Which devices there are, or what is missing.
+        why: String,
+    },
+    /// A device that is there and can't be used.
+    #[error("use the device `{name}`: {why}")]
+    BrokenDevice {
+        /// What was asked for.
+        name: String,
+        /// What was tried, and what went wrong.
         why: String,
     },
     /// A phase that does not exist.

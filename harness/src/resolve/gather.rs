@@ -2,22 +2,24 @@
 
 use std::path::{Path, PathBuf};
 
-use coldstart_kernels::HostDevice;
-use coldstart_kernels::{Device as _, Ops as _};
+use coldstart_kernels::{Device as _, Dtype, HostDevice, Ops as _};
 use coldstart_profiles::{
-    Bytes, DeviceTarget, EngineTarget, Fitness, ImageSpec, ImageTarget, ModelSpec, ModelTarget, Nanos, Phase,
-    Plan, Probe, Profile, ResidencyMethod, Target, Tool,
+    Bytes, CanaryReading, DeviceTarget, EngineTarget, Fitness, ImageSpec, ImageTarget, ModelSpec, ModelTarget,
+    Nanos, Phase, Plan, Probe, Profile, ResidencyMethod, Target, Tool,
 };
 use tokio_util::sync::CancellationToken;
 
+use super::device::{Chosen, DeviceRequest, Gpu, choose};
 use super::error::ResolveError;
 use super::estimate::ForwardFacts;
-use super::plan::{EngineFacts, Machine, ModelFacts, PageCacheFacts};
+use super::plan::{EngineFacts, Gpus, Machine, ModelFacts, PageCacheFacts};
 use super::request::ModelRequest;
 use crate::docker::{Connection, Engine, EngineInfo, Locality};
-use crate::model::{Forward, read_config};
+use crate::driver::JitCaches;
+use crate::model::{Forward, ModelError, read_config};
 use crate::run::{Images, Tools};
 use crate::weights::synthetic::SyntheticSize;
+use crate::weights::memory::{Available, check_fits};
 use crate::weights::{
     DeviceLayout, ModelFiles, OpenOptions, Strategy, WeightsError, check_device_fits, limits, page_cache,
 };
@@ -34,7 +36,8 @@ pub struct Gathered {
     target: Target,
     files: ModelFiles,
     engine: Option<Engine>,
-    canary: coldstart_profiles::CanaryReading,
+    canary: Option<CanaryReading>,
+    caches: Option<JitCaches>,
 }
 
 /// Looks at the machine. Makes the synthetic model where it is missing.
@@ -44,10 +47,12 @@ pub struct Gathered {
 pub async fn gather(
     model: &ModelRequest,
     phases: &[Phase],
+    device: Chosen,
     cancel: &CancellationToken,
 ) -> Result<Gathered, ResolveError> {
     let spec = locate(model, cancel).await?;
-    let look = || look(&spec);
+    let gpu = device.gpu;
+    let look = || look(&spec, gpu.as_ref());
     let seen = tokio::task::block_in_place(look)?;
     let engine = if phases.iter().any(|phase| matches!(phase, Phase::ImagePull | Phase::ContainerStart)) {
         connect().await
@@ -56,9 +61,15 @@ pub async fn gather(
     };
     let facts = engine.as_ref().map(|engine| engine_facts(engine.info())).map_err(Clone::clone);
     let target = Target { engine: facts.as_ref().ok().map(|facts| facts.target.clone()), ..seen.target };
-    let machine =
-        Machine { engine: facts, model: seen.model, strategies: seen.strategies, probe: seen.probe };
-    Ok(Gathered { machine, target, files: seen.files, engine: engine.ok(), canary: seen.canary })
+    let machine = Machine {
+        engine: facts,
+        model: seen.model,
+        strategies: seen.strategies,
+        probe: seen.probe,
+        gpu: device.name.is_cuda().then(|| Gpus { count: device.name.gpus().len() }),
+    };
+    let caches = gpu.map(|gpu| gpu.caches);
+    Ok(Gathered { machine, target, files: seen.files, engine: engine.ok(), canary: seen.canary, caches })
 }
 
 impl Gathered {
@@ -72,7 +83,8 @@ impl Gathered {
         let fitness = Fitness {
             load_average_before: host::Host::here().load_average(),
             load_average_after: None,
-            canary: vec![self.canary.clone()],
+            canary: self.canary.iter().cloned().collect(),
+            ..Fitness::default()
         };
         let started_at = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let target = Target { image: plan.image.as_ref().map(image_target), ..self.target.clone() };
@@ -82,7 +94,7 @@ impl Gathered {
     /// What the walk of this plan works with.
     pub fn tools(self, plan: &Plan, cancel: CancellationToken) -> Tools {
         let images = self.engine.map(|engine| Images::new(engine, plan));
-        Tools { files: self.files, images, resolution: clock::resolution(), cancel }
+        Tools { files: self.files, images, caches: self.caches, resolution: clock::resolution(), cancel }
     }
 }
 
@@ -114,7 +126,8 @@ pub async fn gather_again(profile: &Profile, cancel: &CancellationToken) -> Resu
             ModelRequest::Directory { path: PathBuf::from(path), follow_symlinks: *follow_symlinks }
         }
     };
-    gather(&model, &profile.plan.phases, cancel).await
+    let device = choose(&DeviceRequest::parse(&profile.plan.device)?, cancel).await?;
+    gather(&model, &profile.plan.phases, device, cancel).await
 }
 
 /// Where the model lies; a synthetic one is made first.
@@ -143,27 +156,47 @@ struct Seen {
     model: ModelFacts,
     strategies: Vec<String>,
     probe: Probe,
-    canary: coldstart_profiles::CanaryReading,
+    canary: Option<CanaryReading>,
 }
 
-fn look(spec: &ModelSpec) -> Result<Seen, ResolveError> {
+/// What the device of a run is, as far as this process knows: the host device itself, a GPU by what its child said.
+struct DeviceSeen {
+    target: DeviceTarget,
+    canary: Option<CanaryReading>,
+    probe: Probe,
+    strategies: Vec<String>,
+}
+
+fn look(spec: &ModelSpec, gpu: Option<&Gpu>) -> Result<Seen, ResolveError> {
     let options = OpenOptions { follow_symlinks: spec.follow_symlinks() };
     let files = ModelFiles::open(Path::new(spec.path()), options)?;
-    let device = HostDevice::open(0).map_err(WeightsError::device("open the host device"))?;
+    let host = HostDevice::open(0).map_err(WeightsError::device("open the host device"))?;
     let layout = DeviceLayout::of(&files);
-    check_device_fits(&device, &layout)?;
+    match gpu {
+        None => check_device_fits(&host, &layout)?,
+        Some(gpu) => check_gpu_fits(gpu, &layout)?,
+    }
     let forward = read_config(&files).map_err(|error| ResolveError::Config(error.to_string()))?;
-    forward.check(&device, layout.table()).map_err(|error| ResolveError::Config(error.to_string()))?;
+    let forward = match forward.check(&host, layout.table()) {
+        Ok(()) => forward,
+        // Its weights are still loaded and timed.
+        Err(error @ ModelError::WrongDtype { .. }) => {
+            Forward::Unsupported { why: format!("failed to {error}") }
+        }
+        Err(error) => return Err(ResolveError::Config(error.to_string())),
+    };
     let residency = page_cache::residency(files.files())?;
     let in_memory = residency.method == ResidencyMethod::Tmpfs;
     let inventory = files.inventory();
-    let canary =
-        fitness::canary(&device, "before").map_err(WeightsError::device("take the canary's readings"))?;
-    let probe = probe(&files, &canary)?;
+    let seen = match gpu {
+        None => host_seen(&host, &files, in_memory)?,
+        Some(gpu) => gpu_seen(gpu, &files, in_memory)?,
+    };
+    let kv = kv_dtype(gpu.is_some(), &inventory.dtypes);
     let model = ModelFacts {
         spec: spec.clone(),
         bytes: inventory.bytes,
-        forward: forward_facts(&forward, inventory.bytes),
+        forward: forward_facts(&forward, inventory.bytes, kv),
         page_cache: if in_memory { PageCacheFacts::Memory } else { PageCacheFacts::Evictable },
     };
     let target = Target {
@@ -178,15 +211,51 @@ fn look(spec: &ModelSpec) -> Result<Seen, ResolveError> {
             forward_unsupported: forward.why_not().map(str::to_owned),
             file_system: files.files().first().and_then(|file| host::Host::here().file_system(&file.path)),
         }),
-        device: describe(&device)?,
+        device: seen.target,
         host: host::describe(),
         engine: None,
     };
-    Ok(Seen { target, files, model, strategies: strategies(in_memory), probe, canary })
+    Ok(Seen { target, files, model, strategies: seen.strategies, probe: seen.probe, canary: seen.canary })
 }
 
-/// Ways of loading on the host device, the default of a cold (or in-memory) start first.
-fn strategies(in_memory: bool) -> Vec<String> {
+/// Refuses a model that does not fit into what was free on the GPU, naming both sizes.
+fn check_gpu_fits(gpu: &Gpu, layout: &DeviceLayout) -> Result<(), ResolveError> {
+    let free = Available { bytes: gpu.facts.free_bytes, bound_by: "the free memory of the device" };
+    Ok(check_fits("weights", Bytes::new(layout.buffer_bytes()), free)?)
+}
+
+fn host_seen(device: &HostDevice, files: &ModelFiles, in_memory: bool) -> Result<DeviceSeen, ResolveError> {
+    let canary =
+        fitness::canary(device, "before").map_err(WeightsError::device("take the canary's readings"))?;
+    let rate = |amount: f64, time: Nanos| amount / time.as_secs_f64().max(1e-9);
+    let probe = Probe {
+        memcpy_bytes_per_s: rate(fitness::COPY_BYTES as f64, canary.copy_ns),
+        gemm_flops_per_s: rate(fitness::GEMM_FLOPS as f64, canary.gemm_ns),
+        read_bytes_per_s: limits::read_rate(files, READ_PROBE)?,
+        device: None,
+    };
+    let strategies = strategies(in_memory, true);
+    Ok(DeviceSeen { target: describe(device)?, canary: Some(canary), probe, strategies })
+}
+
+fn gpu_seen(gpu: &Gpu, files: &ModelFiles, in_memory: bool) -> Result<DeviceSeen, ResolveError> {
+    let facts = gpu.facts.clone();
+    let probe = Probe {
+        memcpy_bytes_per_s: limits::memcpy(COPY_PROBE)?.rate(),
+        gemm_flops_per_s: facts.gemm_flops_per_s,
+        read_bytes_per_s: limits::read_rate(files, READ_PROBE)?,
+        device: Some(facts.probe),
+    };
+    Ok(DeviceSeen {
+        target: facts.target,
+        canary: facts.canary,
+        probe,
+        strategies: strategies(in_memory, false),
+    })
+}
+
+/// Ways of loading on this device, the default of a cold (or in-memory) start first.
+fn strategies(in_memory: bool, host_memory: bool) -> Vec<String> {
     use Strategy::{Buffered, BufferedInPlace, Direct, Mmap, MmapPopulate};
     let order: &[Strategy] = if in_memory {
         // tmpfs takes O_DIRECT and ignores it: a reading there would say nothing.
@@ -194,7 +263,14 @@ fn strategies(in_memory: bool) -> Vec<String> {
     } else {
         &[Direct, BufferedInPlace, Mmap, Buffered, MmapPopulate]
     };
-    order.iter().map(ToString::to_string).collect()
+    let available: Vec<Strategy> = Strategy::available(host_memory).collect();
+    order.iter().filter(|strategy| available.contains(strategy)).map(ToString::to_string).collect()
+}
+
+/// The format of keys and values, for estimates: the host computes in f32, a GPU in that of most weights.
+fn kv_dtype(gpu: bool, dtypes: &std::collections::BTreeMap<String, Bytes>) -> Dtype {
+    let most = dtypes.iter().max_by_key(|(_, bytes)| **bytes).and_then(|(name, _)| Dtype::from_name(name));
+    if gpu { most.unwrap_or(Dtype::F32) } else { Dtype::F32 }
 }
 
 fn describe(device: &HostDevice) -> Result<DeviceTarget, ResolveError> {
@@ -205,6 +281,9 @@ fn describe(device: &HostDevice) -> Result<DeviceTarget, ResolveError> {
         count: 1,
         memory_bytes: Bytes::new(description.memory_bytes),
         threads: u32::try_from(description.compute_units).ok(),
+        multiprocessors: None,
+        features: description.features,
+        uuid: None,
         driver: description.driver,
         gemm: device.gemm_name(),
         stand_in: false,
@@ -212,7 +291,7 @@ fn describe(device: &HostDevice) -> Result<DeviceTarget, ResolveError> {
 }
 
 /// What a forward pass costs: the slope and the foot of its operations over the length of a prompt.
-fn forward_facts(forward: &Forward, weights: Bytes) -> Result<ForwardFacts, String> {
+fn forward_facts(forward: &Forward, weights: Bytes, kv: Dtype) -> Result<ForwardFacts, String> {
     if let Some(why) = forward.why_not() {
         return Err(why.to_owned());
     }
@@ -226,23 +305,14 @@ fn forward_facts(forward: &Forward, weights: Bytes) -> Result<ForwardFacts, Stri
         flops_per_sequence: flops(32).saturating_sub(32 * per_token),
         weight_bytes: weights.get(),
         kv_bytes_per_token: match forward {
-            Forward::Decoder(config) => config.kv_bytes(1, 1, coldstart_kernels::Dtype::F32),
+            Forward::Decoder(config) => config.kv_bytes(1, 1, kv),
             _ => 0,
         },
     })
 }
 
-/// Rates from the canary, and from one short read of the model's files.
-fn probe(files: &ModelFiles, canary: &coldstart_profiles::CanaryReading) -> Result<Probe, ResolveError> {
-    let rate = |amount: f64, time: Nanos| amount / time.as_secs_f64().max(1e-9);
-    let read = limits::read_rate(files, READ_PROBE)?;
-    Ok(Probe {
-        memcpy_bytes_per_s: rate(fitness::COPY_BYTES as f64, canary.copy_ns),
-        gemm_flops_per_s: rate(fitness::GEMM_FLOPS as f64, canary.gemm_ns),
-        read_bytes_per_s: read,
-    })
-}
-
+/// How much is copied in memory for the estimates of a run on a GPU.
+const COPY_PROBE: Bytes = Bytes::from_mib(64);
 /// How much of the model's files is read for the plan's estimates.
 const READ_PROBE: Bytes = Bytes::from_mib(64);
 
@@ -268,6 +338,7 @@ fn engine_facts(info: &EngineInfo) -> EngineFacts {
             local: remote.is_none(),
         },
         takes_zstd: info.takes_zstd,
+        gpus: info.nvidia,
         no_containers: remote.map(|why| {
             format!("the engine does not run on this machine's kernel ({why}): its clock is another one")
         }),

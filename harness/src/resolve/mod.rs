@@ -2,6 +2,7 @@
 //! anything is measured, and stored in the profile.
 
 mod budget;
+mod device;
 mod draft;
 mod error;
 mod estimate;
@@ -12,8 +13,9 @@ mod request;
 mod scale;
 
 pub(crate) use draft::LEAST_POINT_ITERATIONS;
+pub use device::{Chosen, DeviceRequest, choose};
 pub use error::ResolveError;
 pub use estimate::ForwardFacts;
 pub use gather::{Gathered, gather, gather_again, tool};
-pub use plan::{EngineFacts, Machine, ModelFacts, PageCacheFacts, plan};
-pub use request::{ImageRequest, ModelRequest, Request, Synthetic, device, phases};
+pub use plan::{EngineFacts, Gpus, Machine, ModelFacts, PageCacheFacts, plan};
+pub use request::{ImageRequest, ModelRequest, Request, Synthetic, phases};

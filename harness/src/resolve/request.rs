@@ -6,12 +6,13 @@ use std::str::FromStr as _;
 use coldstart_profiles::{Nanos, Phase, SyntheticImage};
 
 use super::error::ResolveError;
+use crate::DeviceName;
 
 /// What a user asks of a run. `None` and empty lists leave the choice to the plan.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// The device, already resolved.
-    pub device: String,
+    /// The device.
+    pub device: DeviceName,
     /// The model.
     pub model: ModelRequest,
     /// The image.
@@ -89,34 +90,6 @@ pub fn phases(names: &[String]) -> Result<Vec<Phase>, ResolveError> {
     Ok(phases)
 }
 
-/// The device that a name stands for, and in one line why `auto` is not a CUDA device.
-///
-/// # Errors
-/// When the name is of no device, or of one that this release does not drive.
-pub fn device(name: &str) -> Result<(String, Option<String>), ResolveError> {
-    let unknown = |why: &str| ResolveError::Device { name: name.to_owned(), why: why.to_owned() };
-    match name {
-        "auto" => {
-            Ok(("host".to_owned(), Some("this release drives no CUDA device: measuring the host".to_owned())))
-        }
-        "host" => Ok(("host".to_owned(), None)),
-        _ => match name.strip_prefix("cuda") {
-            Some(ordinals) if is_ordinals(ordinals) => {
-                Err(unknown("this release drives the host device only: use `--device host`"))
-            }
-            _ => Err(unknown("the devices are auto, host and cuda[:N[,M…]]")),
-        },
-    }
-}
-
-/// Nothing, or `:N[,M…]`.
-fn is_ordinals(text: &str) -> bool {
-    match text.strip_prefix(':') {
-        None => text.is_empty(),
-        Some(list) => list.split(',').all(|ordinal| ordinal.parse::<u16>().is_ok()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,17 +104,5 @@ mod tests {
             [Phase::Alloc, Phase::FirstBatch]
         );
         assert!(phases(&names(&["weights"])).unwrap_err().to_string().contains("weights_load"));
-    }
-
-    #[test]
-    fn devices_by_name() {
-        assert_eq!(device("host").unwrap().0, "host");
-        assert!(device("auto").unwrap().1.is_some());
-        for name in ["cuda", "cuda:0", "cuda:0,1"] {
-            assert!(device(name).unwrap_err().to_string().contains("--device host"), "{name}");
-        }
-        for name in ["gpu", "cuda:", "cuda:x", "cudax", ""] {
-            assert!(device(name).unwrap_err().to_string().contains("auto, host and cuda"), "{name}");
-        }
     }
 }

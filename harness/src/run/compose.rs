@@ -110,7 +110,10 @@ fn first_reading(origin: Origin, main_ns: Nanos) -> (TotalKind, Nanos, Reading) 
 /// The analysed curve, and the reading of warm_up where there is a steady state.
 fn warm_up(context: &Context, passes: &CurveReport, lead: Nanos) -> Option<(WarmUpCurve, Option<Reading>)> {
     let samples = coldstart_profiles::Samples::new(passes.samples_ns.clone()).ok()?;
-    let curve = WarmUpCurve::new(context.step.clone(), samples, context.resolution, passes.stop);
+    let curve = WarmUpCurve {
+        device_ns: passes.device_ns.clone(),
+        ..WarmUpCurve::new(context.step.clone(), samples, context.resolution, passes.stop)
+    };
     let first_end = passes.begins_ns.first()?.saturating_add(*passes.samples_ns.first()?);
     let reading = curve.analysis.steady_start.map(|start| {
         // Where even the first pass is steady there was no warm-up.
@@ -194,6 +197,7 @@ mod tests {
             },
             begins_ns: begins,
             samples_ns: samples,
+            device_ns: Vec::new(),
             stop: StopReason::SteadyInterval,
         }
     }

@@ -1,12 +1,12 @@
 //! What came out of a step, entered into the profile. Pure.
 
 use coldstart_profiles::{
-    ForwardMode, Key, LimitMeasurement, Mark, Measurement, Nanos, Outcome, Params, Phase, Profile, Samples,
+    Clock, ForwardMode, Key, LimitMeasurement, Mark, Measurement, Nanos, Outcome, Params, Phase, Profile, Samples,
     SweepPoint, ThroughputPoint, Trace, WarmUpCurve, Work,
 };
 
 use crate::phases::forward_params;
-use crate::trial::PointReport;
+use crate::trial::{NoSamples, PointReport};
 
 /// Enters a trace, and the warm-up curve that belongs to it.
 pub(crate) fn trace(profile: &mut Profile, trace: Trace, curve: Option<WarmUpCurve>) {
@@ -51,12 +51,14 @@ fn outcome_of(samples: Vec<Nanos>) -> Outcome {
 /// Enters one point of the sweep; one that was there is replaced.
 pub(crate) fn point(profile: &mut Profile, report: &PointReport) {
     let key = point_key(&report.point);
-    profile.measurements.retain(|row| row.key != key);
+    let device_key = Key { clock: Clock::Device, ..key.clone() };
+    profile.measurements.retain(|row| row.key != key && row.key != device_key);
     profile.throughput.retain(|point| point.key != key);
     let work = Work::Tokens(tokens_per_iteration(&report.point));
     let outcome = match &report.samples_ns {
         Ok(samples) => steady_outcome(samples.clone(), report.steady_from),
-        Err(why) => Outcome::failed(why.clone()),
+        Err(NoSamples::Skipped(why)) => Outcome::skipped(why.clone()),
+        Err(NoSamples::Failed(why)) => Outcome::failed(why.clone()),
     };
     if let (Some((samples, _)), Some(stop)) = (outcome.as_measured(), report.stop) {
         let steady = samples.included().len() as u64;
@@ -77,7 +79,13 @@ pub(crate) fn point(profile: &mut Profile, report: &PointReport) {
             power_mw: None,
             energy_per_token_uj: None,
             utilisation_percent: None,
+            dtype: report.dtype.clone(),
+            replay: report.replay.clone(),
         });
+        if !report.device_ns.is_empty() {
+            let outcome = steady_outcome(report.device_ns.clone(), report.steady_from);
+            profile.measurements.push(Measurement { key: device_key, work: Some(work), limit: None, outcome });
+        }
     }
     profile.measurements.push(Measurement { key, work: Some(work), limit: None, outcome });
 }

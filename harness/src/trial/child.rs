@@ -3,13 +3,11 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use coldstart_kernels::Device as _;
-use coldstart_kernels::HostDevice;
 use coldstart_profiles::{Nanos, exit};
 
 use super::parent::PARENT;
 use super::spec::{ChildLine, ChildSpec, Subject};
-use super::{cold_start, limit, sweep};
+use super::{cold_start, describe, limit, sweep};
 use crate::model::ModelError;
 use crate::self_test;
 use crate::weights::{ModelFiles, OpenOptions, WeightsError};
@@ -30,7 +28,7 @@ pub(crate) enum ChildError {
     #[error(transparent)]
     Model(#[from] ModelError),
     /// The device.
-    #[error("use the device: {0}")]
+    #[error(transparent)]
     Device(#[from] coldstart_kernels::Error),
     /// A reading that the operating system refused.
     #[error("{action}: {why}")]
@@ -49,6 +47,8 @@ pub fn main(spec: &str, started: Nanos) -> u8 {
     }
     die_with_parent();
     let result = match serde_json::from_str::<ChildSpec>(spec) {
+        Ok(ChildSpec::Describe { device }) => describe::run(&device),
+        Ok(ChildSpec::Canary { device, when }) => describe::canary(&device, &when),
         Ok(ChildSpec::Trial(spec)) => cold_start::run(&spec, started),
         Ok(ChildSpec::Limit(spec)) => limit::run(&spec),
         Ok(ChildSpec::Sweep(spec)) => sweep::run(&spec),
@@ -89,17 +89,6 @@ fn die_with_parent() {
         // The parent died before the request: it would never be answered.
         // SAFETY: _exit ends the process and returns to nobody.
         unsafe { libc::_exit(i32::from(exit::FAILED)) };
-    }
-}
-
-/// Opens the device.
-pub(super) fn open_device(subject: &Subject) -> Result<HostDevice, ChildError> {
-    match subject.device.as_str() {
-        "host" => Ok(HostDevice::open(0)?),
-        other => Err(ChildError::Other {
-            action: "open the device",
-            why: format!("`{other}` is none of this release"),
-        }),
     }
 }
 

@@ -1,9 +1,10 @@
 //! One cold start, or one load of the weights: the phases of a fresh process in their order.
 
-use coldstart_kernels::Ops;
-use coldstart_profiles::{Detail, Nanos, Reading};
+use coldstart_kernels::cuda::CudaDevice;
+use coldstart_kernels::{Device as _, HostDevice, Ops};
+use coldstart_profiles::{Detail, DriverConditions, Nanos, Reading};
 
-use super::child::{ChildError, open_device, open_model, say};
+use super::child::{ChildError, open_model, say};
 use super::spec::{ChildLine, CurveReport, TrialReport, TrialSpec};
 use crate::clock;
 use crate::model::{Capacity, Forward, Runner, read_config};
@@ -31,21 +32,44 @@ struct Trial<'s> {
 
 impl Trial<'_> {
     fn take(&mut self) -> Result<(), ChildError> {
-        let device = open_device(&self.spec.subject)?;
+        let gpu = self.spec.subject.device.gpus().first().copied();
+        match (gpu, self.spec.driver) {
+            (Some(index), Some(conditions)) => {
+                let device = self.start(index, conditions)?;
+                if self.spec.startup_only { Ok(()) } else { self.on(&device) }
+            }
+            (Some(index), None) => self.on(&CudaDevice::open(index)?),
+            (None, _) => self.on(&HostDevice::open(0)?),
+        }
+    }
+
+    /// driver_init, context_create and module_load.
+    fn start(&mut self, index: usize, conditions: DriverConditions) -> Result<CudaDevice, ChildError> {
+        let (driver, reading) = phases::driver_init(conditions, self.began)?;
+        self.readings.push(reading);
+        let (context, loading, reading) = phases::context_create(driver, index, conditions, self.began)?;
+        self.readings.push(reading);
+        let (device, reading) = phases::module_load(context, loading, conditions, self.began)?;
+        self.readings.push(reading);
+        Ok(device)
+    }
+
+    /// Everything from the first allocation on.
+    fn on<D: LoadDevice + Ops>(&mut self, device: &D) -> Result<(), ChildError> {
         let model = open_model(&self.spec.subject)?;
         let forward = match self.spec.forward {
             Some(_) => Some(read_config(&model)?),
             None => None,
         };
         let layout = DeviceLayout::of(&model);
-        check_device_fits(&device, &layout)?;
-        let weights = self.load(&device, &model, layout)?;
+        check_device_fits(device, &layout)?;
+        let weights = self.load(device, &model, layout)?;
         if let Some(forward) = &forward {
-            self.forward(&device, forward, &weights)?;
+            self.forward(device, forward, &weights)?;
         }
         // After all timed regions: reading the files again would warm the page cache, and the device's caches.
         if self.spec.verify {
-            let verified = verify(&device, &model, &weights)?;
+            let verified = verify(device, &model, &weights)?;
             for reading in &mut self.readings {
                 if let Some(Detail::Load(load)) = &mut reading.detail {
                     load.verified_bytes = Some(verified.bytes);
@@ -90,11 +114,12 @@ impl Trial<'_> {
         if plan.max_iterations <= 1 {
             return Ok(());
         }
-        let series = phases::warm_up(&mut passes, &plan, &first, self.began, clock::resolution())?;
+        let phases::Passed { series, device_ns } = phases::warm_up(&mut passes, &plan, &first, self.began, clock::resolution())?;
         self.curve = Some(CurveReport {
             forward: plan,
             begins_ns: series.begins,
             samples_ns: series.samples,
+            device_ns,
             stop: series.stop,
         });
         Ok(())

@@ -6,6 +6,7 @@
 
 mod child;
 mod cold_start;
+mod describe;
 mod limit;
 mod parent;
 mod spec;
@@ -14,7 +15,8 @@ mod sweep;
 pub(crate) use child::ChildError;
 pub(crate) use child::HANDSHAKE;
 pub use child::main as child_main;
-pub use parent::{ChildFailure, ChildOutput, run_child};
+pub use describe::{Described, DeviceFacts};
+pub use parent::{ChildFailure, ChildOutput, run_child, run_child_with};
 pub use spec::{
-    ChildLine, ChildSpec, CurveReport, LimitSpec, PointReport, Subject, SweepSpec, TrialReport, TrialSpec,
+    ChildLine, ChildSpec, CurveReport, LimitSpec, NoSamples, PointReport, Subject, SweepSpec, TrialReport, TrialSpec,
 };

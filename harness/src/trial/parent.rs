@@ -61,9 +61,24 @@ pub async fn run_child(
     spec: &ChildSpec,
     timeout: Duration,
     cancel: &CancellationToken,
+    on_line: impl FnMut(&ChildLine),
+) -> Result<ChildOutput, ChildFailure> {
+    run_child_with(spec, &[], timeout, cancel, on_line).await
+}
+
+/// The same, with these variables in its environment besides those of this process.
+///
+/// # Errors
+/// As [`run_child`].
+pub async fn run_child_with(
+    spec: &ChildSpec,
+    environment: &[(String, String)],
+    timeout: Duration,
+    cancel: &CancellationToken,
     mut on_line: impl FnMut(&ChildLine),
 ) -> Result<ChildOutput, ChildFailure> {
     let mut command = command(spec).map_err(|why| failure(why, String::new(), Vec::new()))?;
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
     let spawned_ns = clock::monotonic();
     let mut child = command
         .spawn()

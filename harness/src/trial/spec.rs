@@ -1,9 +1,13 @@
 //! What a parent asks of a fresh process, and what it gets back: the JSON between the two.
 
 use coldstart_profiles::{
-    ForwardPlan, LimitKind, LimitMeasurement, Nanos, PageCache, Reading, StopReason, SweepPoint,
+    CanaryReading, DriverConditions, ForwardPlan, LimitKind, LimitMeasurement, Nanos, PageCache, Reading, Replay,
+    StopReason, SweepPoint,
 };
 use serde::{Deserialize, Serialize};
+
+use super::describe::Described;
+use crate::DeviceName;
 
 use crate::self_test::{SelfTestEvent, SelfTestSpec};
 
@@ -11,6 +15,18 @@ use crate::self_test::{SelfTestEvent, SelfTestSpec};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub enum ChildSpec {
+    /// A look at a GPU, for the plan.
+    Describe {
+        /// Which.
+        device: DeviceName,
+    },
+    /// A reading of the canary on a GPU.
+    Canary {
+        /// Which.
+        device: DeviceName,
+        /// `before` or `after`.
+        when: String,
+    },
     /// One cold start, or one load of the weights.
     Trial(TrialSpec),
     /// One reading of a limit.
@@ -24,8 +40,8 @@ pub enum ChildSpec {
 /// The model, and the device that it goes to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Subject {
-    /// Device, such as `host`.
-    pub device: String,
+    /// The device; of several the first, unless it is said otherwise.
+    pub device: DeviceName,
     /// Directory or file of the model.
     pub model: String,
     /// Whether links out of the directory are followed.
@@ -39,6 +55,10 @@ pub struct Subject {
 pub struct TrialSpec {
     /// What is loaded, and where to.
     pub subject: Subject,
+    /// What the parent prepared of the driver; `None` on the host device, which has none.
+    pub driver: Option<DriverConditions>,
+    /// Whether it ends when the kernels are on the device.
+    pub startup_only: bool,
     /// How the weights are loaded.
     pub strategy: String,
     /// What the parent prepared. A trial that finds something else marks its reading.
@@ -73,6 +93,10 @@ pub struct SweepSpec {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "line", rename_all = "snake_case")]
 pub enum ChildLine {
+    /// What a GPU is, or that there is none: the only line.
+    Described(Box<Described>),
+    /// A reading of the canary: its only line.
+    Canary(CanaryReading),
     /// A trial's result: its only line.
     Trial(TrialReport),
     /// A limit's result: its only line.
@@ -112,6 +136,8 @@ pub struct CurveReport {
     pub begins_ns: Vec<Nanos>,
     /// The times in the order taken.
     pub samples_ns: Vec<Nanos>,
+    /// The same passes by the device's own clock; empty where it has none.
+    pub device_ns: Vec<Nanos>,
     /// Why it stopped.
     pub stop: StopReason,
 }
@@ -122,7 +148,9 @@ pub struct PointReport {
     /// Which point.
     pub point: SweepPoint,
     /// The times of all passes in the order taken, or why there are none.
-    pub samples_ns: Result<Vec<Nanos>, String>,
+    pub samples_ns: Result<Vec<Nanos>, NoSamples>,
+    /// The same passes by the device's own clock; empty where it has none.
+    pub device_ns: Vec<Nanos>,
     /// The index of the first pass of the steady window.
     pub steady_from: usize,
     /// From the begin of that pass to the end of the last.
@@ -133,6 +161,20 @@ pub struct PointReport {
     pub read_bytes: u64,
     /// Device memory besides the weights.
     pub workspace_bytes: u64,
+    /// The format of activations.
+    pub dtype: Option<String>,
+    /// How decode steps ran on a device with graphs.
+    pub replay: Option<Replay>,
     /// Why it stopped.
     pub stop: Option<StopReason>,
+}
+
+/// Why a point has no samples.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoSamples {
+    /// It can't be measured here: the device has not the memory.
+    Skipped(String),
+    /// It was tried and failed.
+    Failed(String),
 }

@@ -1,45 +1,88 @@
 //! The throughput sweep: steady-state passes at every point, in one process.
 
-use coldstart_kernels::Ops;
+use coldstart_kernels::cuda::CudaDevice;
+use coldstart_kernels::{Device as _, Dtype, Error, HostDevice, Ops};
 use coldstart_profiles::warm_up::analyse;
-use coldstart_profiles::{ForwardMode, Nanos, StopLimits, StopReason, SweepPoint};
+use coldstart_profiles::{Bytes, ForwardMode, Nanos, StopLimits, SweepPoint};
 
-use super::child::{ChildError, open_device, open_model, say};
-use super::spec::{ChildLine, PointReport, SweepSpec};
+use super::child::{ChildError, open_model, say};
+use super::spec::{ChildLine, NoSamples, PointReport, SweepSpec};
 use crate::clock;
 use crate::model::{Capacity, Forward, ModelError, Runner, read_config};
 use crate::phases::{self, Began, Files, Passes};
 use crate::sampling::{Series, until_steady};
-use crate::weights::{DeviceLayout, Loaded, check_device_fits};
+use crate::weights::{DeviceLayout, LoadDevice, Loaded, check_device_fits};
 
 /// Passes that never belong to the steady window: the first touches fresh memory, the second confirms that it did.
 const WARM_UP_PASSES: usize = 2;
+/// Tokens of a context that are filled in at once before decode steps.
+const CONTEXT_PIECE: usize = 256;
 
-/// Loads the model once and measures every point. A point that fails says why, and the sweep goes on.
+/// Loads the model once and measures every point. A point that fails says why, and the sweep goes on; it ends where the
+/// device is lost.
 pub(super) fn run(spec: &SweepSpec) -> Result<(), ChildError> {
-    let device = open_device(&spec.subject)?;
+    match spec.subject.device.gpus().first() {
+        Some(index) => on(&CudaDevice::open(*index)?, spec),
+        None => on(&HostDevice::open(0)?, spec),
+    }
+}
+
+fn on<D: LoadDevice + Ops>(device: &D, spec: &SweepSpec) -> Result<(), ChildError> {
     let model = open_model(&spec.subject)?;
     let forward = read_config(&model)?;
     let layout = DeviceLayout::of(&model);
-    check_device_fits(&device, &layout)?;
+    check_device_fits(device, &layout)?;
     let began = Began(clock::monotonic());
-    let (mut buffer, _) = phases::alloc(&device, &layout, began)?;
+    let (mut buffer, _) = phases::alloc(device, &layout, began)?;
     let files = Files { model: &model, layout: &layout };
     let how = (spec.strategy.parse()?, coldstart_profiles::PageCache::Warm);
-    phases::weights_load(&device, &files, &mut buffer, how, began)?;
+    phases::weights_load(device, &files, &mut buffer, how, began)?;
     let weights = Loaded { buffer, table: layout.table().clone() };
     let sweep = Sweep {
-        device: &device,
+        device,
         forward: &forward,
         weights: &weights,
+        activation: forward.activation(device, &weights.table)?,
         seed: spec.subject.seed,
         resolution: clock::resolution(),
     };
+    // A point that ran out of memory says what every larger one would.
+    let mut most: Option<u64> = None;
     for point in &spec.points {
-        let report = sweep.point(point).unwrap_or_else(|error| failed(*point, error));
+        let needed = forward.bytes_needed::<D>(sweep.activation, &capacity(point)).unwrap_or(0);
+        let why = match most {
+            Some(most) if needed >= most => Err(out_of_memory(needed, device.memory()?.free)),
+            _ => sweep.fits(needed),
+        };
+        let report = match why {
+            Err(why) => without_samples(*point, NoSamples::Skipped(why)),
+            Ok(()) => match sweep.point(point) {
+                Ok(report) => report,
+                Err(ModelError::Device(Error::OutOfMemory { free, .. })) => {
+                    most = Some(most.map_or(needed, |most| most.min(needed)));
+                    without_samples(*point, NoSamples::Skipped(out_of_memory(needed, free)))
+                }
+                Err(error) => {
+                    let why = format!("failed to {error}");
+                    say(&ChildLine::Point(without_samples(*point, NoSamples::Failed(why))));
+                    // A device that is lost does nothing more for this process; one that failed a point goes on.
+                    device.sync()?;
+                    continue;
+                }
+            },
+        };
         say(&ChildLine::Point(report));
     }
     Ok(())
+}
+
+/// Why a point is left out.
+fn out_of_memory(needed: u64, free: u64) -> String {
+    format!(
+        "activations and caches need {}, and the device has {} left: use smaller `--batches`, `--prompts` or `--contexts`",
+        Bytes::new(needed),
+        Bytes::new(free)
+    )
 }
 
 /// What every point stands on.
@@ -47,11 +90,21 @@ struct Sweep<'s, O: Ops> {
     device: &'s O,
     forward: &'s Forward,
     weights: &'s Loaded<O>,
+    activation: Dtype,
     seed: u64,
     resolution: Nanos,
 }
 
 impl<O: Ops> Sweep<'_, O> {
+    /// Whether there is memory for a point; if not, how much there is.
+    fn fits(&self, needed: u64) -> Result<(), String> {
+        match self.device.memory() {
+            Ok(memory) if needed > memory.free => Err(out_of_memory(needed, memory.free)),
+            // What can't be asked is found out by trying.
+            _ => Ok(()),
+        }
+    }
+
     /// One point: every pass from the first, until steady or out of time.
     fn point(&self, point: &SweepPoint) -> Result<PointReport, ModelError> {
         let capacity = capacity(point);
@@ -66,8 +119,13 @@ impl<O: Ops> Sweep<'_, O> {
             min_iterations: WARM_UP_PASSES + least,
             ..StopLimits::for_tail(point.max_iterations as usize, point.allowance_ns)
         };
-        let series =
-            until_steady(None, limits, self.resolution, || Ok::<_, ModelError>(passes.pass()?.host.into()))?;
+        let mut device_ns: Vec<Nanos> = Vec::new();
+        let series = until_steady(None, limits, self.resolution, || {
+            let timed = passes.pass()?;
+            device_ns.extend(timed.device.map(Nanos::from));
+            Ok::<_, ModelError>(timed.host.into())
+        })?;
+        let replay = passes.replay();
         // Where the analysis finds a later start of the steady state, and enough is left after it.
         let found = analyse(&series.samples, self.resolution).steady_start.unwrap_or(0);
         let steady_from =
@@ -77,9 +135,12 @@ impl<O: Ops> Sweep<'_, O> {
             steady_from,
             window_ns: window(&series, steady_from),
             samples_ns: Ok(series.samples),
+            device_ns,
             flops,
             read_bytes,
             workspace_bytes: self.forward.bytes_needed::<O>(activation, &capacity).unwrap_or(0),
+            dtype: Some(activation.to_string().to_lowercase()),
+            replay,
             stop: Some(series.stop),
         })
     }
@@ -106,8 +167,13 @@ impl<O: Ops> Sweep<'_, O> {
 
 /// Room for one point.
 fn capacity(point: &SweepPoint) -> Capacity {
-    let (sequences, tokens) = (point.batch as usize, point.tokens as usize);
-    Capacity { sequences, tokens: sequences * tokens, context: tokens + 1 }
+    let (sequences, length) = (point.batch as usize, point.tokens as usize);
+    let tokens = match point.mode {
+        ForwardMode::Prefill | ForwardMode::Encode => sequences * length,
+        // A step has one token for each sequence; the context before it is filled in pieces.
+        ForwardMode::Decode => sequences.max(length.min(CONTEXT_PIECE)),
+    };
+    Capacity { sequences, tokens, context: length + 1 }
 }
 
 /// From the begin of the first steady pass to the end of the last.
@@ -118,15 +184,18 @@ fn window(series: &Series, steady_from: usize) -> Nanos {
     }
 }
 
-fn failed(point: SweepPoint, error: ModelError) -> PointReport {
+fn without_samples(point: SweepPoint, why: NoSamples) -> PointReport {
     PointReport {
         point,
-        samples_ns: Err(format!("failed to {error}")),
+        samples_ns: Err(why),
+        device_ns: Vec::new(),
         steady_from: 0,
         window_ns: Nanos::ZERO,
         flops: 0,
         read_bytes: 0,
         workspace_bytes: 0,
-        stop: None::<StopReason>,
+        dtype: None,
+        replay: None,
+        stop: None,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::ceiling::ceilings;
 use crate::key::{Clock, Key, Params};
 use crate::measurement::{Measurement, Outcome};
 use crate::phase::Phase;
@@ -31,6 +32,7 @@ impl Profile {
         self.measurements = rows;
         self.totals = totals_of(&self.traces);
         self.telemetry.rate(&mut self.throughput);
+        self.ceilings = ceilings(&self.target.device, &self.telemetry);
         self.fits = Fits::of(&self.throughput, &self.measurements);
         self.warm_up_agreement = TrialsAgreement::of(self.warm_up.iter().map(|curve| &curve.analysis));
         self.derive_caveats();
@@ -40,7 +42,9 @@ impl Profile {
     fn add_failed(&self, rows: &mut Vec<Measurement>) {
         for trace in &self.traces {
             let TraceEnd::Failed { why, .. } = &trace.end else { continue };
-            for phase in self.plan.phases.iter().filter(|phase| covered(trace).contains(phase)) {
+            let left_out = |phase: &Phase| self.plan.skipped.iter().any(|skipped| skipped.phase == *phase);
+            let tried = |phase: &&Phase| covered(trace).contains(phase) && !left_out(phase);
+            for phase in self.plan.phases.iter().filter(tried) {
                 let key = Key::host(*phase, failed_params(trace, *phase));
                 let measured = rows.iter().any(|row| {
                     row.key.phase == *phase
@@ -135,32 +139,42 @@ fn covered(trace: &Trace) -> &'static [Phase] {
     match trace.scope {
         Scope::Pull => &[Phase::ImagePull],
         Scope::Load => &[Phase::WeightsLoad],
+        Scope::Startup => &[Phase::DriverInit, Phase::ContextCreate, Phase::ModuleLoad],
         Scope::ColdStart if trace.total_kind == TotalKind::Container => &[Phase::ContainerStart],
-        Scope::ColdStart => {
-            &[Phase::ProcessStart, Phase::Alloc, Phase::WeightsLoad, Phase::FirstBatch, Phase::WarmUp]
-        }
+        Scope::ColdStart => &[
+            Phase::ProcessStart,
+            Phase::DriverInit,
+            Phase::ContextCreate,
+            Phase::ModuleLoad,
+            Phase::Alloc,
+            Phase::WeightsLoad,
+            Phase::FirstBatch,
+            Phase::WarmUp,
+        ],
     }
 }
 
-/// The conditions under which a phase of a failed trace would have been measured.
+/// The conditions under which a phase of a failed trace would have been measured: those of the trace that belong to it.
 fn failed_params(trace: &Trace, phase: Phase) -> Params {
-    match phase {
-        Phase::WeightsLoad | Phase::ImagePull => trace.params.clone(),
-        _ => Params::new(),
-    }
+    let names: &[&str] = match phase {
+        Phase::ImagePull => return trace.params.clone(),
+        Phase::WeightsLoad => &["page_cache", "staging"],
+        Phase::DriverInit => &["driver_state"],
+        Phase::ContextCreate => &["driver_state", "loading"],
+        Phase::ModuleLoad => &["jit_cache", "loading"],
+        _ => &[],
+    };
+    names.iter().fold(Params::new(), |params, name| match trace.params.get(name) {
+        Some(value) => params.with(name, value),
+        None => params,
+    })
 }
 
 /// Whether a reading enters the rows. Loads without a forward pass repeat the start of a process only to get to their
 /// load, and a container's phases after its start are those of a process behind another cache: only what each trace
 /// was made for is counted.
 fn counts(trace: &Trace, reading: &Reading) -> bool {
-    !matches!(trace.end, TraceEnd::Failed { .. }) && covered_or_device(trace, reading.phase)
-}
-
-fn covered_or_device(trace: &Trace, phase: Phase) -> bool {
-    let device = matches!(phase, Phase::DriverInit | Phase::ContextCreate | Phase::ModuleLoad);
-    covered(trace).contains(&phase)
-        || (device && trace.scope == Scope::ColdStart && trace.total_kind == TotalKind::Process)
+    !matches!(trace.end, TraceEnd::Failed { .. }) && covered(trace).contains(&reading.phase)
 }
 
 /// Readings under one key, on their way to samples.
@@ -227,13 +241,22 @@ fn totals_of(traces: &[Trace]) -> Vec<Total> {
 
 /// The best reading of a limit: the highest rate.
 pub(crate) fn best(limits: &[LimitMeasurement], kind: LimitKind) -> Option<Limit> {
+    best_of(limits.iter().filter(|limit| limit.kind == kind))
+}
+
+/// The best reading of products in this format; in any format where there is none in this one.
+fn best_product(limits: &[LimitMeasurement], dtype: Option<&str>) -> Option<Limit> {
+    let products = || limits.iter().filter(|limit| limit.kind == LimitKind::Gemm);
+    let in_format = best_of(products().filter(|limit| dtype.is_some() && limit.params.get("dtype") == dtype));
+    in_format.or_else(|| best_of(products()))
+}
+
+fn best_of<'l>(limits: impl Iterator<Item = &'l LimitMeasurement>) -> Option<Limit> {
     limits
-        .iter()
-        .filter(|limit| limit.kind == kind)
         .filter_map(|limit| {
             let (samples, _) = limit.outcome.as_measured()?;
             let best_ns = samples.included().into_iter().min()?;
-            Some(Limit { kind, work: limit.work, best_ns })
+            Some(Limit { kind: limit.kind, work: limit.work, best_ns })
         })
         .max_by(|a, b| a.rate().unwrap_or(0.0).total_cmp(&b.rate().unwrap_or(0.0)))
 }
@@ -241,10 +264,14 @@ pub(crate) fn best(limits: &[LimitMeasurement], kind: LimitKind) -> Option<Limit
 /// What bounds a row.
 fn limit_of(row: &Measurement, limits: &[LimitMeasurement], points: &[ThroughputPoint]) -> Option<Limit> {
     match row.key.phase {
-        Phase::WeightsLoad => match row.key.params.get("page_cache") {
-            Some("cold") => best(limits, LimitKind::DirectRead),
-            _ => best(limits, LimitKind::CachedRead),
-        },
+        Phase::WeightsLoad => {
+            let read = match row.key.params.get("page_cache") {
+                Some("cold") => best(limits, LimitKind::DirectRead),
+                _ => best(limits, LimitKind::CachedRead),
+            };
+            // Every byte is read and then copied to the device: the slower of the two bounds both.
+            slower(read, best(limits, LimitKind::HostToDevice))
+        }
         Phase::ImagePull => {
             let kind = match row.key.params.get("codec") {
                 Some("zstd") => LimitKind::InflateZstd,
@@ -252,20 +279,33 @@ fn limit_of(row: &Measurement, limits: &[LimitMeasurement], points: &[Throughput
             };
             best(limits, kind)
         }
-        Phase::Throughput => roofline(points.iter().find(|point| point.key == row.key)?, row.work?, limits),
+        Phase::Throughput => {
+            // Both clocks measure the same passes.
+            let of_row = |point: &&ThroughputPoint| {
+                (point.key.phase, &point.key.params) == (row.key.phase, &row.key.params)
+            };
+            roofline(points.iter().find(of_row)?, row.work?, limits)
+        }
         _ => None,
     }
 }
 
+/// The lower rate of two limits; the known one where the other is not.
+fn slower(a: Option<Limit>, b: Option<Limit>) -> Option<Limit> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(if b.rate() < a.rate() { b } else { a }),
+        (a, b) => a.or(b),
+    }
+}
+
 /// The least time of one iteration by Williams, Waterman and Patterson's roofline (CACM 52(4), 2009): the longer of its
-/// operations at the measured peak of matrix products, and its bytes at the measured memory bandwidth.
+/// operations at the measured peak of matrix products in its format, and its bytes at the measured rate of reading the
+/// device's memory.
 fn roofline(point: &ThroughputPoint, work: Work, limits: &[LimitMeasurement]) -> Option<Limit> {
-    let time = |kind: LimitKind, amount: u64| {
-        let rate = best(limits, kind)?.rate()?;
-        Some((kind, amount as f64 / rate * 1e9))
-    };
-    let compute = time(LimitKind::Gemm, point.flops)?;
-    let memory = time(LimitKind::MemoryRead, point.read_bytes.get())?;
+    let time = |limit: Limit, amount: u64| Some((limit.kind, amount as f64 / limit.rate()? * 1e9));
+    let compute = time(best_product(limits, point.dtype.as_deref())?, point.flops)?;
+    let memory = best(limits, LimitKind::DeviceRead).or_else(|| best(limits, LimitKind::MemoryRead))?;
+    let memory = time(memory, point.read_bytes.get())?;
     let (kind, nanos) = if compute.1 >= memory.1 { compute } else { memory };
     Some(Limit { kind, work, best_ns: Nanos::from_nanos_f64(nanos) })
 }

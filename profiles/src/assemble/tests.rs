@@ -42,6 +42,9 @@ fn empty() -> Profile {
         count: 1,
         memory_bytes: Bytes::from_mib(1024),
         threads: Some(2),
+        multiprocessors: None,
+        features: Vec::new(),
+        uuid: None,
         driver: None,
         gemm: "scripted".into(),
         stand_in: false,
@@ -61,7 +64,7 @@ fn empty() -> Profile {
             trials: 3,
             trial_timeout_ns: Nanos::from_secs(1),
             strategy: "direct".into(),
-            probe: Probe { memcpy_bytes_per_s: 1.0, gemm_flops_per_s: 1.0, read_bytes_per_s: 1.0 },
+            probe: Probe { memcpy_bytes_per_s: 1.0, gemm_flops_per_s: 1.0, read_bytes_per_s: 1.0, device: None },
             steps: Vec::new(),
             skipped: vec![SkippedPhase { phase: Phase::DriverInit, why: "the host device has none".into() }],
         },
@@ -215,6 +218,8 @@ fn a_sweep_point_is_bounded_by_the_roofline() {
         power_mw: None,
         energy_per_token_uj: None,
         utilisation_percent: None,
+        dtype: None,
+        replay: None,
     });
     // 1 FLOP and 1.5 bytes a nanosecond: the bytes take 2000 ns, the operations 1000.
     profile.limits = vec![

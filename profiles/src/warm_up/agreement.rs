@@ -15,6 +15,9 @@ pub struct WarmUpCurve {
     pub step: String,
     /// Every iteration from the first; the first batch is number 0.
     pub samples: Samples,
+    /// The same iterations on the device's own clock; empty on the host device.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub device_ns: Vec<Nanos>,
     /// The least step of the clock.
     pub resolution_ns: Nanos,
     /// Why it stopped iterating.
@@ -27,7 +30,8 @@ impl WarmUpCurve {
     /// Analyses the iterations of one trial.
     pub fn new(step: impl Into<String>, samples: Samples, resolution: Nanos, stop: StopReason) -> Self {
         let analysis = analyse(samples.as_slice(), resolution);
-        WarmUpCurve { step: step.into(), samples, resolution_ns: resolution, stop, analysis }
+        let device_ns = Vec::new();
+        WarmUpCurve { step: step.into(), samples, device_ns, resolution_ns: resolution, stop, analysis }
     }
 }
 

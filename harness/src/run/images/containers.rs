@@ -45,7 +45,8 @@ impl Images {
         let container = ContainerSpec {
             image: image.to_string(),
             command,
-            env: vec![(HANDSHAKE.to_owned(), "1".to_owned())],
+            env: environment(trial),
+            gpus: trial.subject.device.is_cuda(),
             mounts: mounts(files),
             memory: None,
             limit: timeout,
@@ -103,6 +104,19 @@ impl Images {
             Pulled::Skipped { why } => Err(why),
         }
     }
+}
+
+/// What the program finds in its environment. The container has a file system of its own: its JIT cache is cold, and there
+/// is no other.
+fn environment(trial: &TrialSpec) -> Vec<(String, String)> {
+    let mut variables = vec![(HANDSHAKE.to_owned(), "1".to_owned())];
+    if let Some(driver) = trial.driver {
+        variables.push(("CUDA_MODULE_LOADING".to_owned(), driver.loading.name().to_ascii_uppercase()));
+        // Numbers of GPUs mean the same inside as outside.
+        let outside = std::env::var("CUDA_VISIBLE_DEVICES").ok();
+        variables.extend(outside.map(|visible| ("CUDA_VISIBLE_DEVICES".to_owned(), visible)));
+    }
+    variables
 }
 
 /// The directories of the model at the same paths inside, so that absolute paths and links lead to the same files.

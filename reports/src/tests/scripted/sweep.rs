@@ -46,6 +46,8 @@ fn measured(point: &SweepPoint, noise: &mut Noise) -> (Measurement, ThroughputPo
         power_mw: None,
         energy_per_token_uj: None,
         utilisation_percent: None,
+        dtype: Some("f32".into()),
+        replay: None,
     };
     (row, rates)
 }

@@ -1,0 +1,134 @@
+//! A look at a GPU, in a process of its own: the parent must not touch the driver, because an open handle keeps it
+//! initialised, and every cold start after it would find it so.
+
+use std::time::Instant;
+
+use coldstart_kernels::cuda::{Context, CudaDevice, Driver};
+use coldstart_kernels::{Description, Device as _, Dtype, Error, Ops as _};
+use coldstart_profiles::{Bytes, CanaryReading, DeviceProbe, DeviceTarget, Nanos};
+use serde::{Deserialize, Serialize};
+
+use super::child::{ChildError, say};
+use super::limit::product_rate;
+use super::spec::ChildLine;
+use crate::weights::limits;
+use crate::{DeviceName, fitness};
+
+/// What the first look copies.
+const PROBE_BYTES: Bytes = Bytes::from_mib(16);
+
+/// What was found under the name of a GPU.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Described {
+    /// The GPU, ready for use.
+    Present(DeviceFacts),
+    /// No such GPU.
+    Absent {
+        /// What is missing: the driver, any GPU, or one of that number.
+        why: String,
+    },
+}
+
+/// A GPU that can be used.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeviceFacts {
+    /// What it is, for the profile.
+    pub target: DeviceTarget,
+    /// Memory that is free on it.
+    pub free_bytes: Bytes,
+    /// What it showed at a first look.
+    pub probe: DeviceProbe,
+    /// Operations per second of a product in bf16.
+    pub gemm_flops_per_s: f64,
+    /// The canary before the run; `None` on a stand-in, on which no time means anything.
+    pub canary: Option<CanaryReading>,
+}
+
+/// Looks at the device and prints what it found.
+pub(super) fn run(name: &DeviceName) -> Result<(), ChildError> {
+    let described = match look(name) {
+        Ok(facts) => Described::Present(facts),
+        Err(ChildError::Device(Error::NoDevice { why, .. })) => Described::Absent { why },
+        Err(error) => return Err(error),
+    };
+    say(&ChildLine::Described(Box::new(described)));
+    Ok(())
+}
+
+/// Takes the canary on the device and prints it.
+pub(super) fn canary(name: &DeviceName, when: &str) -> Result<(), ChildError> {
+    let Some(index) = name.gpus().first() else { return Ok(()) };
+    say(&ChildLine::Canary(fitness::canary(&CudaDevice::open(*index)?, when)?));
+    Ok(())
+}
+
+fn look(name: &DeviceName) -> Result<DeviceFacts, ChildError> {
+    let begin = Instant::now();
+    let driver = Driver::load()?.driver;
+    let count = driver.devices()?;
+    for index in name.gpus() {
+        there_is(*index, count)?;
+    }
+    let first = name.gpus().first().copied().unwrap_or(0);
+    let context = Context::create(driver, first)?;
+    let open_ns = Nanos::from(begin.elapsed());
+    let begin = Instant::now();
+    let (device, _) = context.load_kernels()?;
+    let kernels_ns = Nanos::from(begin.elapsed());
+    let stand_in = driver.is_stand_in();
+    let target = target(device.describe()?, name.gpus().len(), device.gemm_name(), stand_in);
+    let free_bytes = Bytes::new(device.memory()?.free);
+    let probe = DeviceProbe {
+        upload_bytes_per_s: limits::host_to_device(&device, PROBE_BYTES)?.rate(),
+        memory_bytes_per_s: limits::device_copy(&device, PROBE_BYTES)?.rate(),
+        open_ns,
+        kernels_ns,
+    };
+    let gemm_flops_per_s = product_rate(&device, Dtype::Bf16)?;
+    let canary = if stand_in { None } else { Some(fitness::canary(&device, "before")?) };
+    Ok(DeviceFacts { target, free_bytes, probe, gemm_flops_per_s, canary })
+}
+
+/// That the driver shows a GPU of this number.
+fn there_is(index: usize, count: usize) -> Result<(), Error> {
+    if index < count {
+        return Ok(());
+    }
+    let why = match count {
+        0 => "the driver shows no GPU: is CUDA_VISIBLE_DEVICES empty?".to_owned(),
+        1 => "the driver shows one GPU, cuda:0".to_owned(),
+        _ => format!("the driver shows {count} GPUs, cuda:0 to cuda:{}", count - 1),
+    };
+    Err(Error::NoDevice { kind: coldstart_kernels::Kind::Cuda, index, why })
+}
+
+fn target(description: Description, count: usize, gemm: String, stand_in: bool) -> DeviceTarget {
+    DeviceTarget {
+        kind: description.kind.to_string(),
+        name: description.name,
+        count: u32::try_from(count).unwrap_or(u32::MAX),
+        memory_bytes: Bytes::new(description.memory_bytes),
+        threads: None,
+        multiprocessors: u32::try_from(description.compute_units).ok(),
+        features: description.features,
+        uuid: description.uuid,
+        driver: description.driver,
+        gemm,
+        stand_in,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_beyond_the_last_gpu_is_told() {
+        assert!(there_is(1, 2).is_ok());
+        for (index, count, says) in [(0, 0, "no GPU"), (1, 1, "one GPU, cuda:0"), (7, 2, "cuda:0 to cuda:1")] {
+            let error = there_is(index, count).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! What data sheets promise: computed from facts of the device, never measured.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::key::Params;
+use crate::target::DeviceTarget;
+use crate::telemetry::{GpuFacts, Telemetry};
+use crate::work::LimitKind;
+
+/// The theoretical line above a measured limit. No measurement is held against it; it says how far the limit itself is
+/// from what the hardware was sold as.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Ceiling {
+    /// The limit that it stands above.
+    pub of: LimitKind,
+    /// What it holds for, such as `dtype=bf16`.
+    pub params: Params,
+    /// Its height.
+    pub height: CeilingHeight,
+}
+
+/// The height of a theoretical line, or why it is not known.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum CeilingHeight {
+    /// It follows from facts of the device.
+    Computed {
+        /// In bytes or operations per second, as the limit.
+        per_second: f64,
+        /// The factors: `132 SMs × 1.98 GHz × 4096 FLOP per cycle`.
+        from: String,
+    },
+    /// A fact is missing.
+    Skipped {
+        /// Which, and why.
+        why: String,
+    },
+}
+
+impl Ceiling {
+    /// A line that follows from facts.
+    pub fn computed(of: LimitKind, params: Params, per_second: f64, from: impl Into<String>) -> Self {
+        Ceiling { of, params, height: CeilingHeight::Computed { per_second, from: from.into() } }
+    }
+
+    /// A line that is not known.
+    pub fn skipped(of: LimitKind, params: Params, why: impl Into<String>) -> Self {
+        Ceiling { of, params, height: CeilingHeight::Skipped { why: why.into() } }
+    }
+}
+
+/// The lines above a GPU's copies and products; none on the host device, whose data sheet nobody can ask for.
+pub(crate) fn ceilings(device: &DeviceTarget, telemetry: &Telemetry) -> Vec<Ceiling> {
+    if device.kind != "cuda" {
+        return Vec::new();
+    }
+    let gpu = telemetry.gpus.iter().find(|gpu| gpu.uuid.is_some() && gpu.uuid == device.uuid);
+    let gpu = gpu.or_else(|| telemetry.gpus.first()).ok_or_else(|| {
+        let why = telemetry.skipped.as_deref().unwrap_or("no process sampled the GPU");
+        format!("NVML did not tell: {why}")
+    });
+    let copies = [LimitKind::HostToDevice, LimitKind::DeviceToHost].map(|of| link(of, gpu.as_ref().copied()));
+    let products = ["f32", "f16", "bf16"].map(|dtype| products(dtype, device, gpu.as_ref().copied()));
+    copies.into_iter().chain(products).collect()
+}
+
+/// PCIe: generation × lanes.
+fn link(of: LimitKind, gpu: Result<&GpuFacts, &String>) -> Ceiling {
+    let params = Params::new();
+    let gpu = match gpu {
+        Ok(gpu) => gpu,
+        Err(why) => return Ceiling::skipped(of, params, why),
+    };
+    match gpu.pcie.and_then(|link| Some((link, link.bytes_per_s?))) {
+        Some((link, rate)) => {
+            Ceiling::computed(of, params, rate as f64, format!("PCIe {link} after line encoding"))
+        }
+        None => Ceiling::skipped(of, params, "NVML does not tell the generation and width of the PCIe link"),
+    }
+}
+
+/// Multiprocessors × highest clock × operations per cycle.
+fn products(dtype: &str, device: &DeviceTarget, gpu: Result<&GpuFacts, &String>) -> Ceiling {
+    let (of, params) = (LimitKind::Gemm, Params::new().with("dtype", dtype));
+    let clock = match gpu {
+        Ok(gpu) => gpu.sm_clock_max_mhz,
+        Err(why) => return Ceiling::skipped(of, params, why),
+    };
+    let capability = device.features.iter().find_map(|feature| feature.strip_prefix("sm_"));
+    let per_cycle = capability.and_then(|capability| flop_per_cycle(capability, dtype));
+    match (device.multiprocessors, clock, per_cycle) {
+        (Some(count), Some(clock), Some(per_cycle)) => {
+            let rate = f64::from(count) * f64::from(clock) * 1e6 * f64::from(per_cycle);
+            let ghz = f64::from(clock) / 1e3;
+            let from = format!("{count} SMs × {ghz:.2} GHz × {per_cycle} FLOP per cycle");
+            Ceiling::computed(of, params, rate, from)
+        }
+        (None, ..) => Ceiling::skipped(of, params, "the number of multiprocessors is not known"),
+        (_, None, _) => Ceiling::skipped(of, params, "NVML does not tell the highest clock"),
+        (.., None) => {
+            let name = capability.unwrap_or("unknown");
+            Ceiling::skipped(of, params, format!("operations per cycle of compute capability {name} are not known here"))
+        }
+    }
+}
+
+/// Dense operations per cycle of one multiprocessor, a multiply-add counting as two.
+///
+/// f32 is that of the CUDA cores, 16-bit formats that of the tensor cores with sums in f32. From NVIDIA's architecture white
+/// papers: GA100 (64 f32 cores, 1024 FMA of tensor cores), GA102 and AD102 (128 and 512, as sold for data centres and
+/// workstations; GeForce runs sums in f32 at half of it), GH100 (128 and 2048), GB100 (128 and 4096), GB202 (128 and 512).
+fn flop_per_cycle(capability: &str, dtype: &str) -> Option<u32> {
+    let (cores, tensor) = match capability {
+        "80" => (64, 1024),
+        "86" | "87" | "89" | "120" | "121" => (128, 512),
+        "90" => (128, 2048),
+        "100" | "103" => (128, 4096),
+        _ => return None,
+    };
+    Some(2 * if dtype == "f32" { cores } else { tensor })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::PcieLink;
+    use crate::units::Bytes;
+
+    fn h100() -> DeviceTarget {
+        DeviceTarget {
+            kind: "cuda".into(),
+            name: "NVIDIA H100 80GB HBM3".into(),
+            count: 1,
+            memory_bytes: Bytes::from_mib(81_559),
+            threads: None,
+            multiprocessors: Some(132),
+            features: vec!["sm_90".into()],
+            uuid: Some("GPU-1".into()),
+            driver: Some("550.54.15".into()),
+            gemm: "own kernel".into(),
+            stand_in: false,
+        }
+    }
+
+    fn seen(gpu: GpuFacts) -> Telemetry {
+        Telemetry { gpus: vec![gpu], ..Telemetry::default() }
+    }
+
+    fn rate(ceilings: &[Ceiling], of: LimitKind, dtype: Option<&str>) -> f64 {
+        let found = ceilings.iter().find(|line| line.of == of && line.params.get("dtype") == dtype).unwrap();
+        match &found.height {
+            CeilingHeight::Computed { per_second, .. } => *per_second,
+            CeilingHeight::Skipped { why } => panic!("{why}"),
+        }
+    }
+
+    #[test]
+    fn the_lines_of_a_data_sheet() {
+        let gpu = GpuFacts {
+            uuid: Some("GPU-1".into()),
+            pcie: Some(PcieLink::new(5, 16)),
+            sm_clock_max_mhz: Some(1980),
+            ..GpuFacts::default()
+        };
+        let lines = ceilings(&h100(), &seen(gpu));
+        assert_eq!(lines.len(), 5);
+        // 64 GB/s less the line encoding.
+        assert!((rate(&lines, LimitKind::HostToDevice, None) / 63.0e9 - 1.0).abs() < 0.01);
+        // NVIDIA gives 989 TFLOP/s for 132 multiprocessors at 1.83 GHz.
+        let at_boost = rate(&lines, LimitKind::Gemm, Some("bf16")) * 1830.0 / 1980.0;
+        assert!((at_boost / 989.4e12 - 1.0).abs() < 0.001, "{at_boost}");
+        assert!((rate(&lines, LimitKind::Gemm, Some("f32")) * 1830.0 / 1980.0 / 61.8e12 - 1.0).abs() < 0.01);
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let why = |device: &DeviceTarget, telemetry: &Telemetry| -> Vec<String> {
+            let skipped = ceilings(device, telemetry).into_iter().filter_map(|line| match line.height {
+                CeilingHeight::Skipped { why } => Some(why),
+                CeilingHeight::Computed { .. } => None,
+            });
+            skipped.collect()
+        };
+        let telemetry = Telemetry { skipped: Some("libnvidia-ml.so.1 is not there".into()), ..Telemetry::default() };
+        let reasons = why(&h100(), &telemetry);
+        assert_eq!(reasons.len(), 5);
+        assert!(reasons.iter().all(|why| why.contains("libnvidia-ml")), "{reasons:?}");
+        let unknown = DeviceTarget { features: vec!["sm_200".into()], ..h100() };
+        let gpu = GpuFacts { sm_clock_max_mhz: Some(1000), ..GpuFacts::default() };
+        let reasons = why(&unknown, &seen(gpu));
+        assert!(reasons[0].contains("PCIe") && reasons[4].contains("200"), "{reasons:?}");
+        assert!(ceilings(&DeviceTarget { kind: "host".into(), ..h100() }, &telemetry).is_empty());
+    }
+}
