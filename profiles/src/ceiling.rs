@@ -100,7 +100,11 @@ fn products(dtype: &str, device: &DeviceTarget, gpu: Result<&GpuFacts, &String>)
         (_, None, _) => Ceiling::skipped(of, params, "NVML does not tell the highest clock"),
         (.., None) => {
             let name = capability.unwrap_or("unknown");
-            Ceiling::skipped(of, params, format!("operations per cycle of compute capability {name} are not known here"))
+            Ceiling::skipped(
+                of,
+                params,
+                format!("operations per cycle of compute capability {name} are not known here"),
+            )
         }
     }
 }
@@ -182,7 +186,8 @@ mod tests {
             });
             skipped.collect()
         };
-        let telemetry = Telemetry { skipped: Some("libnvidia-ml.so.1 is not there".into()), ..Telemetry::default() };
+        let telemetry =
+            Telemetry { skipped: Some("libnvidia-ml.so.1 is not there".into()), ..Telemetry::default() };
         let reasons = why(&h100(), &telemetry);
         assert_eq!(reasons.len(), 5);
         assert!(reasons.iter().all(|why| why.contains("libnvidia-ml")), "{reasons:?}");

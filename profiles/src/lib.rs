@@ -45,8 +45,8 @@ pub use load::{AbsentPart, COLD_RESIDENCY_LIMIT, LoadDetail, PageCache, Residenc
 pub use measurement::{Measurement, Outcome};
 pub use phase::Phase;
 pub use plan::{
-    DeviceProbe, ForwardMode, ForwardPlan, ImageSpec, ModelSpec, Plan, Probe, SkippedPhase, Step, StepKind, SweepPoint,
-    SyntheticImage,
+    DeviceProbe, ForwardMode, ForwardPlan, ImageSpec, ModelSpec, Plan, Probe, SkippedPhase, Step, StepKind,
+    SweepPoint, SyntheticImage,
 };
 pub use profile::{CanaryReading, Caveat, Fitness, Profile, RunState, Tool, Total};
 pub use pull::{

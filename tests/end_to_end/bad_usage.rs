@@ -12,7 +12,7 @@ fn flags() {
     let scratch = Scratch::new();
     let table: &[(&[&str], &[&str])] = &[
         (&["run", "--device", "tpu"], &["tpu", "auto, host and cuda"]),
-        (&["run", "--device", "cuda:0"], &["cuda:0", "--device host"]),
+        (&["run", "--device", "cuda:0,0"], &["cuda:0,0", "twice"]),
         (&["run", "--phases", "weights"], &["weights", "weights_load", "first_batch"]),
         (&["run", "--synthetic", "huge"], &["huge", "tiny", "8b"]),
         (&["run", "--synthetic", "tiny", "--strategies", "rdma"], &["rdma", "direct", "mmap"]),

@@ -68,8 +68,8 @@ pub enum Command {
 /// Options of `coldstart run`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// The device: `auto`, `host`, or `cuda[:N[,M…]]`. `auto` takes the first CUDA device,
-    /// else the host; this release drives the host only.
+    /// The device: `auto`, `host`, or `cuda[:N[,M…]]`. `auto` takes the first CUDA device, else the host. Of several GPUs all
+    /// take uploads, and the first everything else.
     #[arg(long, default_value = "auto", value_name = "DEVICE", help_heading = "What to measure")]
     pub device: String,
     /// A model: a directory with config.json and safetensors (one file, or shards with an index), or one safetensors file.
@@ -91,10 +91,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "What to measure")]
     pub strategies: Vec<String>,
 
-    /// The short form: under 20 s on two cores.
+    /// The short form: under 20 s on two cores, about a minute on a GPU.
     #[arg(long, help_heading = "How much")]
     pub quick: bool,
-    /// Time for all measurements together. Making a synthetic model the first time is not counted.
+    /// Time for all measurements together: by default 90 s, 20 s with `--quick`, on a GPU 600 s and 60 s. Making a synthetic
+    /// model the first time is not counted.
     #[arg(long, value_name = "SECONDS", help_heading = "How much")]
     pub budget: Option<u64>,
     /// Fresh processes for each cold measurement.

@@ -13,7 +13,7 @@ use crate::docker::ImageRef;
 use crate::resolve::{self, Gathered, ImageRequest, ModelRequest, Request, ResolveError, Synthetic};
 use crate::run::{Ending, Progress, Store, walk};
 use crate::say::{say, show};
-use crate::{fitness, run};
+use crate::{DeviceName, fitness, run};
 
 /// `coldstart run`.
 pub(super) async fn run(args: RunArgs, json: bool, style: &reports::Style) -> Result<u8, CliError> {
@@ -30,10 +30,12 @@ pub(super) async fn run(args: RunArgs, json: bool, style: &reports::Style) -> Re
     fitness::before(&mut profile);
     let ending = walk(&mut profile, &store, &tools, &mut progress).await;
     progress.clear();
+    if matches!(ending, Ok(Ending::Complete)) {
+        fitness::after(&mut profile, &tools.environment(), &cancel).await;
+    }
     tools.close().await;
     let ending = ending?;
     if ending == Ending::Complete {
-        fitness::after(&mut profile);
         store.save(&profile)?;
     }
     conclude(&profile, store.path(), json, style)?;
@@ -47,12 +49,14 @@ async fn fresh(
     style: &reports::Style,
     cancel: &CancellationToken,
 ) -> Result<Option<(Store, Profile, Gathered)>, CliError> {
-    let (device, why_not_cuda) = resolve::device(&args.device)?;
-    let request = request(args, device)?;
-    if let Some(why) = why_not_cuda {
+    let device = resolve::DeviceRequest::parse(&args.device)?;
+    let mut request = request(args)?;
+    let device = resolve::choose(&device, cancel).await?;
+    request.device = device.name.clone();
+    if let Some(why) = &device.why_not_cuda {
         say(why);
     }
-    let gathered = resolve::gather(&request.model, &request.phases, cancel).await?;
+    let gathered = resolve::gather(&request.model, &request.phases, device, cancel).await?;
     let plan = resolve::plan(&request, &gathered.machine)?;
     if args.dry_run {
         let text = if json {
@@ -82,8 +86,8 @@ async fn resumed(path: &Path, cancel: &CancellationToken) -> Result<(Store, Prof
     Ok((store, profile, gathered))
 }
 
-/// The request behind the arguments.
-fn request(args: &RunArgs, device: String) -> Result<Request, CliError> {
+/// The request behind the arguments; which device it is on turns out later.
+fn request(args: &RunArgs) -> Result<Request, CliError> {
     let model = match (&args.model, &args.synthetic) {
         (Some(path), _) => {
             ModelRequest::Directory { path: path.clone(), follow_symlinks: args.follow_symlinks }
@@ -109,7 +113,7 @@ fn request(args: &RunArgs, device: String) -> Result<Request, CliError> {
         }),
     };
     Ok(Request {
-        device,
+        device: DeviceName::Host,
         model,
         image,
         phases: resolve::phases(&args.phases)?,

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bollard::container::LogOutput;
-use bollard::models::{ContainerCreateBody, DeviceRequest, HostConfig, HostConfigLogConfig, Mount, MountType};
+use bollard::models::{
+    ContainerCreateBody, DeviceRequest, HostConfig, HostConfigLogConfig, Mount, MountType,
+};
 use bollard::query_parameters::{CreateContainerOptions, CreateContainerOptionsBuilder, LogsOptionsBuilder};
 use coldstart_profiles::{Bytes, ContainerDetail, Nanos};
 use futures_util::StreamExt;

@@ -61,7 +61,7 @@ pub struct EngineInfo {
     pub locality: Locality,
     /// Whether it unpacks layers that zstd compressed. Docker does from 23.0 on.
     pub takes_zstd: bool,
-    /// Whether it can give a container the GPUs: it knows NVIDIA's runtime, or devices by the Container Device Interface.
+    /// Whether it knows NVIDIA's runtime, and so can give GPUs to a container.
     pub nvidia: bool,
     /// Registries that it talks plain HTTP to, besides those on loopback addresses.
     pub insecure_registries: Vec<String>,

@@ -28,16 +28,8 @@ pub(super) fn checks(host: &Host, ld_library_path: Option<&OsStr>) -> Vec<Check>
             &["libcublasLt.so", "libcublasLt.so.13", "libcublasLt.so.12"],
             &loader,
             needed,
-            "matrix products at full speed",
+            "matrix products but coldstart's own",
             "the CUDA toolkit or the package nvidia-cublas",
-        ),
-        library(
-            "NVRTC",
-            &["libnvrtc.so", "libnvrtc.so.13", "libnvrtc.so.12"],
-            &loader,
-            needed,
-            "building kernels from source",
-            "the CUDA toolkit or the package nvidia-cuda-nvrtc",
         ),
     ]
 }
@@ -187,13 +179,7 @@ fn cuda(driver: &Driver) -> Check {
         return AREA.missing(name, format!("{gpus}, but {blocked}"), remedy);
     }
     let version = driver.version.as_deref().map(|version| format!(", driver {version}")).unwrap_or_default();
-    AREA.limited(
-        name,
-        format!(
-            "{gpus}{version}, {library}: found, but this version of coldstart measures the host device only"
-        ),
-        "use a version of coldstart with a CUDA device",
-    )
+    AREA.ok(name, format!("{gpus}{version}, {library}: `coldstart run --device cuda:0`"))
 }
 
 /// A library that only has to be where the loader looks; nobody needs it on a machine without a GPU.
@@ -259,19 +245,15 @@ mod tests {
             (without("usr"), CheckStatus::Missing, "no libcuda.so.1 where the loader looks"),
             (
                 all.clone(),
-                CheckStatus::Limited,
+                CheckStatus::Ok,
                 "NVIDIA H100 80GB HBM3, driver 535.104.05, /usr/lib64/libcuda.so.1",
             ),
-            (
-                vec![("dev/dxg", ""), LIBRARY],
-                CheckStatus::Limited,
-                "1 × NVIDIA device, /usr/lib64/libcuda.so.1",
-            ),
+            (vec![("dev/dxg", ""), LIBRARY], CheckStatus::Ok, "1 × NVIDIA device, /usr/lib64/libcuda.so.1"),
         ] {
             let check = cuda_on(&files);
             assert_eq!(check.status, status, "{check:?}");
             assert!(check.found.contains(says), "{says}: {check:?}");
-            assert!(check.remedy.is_some());
+            assert_eq!(check.remedy.is_some(), status != CheckStatus::Ok);
         }
     }
 
@@ -286,11 +268,11 @@ mod tests {
 
     #[test]
     fn libraries_are_missed_loudly_only_with_a_gpu() {
-        let (_tree, host) = tree(&[("usr/lib/libnvrtc.so.12", "")]);
+        let (_tree, host) = tree(&[("usr/lib/libcublasLt.so.12", "")]);
         let found = checks(&host, None);
         let by_name = |name: &str| found.iter().find(|check| check.name == name).unwrap();
-        assert_eq!(by_name("NVRTC").status, CheckStatus::Ok);
-        assert_eq!(by_name("NVRTC").found, "/usr/lib/libnvrtc.so.12");
+        assert_eq!(by_name("cuBLASLt").status, CheckStatus::Ok);
+        assert_eq!(by_name("cuBLASLt").found, "/usr/lib/libcublasLt.so.12");
         assert!(by_name("NVML").remedy.as_deref().unwrap().contains("without a GPU"));
         let (_tree, host) = tree(&NODES);
         let found = checks(&host, None);

@@ -139,6 +139,7 @@ mod tests {
             os: "linux".into(),
             arch: "amd64".into(),
             locality: Locality::Local,
+            nvidia: false,
             takes_zstd: true,
             insecure_registries: Vec::new(),
         }

@@ -98,11 +98,26 @@ mod tests {
         let table: &[(Processes<'_>, &str, Option<bool>, Option<DriverState>)] = &[
             (&[("1", "init", &["/dev/null"])], FIRST_NAMESPACE, None, Some(DriverState::Unloaded)),
             (&[("1", "init", &["/dev/null"])], "pid:[4026532001]", None, None),
-            (&[("1", "init", &[]), ("77", "vllm", &["/tmp/x", "/dev/nvidia3"])], "x", None, Some(DriverState::Held)),
+            (
+                &[("1", "init", &[]), ("77", "vllm", &["/tmp/x", "/dev/nvidia3"])],
+                "x",
+                None,
+                Some(DriverState::Held),
+            ),
             (&[("77", "vllm", &["/dev/nvidia0"])], FIRST_NAMESPACE, Some(false), Some(DriverState::Held)),
-            (&[("9", "nvidia-persiste", &["/dev/nvidia0"])], FIRST_NAMESPACE, None, Some(DriverState::Persistent)),
+            (
+                &[("9", "nvidia-persiste", &["/dev/nvidia0"])],
+                FIRST_NAMESPACE,
+                None,
+                Some(DriverState::Persistent),
+            ),
             (&[("1", "init", &[])], "pid:[4026532001]", Some(true), Some(DriverState::Persistent)),
-            (&[("5", "smi", &["/dev/nvidiactl", "/dev/nvidia-uvm"])], FIRST_NAMESPACE, None, Some(DriverState::Unloaded)),
+            (
+                &[("5", "smi", &["/dev/nvidiactl", "/dev/nvidia-uvm"])],
+                FIRST_NAMESPACE,
+                None,
+                Some(DriverState::Unloaded),
+            ),
             (&[("5", "wsl", &["/dev/dxg"])], FIRST_NAMESPACE, None, Some(DriverState::Held)),
         ];
         for (processes, namespace, persistence, expected) in table {

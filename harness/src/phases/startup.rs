@@ -42,7 +42,8 @@ pub(crate) fn context_create(
         Loading::Lazy => ModuleLoading::Lazy,
         Loading::Eager => ModuleLoading::Eager,
     };
-    reading.params = Params::new().with("driver_state", conditions.driver_state_name()).with("loading", loading);
+    reading.params =
+        Params::new().with("driver_state", conditions.driver_state_name()).with("loading", loading);
     Ok((context, loading, reading))
 }
 

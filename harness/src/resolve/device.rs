@@ -107,10 +107,10 @@ fn broken(name: &DeviceName, failure: ChildFailure) -> ResolveError {
     }
     let said = failure.stderr.lines().rev().find(|line| !line.trim().is_empty());
     let said = said.map(|line| format!(" (it last said: {line})")).unwrap_or_default();
-    let why = failure.why.strip_prefix("failed to ").map_or_else(
-        || format!("look at it: the child {}{said}", failure.why),
-        ToOwned::to_owned,
-    );
+    let why = failure
+        .why
+        .strip_prefix("failed to ")
+        .map_or_else(|| format!("look at it: the child {}{said}", failure.why), ToOwned::to_owned);
     ResolveError::BrokenDevice { name: name.to_string(), why }
 }
 
@@ -139,7 +139,13 @@ mod tests {
             cancelled: false,
         };
         let text = |why: &str| broken(&DeviceName::first_cuda(), failure(why)).to_string();
-        assert_eq!(text("failed to create a context: busy"), "use the device `cuda:0`: create a context: busy");
-        assert!(text("killed by signal 11").contains("the child killed by signal 11 (it last said: thread panicked)"));
+        assert_eq!(
+            text("failed to create a context: busy"),
+            "use the device `cuda:0`: create a context: busy"
+        );
+        assert!(
+            text("killed by signal 11")
+                .contains("the child killed by signal 11 (it last said: thread panicked)")
+        );
     }
 }

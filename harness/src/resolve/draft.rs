@@ -1,7 +1,8 @@
 //! Which steps a plan has at a given scale, and what each demands of the budget.
 
 use coldstart_profiles::{
-    Bytes, ForwardMode, ForwardPlan, LimitKind, Nanos, PageCache, Phase, StepKind, SweepPoint,
+    Bytes, ForwardMode, ForwardPlan, JitCache, LimitKind, ModuleLoading, Nanos, PageCache, Phase, StepKind,
+    SweepPoint,
 };
 
 use super::budget::Demand;
@@ -38,6 +39,17 @@ pub(crate) const LEAST_POINT_ITERATIONS: u32 = 10;
 const MOST_POINT_ITERATIONS: u32 = 662;
 /// Time at most for the forward passes of one trial, and of one point of a sweep.
 const MOST_TIME: Nanos = Nanos::from_secs(60);
+/// Phases that a whole trial passes through.
+const STARTS: [Phase; 8] = [
+    Phase::ProcessStart,
+    Phase::DriverInit,
+    Phase::ContextCreate,
+    Phase::ModuleLoad,
+    Phase::Alloc,
+    Phase::WeightsLoad,
+    Phase::FirstBatch,
+    Phase::WarmUp,
+];
 /// A pull whose size is not known beforehand.
 const UNKNOWN_PULL: Nanos = Nanos::from_secs(10);
 
@@ -106,10 +118,9 @@ impl Drafting<'_> {
     /// One repetition of everything.
     fn round(&self, round: u32) -> Vec<(StepKind, Demand)> {
         let mut steps = Vec::new();
-        let starts =
-            [Phase::ProcessStart, Phase::Alloc, Phase::WeightsLoad, Phase::FirstBatch, Phase::WarmUp];
-        if round < self.scale.trials && self.wants(&starts) {
+        if round < self.scale.trials && self.wants(&STARTS) {
             steps.push(self.trial(round));
+            steps.extend(self.startups(round));
             steps.extend(self.loads(round));
         }
         if round < self.scale.trials {
@@ -141,11 +152,47 @@ impl Drafting<'_> {
         let bytes = self.machine.model.bytes;
         let probe = &self.machine.probe;
         let read = at(bytes, probe.read_bytes_per_s);
-        // Cold: read, copied into fresh memory. Warm: read to warm it first, then copied. Checked: both again.
-        let copy = at(bytes, probe.memcpy_bytes_per_s / FRESH);
+        // Cold: read, copied to the device. Warm: read to warm it first, then copied. Checked: both again.
+        let copy = at(
+            bytes,
+            match &probe.device {
+                None => probe.memcpy_bytes_per_s / FRESH,
+                Some(device) => device.upload_bytes_per_s,
+            },
+        );
         let load = read.saturating_add(copy);
-        let check = if verify { copy.saturating_add(copy) } else { Nanos::ZERO };
-        Demand::fixed(PROCESS.saturating_add(load).saturating_add(check))
+        let check = if verify { read.saturating_add(copy) } else { Nanos::ZERO };
+        Demand::fixed(self.process().saturating_add(load).saturating_add(check))
+    }
+
+    /// Starting a child, until it opens its files; on a GPU with kernels that an earlier one compiled.
+    fn process(&self) -> Nanos {
+        let device = self.machine.probe.device.as_ref();
+        PROCESS.saturating_add(device.map_or(Nanos::ZERO, |device| device.open_ns))
+    }
+
+    /// Compiling the kernels.
+    fn kernels(&self) -> Nanos {
+        self.machine.probe.device.as_ref().map_or(Nanos::ZERO, |device| device.kernels_ns)
+    }
+
+    /// Processes that come as far as their kernels, under every other condition than that of whole trials.
+    fn startups(&self, trial: u32) -> Vec<(StepKind, Demand)> {
+        let wanted = self.wants(&[Phase::DriverInit, Phase::ContextCreate, Phase::ModuleLoad]);
+        if self.machine.gpu.is_none() || !wanted {
+            return Vec::new();
+        }
+        let startup = |jit_cache: JitCache, loading: ModuleLoading| {
+            let compile = if jit_cache == JitCache::Cold { self.kernels() } else { Nanos::ZERO };
+            let demand = Demand::fixed(self.process().saturating_add(compile));
+            (StepKind::Startup { trial, jit_cache, loading }, demand)
+        };
+        let mut steps =
+            vec![startup(JitCache::Warm, ModuleLoading::Lazy), startup(JitCache::Warm, ModuleLoading::Eager)];
+        if !self.request.quick {
+            steps.push(startup(JitCache::Cold, ModuleLoading::Eager));
+        }
+        steps
     }
 
     fn trial(&self, trial: u32) -> (StepKind, Demand) {
@@ -153,7 +200,7 @@ impl Drafting<'_> {
         let verify = trial == 0;
         let forward = self.forward().map(|(plan, _)| plan);
         let load = self.load_demand(verify);
-        let demand = self.forward_demand().plus(load.least);
+        let demand = self.forward_demand().plus(load.least).plus(self.kernels());
         let strategy = self.strategies[0].clone();
         (StepKind::Trial { trial, strategy, page_cache, verify, forward }, demand)
     }
@@ -186,7 +233,8 @@ impl Drafting<'_> {
         let first = forward.map_or(Nanos::ZERO, |plan| Nanos::from_nanos(plan.max_time_ns.as_nanos() / 10));
         let load = self.load_demand(false);
         let strategy = self.strategies[0].clone();
-        let demand = Demand::fixed(load.least.saturating_add(CONTAINER).saturating_add(first));
+        let start = CONTAINER.saturating_add(self.kernels());
+        let demand = Demand::fixed(load.least.saturating_add(start).saturating_add(first));
         (StepKind::Container { trial, strategy, page_cache, forward }, demand)
     }
 
@@ -206,12 +254,27 @@ impl Drafting<'_> {
         let every_limit = round == 0 || !self.request.quick;
         if every_limit && self.wants(&[Phase::WeightsLoad]) {
             kinds.push((LimitKind::Memcpy, Nanos::from_millis(150)));
-            kinds.push((LimitKind::MemcpyFresh, Nanos::from_millis(200)));
+            match self.machine.gpu {
+                None => kinds.push((LimitKind::MemcpyFresh, Nanos::from_millis(200))),
+                Some(_) => kinds.extend([
+                    (LimitKind::HostToDevice, Nanos::from_secs(2)),
+                    (LimitKind::DeviceToHost, Nanos::from_secs(2)),
+                ]),
+            }
         }
         if every_limit && self.wants(&[Phase::Throughput]) {
-            kinds.push((LimitKind::MemoryRead, Nanos::from_millis(150)));
-            kinds
-                .push((LimitKind::Gemm, Nanos::from_nanos_f64(10.0 * 2.15e9 / probe.gemm_flops_per_s * 1e9)));
+            match self.machine.gpu {
+                None => kinds.extend([
+                    (LimitKind::MemoryRead, Nanos::from_millis(150)),
+                    (LimitKind::Gemm, Nanos::from_nanos_f64(10.0 * 2.15e9 / probe.gemm_flops_per_s * 1e9)),
+                ]),
+                // Each grows its work until it takes milliseconds, whatever the device.
+                Some(_) => kinds.extend([
+                    (LimitKind::DeviceCopy, Nanos::from_millis(500)),
+                    (LimitKind::DeviceRead, Nanos::from_secs(2)),
+                    (LimitKind::Gemm, Nanos::from_secs(3)),
+                ]),
+            }
         }
         if every_limit && self.wants(&[Phase::ImagePull]) {
             kinds.push((LimitKind::InflateGzip, Nanos::from_millis(250)));
@@ -220,7 +283,9 @@ impl Drafting<'_> {
         }
         kinds
             .into_iter()
-            .map(|(limit, time)| (StepKind::Limit { limit }, Demand::fixed(time.saturating_add(PROCESS))))
+            .map(|(limit, time)| {
+                (StepKind::Limit { limit }, Demand::fixed(time.saturating_add(self.process())))
+            })
             .collect()
     }
 

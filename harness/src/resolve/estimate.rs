@@ -30,7 +30,10 @@ impl ForwardFacts {
         };
         let flops = computed * self.flops_per_token as f64 + batch * self.flops_per_sequence as f64;
         let bytes = self.weight_bytes as f64 + cached * self.kv_bytes_per_token as f64;
-        let seconds = (flops / probe.gemm_flops_per_s).max(bytes / probe.memcpy_bytes_per_s);
+        // A GPU's copies count both ways; a pass only reads.
+        let memory =
+            probe.device.as_ref().map_or(probe.memcpy_bytes_per_s, |device| device.memory_bytes_per_s);
+        let seconds = (flops / probe.gemm_flops_per_s).max(bytes / memory);
         Nanos::from_nanos_f64(seconds * MARGIN * 1e9 + 100_000.0)
     }
 }
@@ -62,7 +65,7 @@ pub(super) mod tests {
     use super::*;
 
     pub(in crate::resolve) const PROBE: Probe =
-        Probe { memcpy_bytes_per_s: 10e9, gemm_flops_per_s: 100e9, read_bytes_per_s: 2e9 };
+        Probe { memcpy_bytes_per_s: 10e9, gemm_flops_per_s: 100e9, read_bytes_per_s: 2e9, device: None };
 
     #[test]
     fn the_longer_of_compute_and_memory_counts() {

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use coldstart_kernels::{Device as _, Dtype, HostDevice, Ops as _};
 use coldstart_profiles::{
-    Bytes, CanaryReading, DeviceTarget, EngineTarget, Fitness, ImageSpec, ImageTarget, ModelSpec, ModelTarget,
-    Nanos, Phase, Plan, Probe, Profile, ResidencyMethod, Target, Tool,
+    Bytes, CanaryReading, DeviceTarget, EngineTarget, Fitness, ImageSpec, ImageTarget, ModelSpec,
+    ModelTarget, Nanos, Phase, Plan, Probe, Profile, ResidencyMethod, Target, Tool,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -18,8 +18,8 @@ use crate::docker::{Connection, Engine, EngineInfo, Locality};
 use crate::driver::JitCaches;
 use crate::model::{Forward, ModelError, read_config};
 use crate::run::{Images, Tools};
-use crate::weights::synthetic::SyntheticSize;
 use crate::weights::memory::{Available, check_fits};
+use crate::weights::synthetic::SyntheticSize;
 use crate::weights::{
     DeviceLayout, ModelFiles, OpenOptions, Strategy, WeightsError, check_device_fits, limits, page_cache,
 };

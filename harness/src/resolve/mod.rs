@@ -12,8 +12,8 @@ mod plan;
 mod request;
 mod scale;
 
-pub(crate) use draft::LEAST_POINT_ITERATIONS;
 pub use device::{Chosen, DeviceRequest, choose};
+pub(crate) use draft::LEAST_POINT_ITERATIONS;
 pub use error::ResolveError;
 pub use estimate::ForwardFacts;
 pub use gather::{Gathered, gather, gather_again, tool};

@@ -26,6 +26,15 @@ pub struct Machine {
     pub strategies: Vec<String>,
     /// A quick look at rates.
     pub probe: Probe,
+    /// The GPUs; `None` on the host device.
+    pub gpu: Option<Gpus>,
+}
+
+/// What a plan needs to know of the GPUs beside their rates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gpus {
+    /// How many are measured together.
+    pub count: usize,
 }
 
 /// What a plan needs to know of an engine.
@@ -35,6 +44,8 @@ pub struct EngineFacts {
     pub target: EngineTarget,
     /// Whether it can take zstd layers.
     pub takes_zstd: bool,
+    /// Whether it can give GPUs to a container.
+    pub gpus: bool,
     /// Why containers of our own can't be started there; `None` if they can.
     pub no_containers: Option<String>,
 }
@@ -65,6 +76,10 @@ pub enum PageCacheFacts {
 const BUDGET: Nanos = Nanos::from_secs(90);
 /// Time of a quick run without `--budget`.
 const BUDGET_QUICK: Nanos = Nanos::from_secs(20);
+/// Time of a run on a GPU without `--budget`: models are larger, and every process makes a context.
+const BUDGET_GPU: Nanos = Nanos::from_secs(600);
+/// Time of a quick run on a GPU without `--budget`.
+const BUDGET_GPU_QUICK: Nanos = Nanos::from_secs(60);
 /// What goes on between steps: describing the machine, writing the profile after each, printing.
 const OVERHEAD: Nanos = Nanos::from_millis(1500);
 
@@ -92,7 +107,12 @@ pub fn plan(request: &Request, machine: &Machine) -> Result<Plan, ResolveError> 
             skipped.iter().map(|skip| format!("{}: {}", skip.phase, skip.why)).collect::<Vec<_>>().join("; ");
         return Err(ResolveError::Nothing { why });
     }
-    let budget = request.budget.unwrap_or(if request.quick { BUDGET_QUICK } else { BUDGET });
+    let budget = request.budget.unwrap_or(match (machine.gpu, request.quick) {
+        (None, false) => BUDGET,
+        (None, true) => BUDGET_QUICK,
+        (Some(_), false) => BUDGET_GPU,
+        (Some(_), true) => BUDGET_GPU_QUICK,
+    });
     let usable = budget.saturating_sub(OVERHEAD);
     let mut chosen: Option<(Scale, Draft)> = None;
     for scale in ladder(request, machine) {
@@ -116,7 +136,7 @@ pub fn plan(request: &Request, machine: &Machine) -> Result<Plan, ResolveError> 
         seed: request.seed,
         quick: request.quick,
         budget_ns: budget,
-        device: request.device.clone(),
+        device: request.device.to_string(),
         model: machine.model.spec.clone(),
         image: image(request, &wanted, &scale),
         phases: request.phases.clone(),
@@ -169,7 +189,7 @@ fn skipped(request: &Request, machine: &Machine) -> Vec<SkippedPhase> {
     let why = |phase: Phase| -> Option<String> {
         match phase {
             Phase::DriverInit | Phase::ContextCreate | Phase::ModuleLoad => {
-                Some("the host device has none".to_owned())
+                machine.gpu.is_none().then(|| "the host device has none".to_owned())
             }
             Phase::FirstBatch | Phase::WarmUp | Phase::Throughput => {
                 machine.model.forward.as_ref().err().cloned()
@@ -180,7 +200,7 @@ fn skipped(request: &Request, machine: &Machine) -> Vec<SkippedPhase> {
             },
             Phase::ContainerStart => match &machine.engine {
                 Err(why) => Some(why.clone()),
-                Ok(engine) => engine.no_containers.clone(),
+                Ok(engine) => no_container(machine, engine),
             },
             Phase::ProcessStart | Phase::Alloc | Phase::WeightsLoad => None,
         }
@@ -190,6 +210,17 @@ fn skipped(request: &Request, machine: &Machine) -> Vec<SkippedPhase> {
         .iter()
         .filter_map(|phase| Some(SkippedPhase { phase: *phase, why: why(*phase)? }))
         .collect()
+}
+
+/// Why a container of our own can't be started, or can't see the GPU.
+fn no_container(machine: &Machine, engine: &EngineFacts) -> Option<String> {
+    let blind = machine.gpu.is_some() && !engine.gpus;
+    engine.no_containers.clone().or_else(|| {
+        blind.then(|| {
+            "the engine gives no GPU to a container: install the NVIDIA Container Toolkit and run `nvidia-ctk runtime configure`"
+                .to_owned()
+        })
+    })
 }
 
 /// Why the synthetic image can't be pulled by this engine. (A user's image is asked for when its turn comes.)
@@ -282,6 +313,7 @@ fn slug(kind: &StepKind) -> String {
         StepKind::Trial { trial, strategy, page_cache, .. } => {
             format!("trial-{strategy}-{page_cache}-{trial}")
         }
+        StepKind::Startup { trial, jit_cache, loading } => format!("startup-{jit_cache}-{loading}-{trial}"),
         StepKind::Load { trial, strategy, page_cache, .. } => format!("load-{strategy}-{page_cache}-{trial}"),
         StepKind::Pull { trial } => format!("pull-{trial}"),
         StepKind::Container { trial, .. } => format!("container-{trial}"),

@@ -84,14 +84,49 @@ fn wanted(request: &Request, machine: &Machine) -> Scale {
         list.dedup();
         list
     };
+    let sizes = Sizes::of(machine);
+    let [batches, prompts, contexts] = [sizes.batches, sizes.prompts, sizes.contexts];
     Scale {
         trials,
         pulls,
         containers: trials.min(LEAST_TRIALS),
         image,
-        batches: pick(&request.batches, &[1, 4], &[1, 2, 4, 8]),
-        prompts: fitting(pick(&request.prompts, &[8, 16, 32], &[16, 64, 128]), machine),
-        contexts: fitting(pick(&request.contexts, &[32, 128], &[64, 256]), machine),
+        batches: pick(&request.batches, batches.0, batches.1),
+        prompts: fitting(pick(&request.prompts, prompts.0, prompts.1), machine),
+        contexts: fitting(pick(&request.contexts, contexts.0, contexts.1), machine),
+    }
+}
+
+/// Sizes of the sweep that the user left open: those of a quick run, and of a long one. At least three prompt lengths and two
+/// contexts: a fit over tokens needs them.
+struct Sizes {
+    batches: (&'static [u32], &'static [u32]),
+    prompts: (&'static [u32], &'static [u32]),
+    contexts: (&'static [u32], &'static [u32]),
+}
+
+/// A GPU that multiplies slower than this is none: a stand-in or an emulation, for which every token counts.
+const SLOWEST_GPU: f64 = 50e9;
+
+impl Sizes {
+    fn of(machine: &Machine) -> Sizes {
+        match machine.gpu {
+            None => Sizes {
+                batches: (&[1, 4], &[1, 2, 4, 8]),
+                prompts: (&[8, 16, 32], &[16, 64, 128]),
+                contexts: (&[32, 128], &[64, 256]),
+            },
+            Some(_) if machine.probe.gemm_flops_per_s < SLOWEST_GPU => Sizes {
+                batches: (&[1, 2], &[1, 2]),
+                prompts: (&[2, 4, 8], &[2, 4, 8]),
+                contexts: (&[4, 8], &[4, 8]),
+            },
+            Some(_) => Sizes {
+                batches: (&[1, 8], &[1, 2, 4, 8, 16, 32]),
+                prompts: (&[128, 512, 1024], &[128, 512, 2048]),
+                contexts: (&[512, 2048], &[512, 2048]),
+            },
+        }
     }
 }
 

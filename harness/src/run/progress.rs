@@ -63,6 +63,9 @@ fn describe(kind: &StepKind) -> String {
         StepKind::Trial { trial, strategy, page_cache, .. } => {
             format!("cold start {}: {strategy}, page cache {page_cache}", trial + 1)
         }
+        StepKind::Startup { trial, jit_cache, loading } => {
+            format!("driver, context, kernels {}: {jit_cache} JIT cache, {loading} loading", trial + 1)
+        }
         StepKind::Load { trial, strategy, page_cache, .. } => {
             format!("load {}: {strategy}, page cache {page_cache}", trial + 1)
         }

@@ -1,8 +1,8 @@
 //! What came out of a step, entered into the profile. Pure.
 
 use coldstart_profiles::{
-    Clock, ForwardMode, Key, LimitMeasurement, Mark, Measurement, Nanos, Outcome, Params, Phase, Profile, Samples,
-    SweepPoint, ThroughputPoint, Trace, WarmUpCurve, Work,
+    Clock, ForwardMode, Key, LimitMeasurement, Mark, Measurement, Nanos, Outcome, Params, Phase, Profile,
+    Samples, SweepPoint, ThroughputPoint, Trace, WarmUpCurve, Work,
 };
 
 use crate::phases::forward_params;
@@ -84,7 +84,12 @@ pub(crate) fn point(profile: &mut Profile, report: &PointReport) {
         });
         if !report.device_ns.is_empty() {
             let outcome = steady_outcome(report.device_ns.clone(), report.steady_from);
-            profile.measurements.push(Measurement { key: device_key, work: Some(work), limit: None, outcome });
+            profile.measurements.push(Measurement {
+                key: device_key,
+                work: Some(work),
+                limit: None,
+                outcome,
+            });
         }
     }
     profile.measurements.push(Measurement { key, work: Some(work), limit: None, outcome });

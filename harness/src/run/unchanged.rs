@@ -15,6 +15,7 @@ pub fn check_unchanged(path: &Path, profile: &Profile, tool: &Tool, now: &Target
     let model = |target: &Target| {
         target.model.as_ref().map_or_else(|| "none".to_owned(), |model| model.header_sha256.clone())
     };
+    let text = |known: &Option<String>| known.clone().unwrap_or_else(|| "none".to_owned());
     let conditions = [
         ("the measuring method", profile.tool.method.to_string(), tool.method.to_string()),
         ("the version of coldstart", profile.tool.version.clone(), tool.version.clone()),
@@ -22,6 +23,7 @@ pub fn check_unchanged(path: &Path, profile: &Profile, tool: &Tool, now: &Target
         ("the kernel", then.host.kernel.clone(), now.host.kernel.clone()),
         ("the number of cores", then.host.cores.to_string(), now.host.cores.to_string()),
         ("the device", then.device.name.clone(), now.device.name.clone()),
+        ("the driver of the device", text(&then.device.driver), text(&now.device.driver)),
         ("the hash of the model's headers", model(then), model(now)),
     ];
     match conditions.into_iter().find(|(_, then, now)| then != now) {

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use coldstart_profiles::{
-    Bytes, ForwardPlan, LimitKind, LimitMeasurement, Nanos, Outcome, PageCache, Params, Phase, Profile,
-    RunState, Scope, SkippedPhase, Step, StepKind, SweepPoint, TotalKind, Work,
+    Bytes, DriverConditions, ForwardPlan, JitCache, LimitKind, LimitMeasurement, ModuleLoading, Nanos,
+    Outcome, PageCache, Params, Phase, Profile, RunState, Scope, SkippedPhase, Step, StepKind, SweepPoint,
+    TotalKind, Work,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -15,9 +16,13 @@ use super::progress::Progress;
 use super::record;
 use super::stage::stage;
 use super::store::Store;
-use crate::clock;
-use crate::trial::{ChildLine, ChildSpec, LimitSpec, Subject, SweepSpec, TrialSpec, run_child};
+use crate::driver::{self, JitCaches};
+use crate::host::Host;
+use crate::trial::{
+    ChildFailure, ChildLine, ChildOutput, ChildSpec, LimitSpec, Subject, SweepSpec, TrialSpec, run_child_with,
+};
 use crate::weights::ModelFiles;
+use crate::{DeviceName, clock};
 
 /// What a run works with.
 pub struct Tools {
@@ -25,6 +30,8 @@ pub struct Tools {
     pub files: ModelFiles,
     /// What pulls images and starts containers; `None` where no step needs it.
     pub images: Option<Images>,
+    /// The driver's caches of compiled kernels; `None` on the host device.
+    pub(crate) caches: Option<JitCaches>,
     /// Resolution of the monotonic clock.
     pub resolution: Nanos,
     /// Cancelled by Ctrl-C.
@@ -32,6 +39,11 @@ pub struct Tools {
 }
 
 impl Tools {
+    /// The environment of a child whose start is not measured.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        self.caches.as_ref().map_or_else(Vec::new, JitCaches::warm)
+    }
+
     /// Removes what was made in the engine.
     pub async fn close(self) {
         if let Some(images) = self.images {
@@ -94,10 +106,17 @@ pub async fn walk(
     Ok(ending)
 }
 
+/// What whole trials find of the driver: that of a node which never ran these kernels.
+const TRIALS: (JitCache, ModuleLoading) = (JitCache::Cold, ModuleLoading::Lazy);
+/// What loads find of it, whose start does not count.
+const LOADS: (JitCache, ModuleLoading) = (JitCache::Warm, ModuleLoading::Lazy);
+
 /// What a trial or a load is asked to do.
 struct Asked<'a> {
     scope: Scope,
     trial: u32,
+    /// What it is to find of the driver, where there is one.
+    driver: (JitCache, ModuleLoading),
     strategy: &'a str,
     page_cache: PageCache,
     verify: bool,
@@ -119,23 +138,55 @@ impl Walker<'_> {
                 let (trial, page_cache, verify, forward) = (*trial, *page_cache, *verify, *forward);
                 self.trial(
                     step,
-                    Asked { scope: Scope::ColdStart, trial, strategy, page_cache, verify, forward },
+                    Asked {
+                        scope: Scope::ColdStart,
+                        trial,
+                        driver: TRIALS,
+                        strategy,
+                        page_cache,
+                        verify,
+                        forward,
+                    },
                 )
                 .await;
             }
+            StepKind::Startup { trial, jit_cache, loading } => {
+                let asked = Asked {
+                    scope: Scope::Startup,
+                    trial: *trial,
+                    driver: (*jit_cache, *loading),
+                    strategy: &self.profile.plan.strategy.clone(),
+                    page_cache: PageCache::Warm,
+                    verify: false,
+                    forward: None,
+                };
+                self.trial(step, asked).await;
+            }
             StepKind::Load { trial, strategy, page_cache, verify } => {
                 let (trial, page_cache, verify) = (*trial, *page_cache, *verify);
-                self.trial(
-                    step,
-                    Asked { scope: Scope::Load, trial, strategy, page_cache, verify, forward: None },
-                )
-                .await;
+                let asked = Asked {
+                    scope: Scope::Load,
+                    trial,
+                    driver: LOADS,
+                    strategy,
+                    page_cache,
+                    verify,
+                    forward: None,
+                };
+                self.trial(step, asked).await;
             }
             StepKind::Pull { trial } => self.pull(step, *trial).await,
             StepKind::Container { trial, strategy, page_cache, forward } => {
                 let (trial, page_cache, forward) = (*trial, *page_cache, *forward);
-                let asked =
-                    Asked { scope: Scope::ColdStart, trial, strategy, page_cache, verify: false, forward };
+                let asked = Asked {
+                    scope: Scope::ColdStart,
+                    trial,
+                    driver: TRIALS,
+                    strategy,
+                    page_cache,
+                    verify: false,
+                    forward,
+                };
                 self.container(step, asked).await;
             }
             StepKind::Sweep { strategy, points } => self.sweep(step, strategy, points).await,
@@ -144,7 +195,7 @@ impl Walker<'_> {
 
     fn subject(&self) -> Subject {
         Subject {
-            device: self.profile.plan.device.clone(),
+            device: self.device(),
             model: self.profile.plan.model.path().to_owned(),
             follow_symlinks: self.profile.plan.model.follow_symlinks(),
             seed: self.profile.plan.seed,
@@ -156,19 +207,42 @@ impl Walker<'_> {
         self.profile.plan.trial_timeout_ns.as_duration() + step.allowance_ns.as_duration() * 3
     }
 
-    fn context(&self, step: &Step, asked: &Asked<'_>) -> Context {
+    /// The device of the plan, which was understood when the plan was made.
+    fn device(&self) -> DeviceName {
+        self.profile.plan.device.parse().unwrap_or(DeviceName::Host)
+    }
+
+    /// What the next child is going to find of the driver. It is looked at just before: whatever held the driver a while ago
+    /// may be gone.
+    fn driver(&self, asked: &Asked<'_>) -> Option<DriverConditions> {
+        self.tools.caches.as_ref()?;
+        let looks = &self.profile.telemetry.looks;
+        let persistence = looks.iter().find_map(|look| look.persistence_mode);
+        let (jit_cache, loading) = asked.driver;
+        Some(DriverConditions { driver_state: driver::state(&Host::here(), persistence), jit_cache, loading })
+    }
+
+    fn context(&self, step: &Step, asked: &Asked<'_>, driver: Option<DriverConditions>) -> Context {
+        let files = Params::new().with("page_cache", asked.page_cache).with("staging", asked.strategy);
+        let params = match (asked.scope, driver) {
+            (Scope::Startup, Some(driver)) => driver.params(Params::new()),
+            (Scope::ColdStart, Some(driver)) => driver.params(files),
+            _ => files,
+        };
         Context {
             step: step.id.clone(),
             trial: asked.trial,
             scope: asked.scope,
-            params: Params::new().with("page_cache", asked.page_cache).with("staging", asked.strategy),
+            params,
             resolution: self.tools.resolution,
         }
     }
 
-    fn spec(&self, asked: &Asked<'_>) -> TrialSpec {
+    fn spec(&self, asked: &Asked<'_>, driver: Option<DriverConditions>) -> TrialSpec {
         TrialSpec {
             subject: self.subject(),
+            driver,
+            startup_only: asked.scope == Scope::Startup,
             strategy: asked.strategy.to_owned(),
             page_cache: asked.page_cache,
             verify: asked.verify,
@@ -183,11 +257,35 @@ impl Walker<'_> {
         }
     }
 
+    /// A child whose start is measured, in an environment with the caches that it is to find.
+    async fn run_trial(&mut self, spec: TrialSpec, timeout: Duration) -> Result<ChildOutput, ChildFailure> {
+        let (cancel, driver) = (&self.tools.cancel, spec.driver);
+        let spec = ChildSpec::Trial(spec);
+        let (Some(caches), Some(driver)) = (&self.tools.caches, driver) else {
+            return run_child_with(&spec, &[], timeout, cancel, |_| {}).await;
+        };
+        if driver.jit_cache == JitCache::Warm && !caches.holds_something() {
+            let text = "the driver left nothing in its cache of compiled kernels: `jit_cache=warm` is as cold as `cold`";
+            self.profile.caveat("jit_cache", text);
+        }
+        let environment = match caches.environment(driver.jit_cache, driver.loading) {
+            Ok(environment) => environment,
+            Err(error) => {
+                let why = format!("failed to make a directory for compiled kernels: {error}");
+                return Err(ChildFailure { why, stderr: String::new(), lines: Vec::new(), cancelled: false });
+            }
+        };
+        run_child_with(&spec, environment.variables(), timeout, cancel, |_| {}).await
+    }
+
     async fn trial(&mut self, step: &Step, asked: Asked<'_>) {
-        self.stage(step, asked.page_cache);
-        let context = self.context(step, &asked);
-        let spec = ChildSpec::Trial(self.spec(&asked));
-        match run_child(&spec, self.timeout(step), &self.tools.cancel, |_| {}).await {
+        if asked.scope != Scope::Startup {
+            self.stage(step, asked.page_cache);
+        }
+        let driver = self.driver(&asked);
+        let context = self.context(step, &asked, driver);
+        let spec = self.spec(&asked, driver);
+        match self.run_trial(spec, self.timeout(step)).await {
             Ok(output) => {
                 let report = output.lines.into_iter().find_map(|line| match line {
                     ChildLine::Trial(report) => Some(report),
@@ -233,7 +331,8 @@ impl Walker<'_> {
             work: Work::Bytes(Bytes::ZERO),
             outcome: Outcome::failed(why),
         };
-        match run_child(&spec, timeout, &self.tools.cancel, |_| {}).await {
+        let environment = self.tools.environment();
+        match run_child_with(&spec, &environment, timeout, &self.tools.cancel, |_| {}).await {
             Ok(output) => {
                 let readings = output.lines.into_iter().filter_map(|line| match line {
                     ChildLine::Limit(reading) => Some(reading),
@@ -252,9 +351,9 @@ impl Walker<'_> {
             strategy: strategy.to_owned(),
             points: points.to_vec(),
         });
-        let timeout = self.timeout(step);
+        let (timeout, environment) = (self.timeout(step), self.tools.environment());
         let (profile, progress) = (&mut *self.profile, self.progress);
-        let ended = run_child(&spec, timeout, &self.tools.cancel, |line| {
+        let ended = run_child_with(&spec, &environment, timeout, &self.tools.cancel, |line| {
             if let ChildLine::Point(report) = line {
                 record::point(profile, report);
                 let SweepPoint { mode, batch, tokens, .. } = report.point;
@@ -300,7 +399,9 @@ impl Walker<'_> {
             return;
         };
         self.stage(step, asked.page_cache);
-        let (context, spec, timeout) = (self.context(step, &asked), self.spec(&asked), self.timeout(step));
+        let driver = self.driver(&asked);
+        let (context, spec) = (self.context(step, &asked, driver), self.spec(&asked, driver));
+        let timeout = self.timeout(step);
         match images.container(&spec, &self.tools.files, timeout, &self.tools.cancel).await {
             Ok(Some((origin, report, stderr))) => {
                 let (trace, curve) = compose(context, origin, report, stderr);

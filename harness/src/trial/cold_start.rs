@@ -114,7 +114,8 @@ impl Trial<'_> {
         if plan.max_iterations <= 1 {
             return Ok(());
         }
-        let phases::Passed { series, device_ns } = phases::warm_up(&mut passes, &plan, &first, self.began, clock::resolution())?;
+        let phases::Passed { series, device_ns } =
+            phases::warm_up(&mut passes, &plan, &first, self.began, clock::resolution())?;
         self.curve = Some(CurveReport {
             forward: plan,
             begins_ns: series.begins,

@@ -126,7 +126,8 @@ mod tests {
     #[test]
     fn a_number_beyond_the_last_gpu_is_told() {
         assert!(there_is(1, 2).is_ok());
-        for (index, count, says) in [(0, 0, "no GPU"), (1, 1, "one GPU, cuda:0"), (7, 2, "cuda:0 to cuda:1")] {
+        for (index, count, says) in [(0, 0, "no GPU"), (1, 1, "one GPU, cuda:0"), (7, 2, "cuda:0 to cuda:1")]
+        {
             let error = there_is(index, count).unwrap_err().to_string();
             assert!(error.contains(says), "{error}");
         }

@@ -18,5 +18,6 @@ pub use child::main as child_main;
 pub use describe::{Described, DeviceFacts};
 pub use parent::{ChildFailure, ChildOutput, run_child, run_child_with};
 pub use spec::{
-    ChildLine, ChildSpec, CurveReport, LimitSpec, NoSamples, PointReport, Subject, SweepSpec, TrialReport, TrialSpec,
+    ChildLine, ChildSpec, CurveReport, LimitSpec, NoSamples, PointReport, Subject, SweepSpec, TrialReport,
+    TrialSpec,
 };

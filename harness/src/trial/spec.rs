@@ -1,8 +1,8 @@
 //! What a parent asks of a fresh process, and what it gets back: the JSON between the two.
 
 use coldstart_profiles::{
-    CanaryReading, DriverConditions, ForwardPlan, LimitKind, LimitMeasurement, Nanos, PageCache, Reading, Replay,
-    StopReason, SweepPoint,
+    CanaryReading, DriverConditions, ForwardPlan, LimitKind, LimitMeasurement, Nanos, PageCache, Reading,
+    Replay, StopReason, SweepPoint,
 };
 use serde::{Deserialize, Serialize};
 

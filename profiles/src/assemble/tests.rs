@@ -64,7 +64,12 @@ fn empty() -> Profile {
             trials: 3,
             trial_timeout_ns: Nanos::from_secs(1),
             strategy: "direct".into(),
-            probe: Probe { memcpy_bytes_per_s: 1.0, gemm_flops_per_s: 1.0, read_bytes_per_s: 1.0, device: None },
+            probe: Probe {
+                memcpy_bytes_per_s: 1.0,
+                gemm_flops_per_s: 1.0,
+                read_bytes_per_s: 1.0,
+                device: None,
+            },
             steps: Vec::new(),
             skipped: vec![SkippedPhase { phase: Phase::DriverInit, why: "the host device has none".into() }],
         },

@@ -237,6 +237,8 @@ fn a_point_gets_the_energy_of_its_steady_window() {
         read_bytes: Bytes::new(1),
         workspace_bytes: Bytes::new(1),
         stop: StopReason::Budget,
+        dtype: None,
+        replay: None,
         power_mw: None,
         energy_per_token_uj: None,
         utilisation_percent: None,

@@ -75,6 +75,7 @@ impl Carried {
             command: self.command.iter().cloned().chain([what.to_owned()]).collect(),
             env: Vec::new(),
             mounts: Vec::new(),
+            gpus: false,
             memory: None,
             limit: LIMIT,
         }

@@ -21,10 +21,9 @@ pub(super) fn read<D: Ops>(device: &D) -> Result<Vec<LimitMeasurement>> {
     let (bytes, mut source) = grown(device)?;
     let bytes_of = |bytes: usize| Work::Bytes(Bytes::new(bytes as u64));
     let params = |by: &str| Params::new().with("by", by);
-    let mut taken =
-        vec![readings(device, params("checksum"), bytes_of(bytes), || {
-            device.checksum(&source, 0..bytes).map(drop)
-        })?];
+    let mut taken = vec![readings(device, params("checksum"), bytes_of(bytes), || {
+        device.checksum(&source, 0..bytes).map(drop)
+    })?];
     let dtype = Dtype::Bf16;
     let rows = bytes / (COLUMNS * dtype.size());
     // What a checksum reads may be numbers that are not: a product of NaN is as fast, but nobody should have to know.

@@ -1,6 +1,6 @@
 //! The peak of matrix products.
 
-use coldstart_kernels::{Device, Dtype, Error, GemmRun, Ops, Result};
+use coldstart_kernels::{Dtype, Error, GemmRun, Ops, Result};
 use coldstart_profiles::{LimitKind, LimitMeasurement, Nanos, Params, Work};
 
 use super::{device_time, measurement};

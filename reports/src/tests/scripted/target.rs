@@ -131,7 +131,12 @@ pub(crate) fn plan() -> Plan {
         trials: 5,
         trial_timeout_ns: ms(60_000.0),
         strategy: "direct".into(),
-        probe: Probe { memcpy_bytes_per_s: 10.9e9, gemm_flops_per_s: 118e9, read_bytes_per_s: 1.6e9, device: None },
+        probe: Probe {
+            memcpy_bytes_per_s: 10.9e9,
+            gemm_flops_per_s: 118e9,
+            read_bytes_per_s: 1.6e9,
+            device: None,
+        },
         steps,
         skipped: [Phase::DriverInit, Phase::ContextCreate, Phase::ModuleLoad]
             .map(|phase| SkippedPhase { phase, why: "the host device has none".into() })
