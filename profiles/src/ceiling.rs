@@ -61,8 +61,21 @@ pub(crate) fn ceilings(device: &DeviceTarget, telemetry: &Telemetry) -> Vec<Ceil
         format!("NVML did not tell: {why}")
     });
     let copies = [LimitKind::HostToDevice, LimitKind::DeviceToHost].map(|of| link(of, gpu.as_ref().copied()));
-    let products = ["f32", "f16", "bf16"].map(|dtype| products(dtype, device, gpu.as_ref().copied()));
-    copies.into_iter().chain(products).collect()
+    let clock = device.clock_hz.or_else(|| {
+        let megahertz = gpu.as_ref().ok().and_then(|gpu| gpu.sm_clock_max_mhz)?;
+        Some(u64::from(megahertz) * 1_000_000)
+    });
+    let products = ["f32", "f16", "bf16"].map(|dtype| products(dtype, device, clock));
+    copies.into_iter().chain([memory(device)]).chain(products).collect()
+}
+
+/// Device memory: two bits a line of its bus and cycle.
+fn memory(device: &DeviceTarget) -> Ceiling {
+    let (of, params) = (LimitKind::DeviceRead, Params::new());
+    match device.memory_bytes_per_s {
+        Some(rate) => Ceiling::computed(of, params, rate as f64, "2 × memory clock × width of the bus"),
+        None => Ceiling::skipped(of, params, "the driver does not tell the clock and the bus of the memory"),
+    }
 }
 
 /// PCIe: generation × lanes.
@@ -81,23 +94,19 @@ fn link(of: LimitKind, gpu: Result<&GpuFacts, &String>) -> Ceiling {
 }
 
 /// Multiprocessors × highest clock × operations per cycle.
-fn products(dtype: &str, device: &DeviceTarget, gpu: Result<&GpuFacts, &String>) -> Ceiling {
+fn products(dtype: &str, device: &DeviceTarget, clock: Option<u64>) -> Ceiling {
     let (of, params) = (LimitKind::Gemm, Params::new().with("dtype", dtype));
-    let clock = match gpu {
-        Ok(gpu) => gpu.sm_clock_max_mhz,
-        Err(why) => return Ceiling::skipped(of, params, why),
-    };
     let capability = device.features.iter().find_map(|feature| feature.strip_prefix("sm_"));
     let per_cycle = capability.and_then(|capability| flop_per_cycle(capability, dtype));
     match (device.multiprocessors, clock, per_cycle) {
         (Some(count), Some(clock), Some(per_cycle)) => {
-            let rate = f64::from(count) * f64::from(clock) * 1e6 * f64::from(per_cycle);
-            let ghz = f64::from(clock) / 1e3;
+            let rate = f64::from(count) * clock as f64 * f64::from(per_cycle);
+            let ghz = clock as f64 / 1e9;
             let from = format!("{count} SMs × {ghz:.2} GHz × {per_cycle} FLOP per cycle");
             Ceiling::computed(of, params, rate, from)
         }
         (None, ..) => Ceiling::skipped(of, params, "the number of multiprocessors is not known"),
-        (_, None, _) => Ceiling::skipped(of, params, "NVML does not tell the highest clock"),
+        (_, None, _) => Ceiling::skipped(of, params, "neither the driver nor NVML tells the highest clock"),
         (.., None) => {
             let name = capability.unwrap_or("unknown");
             Ceiling::skipped(
@@ -139,6 +148,8 @@ mod tests {
             memory_bytes: Bytes::from_mib(81_559),
             threads: None,
             multiprocessors: Some(132),
+            clock_hz: Some(1_980_000_000),
+            memory_bytes_per_s: Some(3_352_320_000_000),
             features: vec!["sm_90".into()],
             uuid: Some("GPU-1".into()),
             driver: Some("550.54.15".into()),
@@ -161,14 +172,11 @@ mod tests {
 
     #[test]
     fn the_lines_of_a_data_sheet() {
-        let gpu = GpuFacts {
-            uuid: Some("GPU-1".into()),
-            pcie: Some(PcieLink::new(5, 16)),
-            sm_clock_max_mhz: Some(1980),
-            ..GpuFacts::default()
-        };
+        let gpu =
+            GpuFacts { uuid: Some("GPU-1".into()), pcie: Some(PcieLink::new(5, 16)), ..GpuFacts::default() };
         let lines = ceilings(&h100(), &seen(gpu));
-        assert_eq!(lines.len(), 5);
+        assert_eq!(lines.len(), 6);
+        assert!((rate(&lines, LimitKind::DeviceRead, None) / 3.35e12 - 1.0).abs() < 0.001);
         // 64 GB/s less the line encoding.
         assert!((rate(&lines, LimitKind::HostToDevice, None) / 63.0e9 - 1.0).abs() < 0.01);
         // NVIDIA gives 989 TFLOP/s for 132 multiprocessors at 1.83 GHz.
@@ -188,10 +196,13 @@ mod tests {
         };
         let telemetry =
             Telemetry { skipped: Some("libnvidia-ml.so.1 is not there".into()), ..Telemetry::default() };
-        let reasons = why(&h100(), &telemetry);
-        assert_eq!(reasons.len(), 5);
-        assert!(reasons.iter().all(|why| why.contains("libnvidia-ml")), "{reasons:?}");
-        let unknown = DeviceTarget { features: vec!["sm_200".into()], ..h100() };
+        let silent = DeviceTarget { clock_hz: None, memory_bytes_per_s: None, ..h100() };
+        let reasons = why(&silent, &telemetry);
+        assert_eq!(reasons.len(), 6);
+        for (reason, part) in reasons.iter().zip(["libnvidia-ml", "libnvidia-ml", "bus", "clock"]) {
+            assert!(reason.contains(part), "{reasons:?}");
+        }
+        let unknown = DeviceTarget { clock_hz: None, features: vec!["sm_200".into()], ..h100() };
         let gpu = GpuFacts { sm_clock_max_mhz: Some(1000), ..GpuFacts::default() };
         let reasons = why(&unknown, &seen(gpu));
         assert!(reasons[0].contains("PCIe") && reasons[4].contains("200"), "{reasons:?}");

@@ -87,13 +87,19 @@ pub struct DeviceTarget {
     /// Multiprocessors, on a GPU.
     #[serde(default)]
     pub multiprocessors: Option<u32>,
+    /// The highest clock of the multiprocessors, where the driver tells it.
+    #[serde(default)]
+    pub clock_hz: Option<u64>,
+    /// Bytes per second that its memory is made for: two bits for each line of the bus and cycle of its highest clock.
+    #[serde(default)]
+    pub memory_bytes_per_s: Option<u64>,
     /// The instruction sets in use (host), the compute capability (CUDA): `avx512f`, `sm_90`.
     #[serde(default)]
     pub features: Vec<String>,
     /// A name that no other device has, where it has one; a slice of a GPU has one of its own.
     #[serde(default)]
     pub uuid: Option<String>,
-    /// Driver version, where there is a driver.
+    /// The CUDA version of the driver, where there is a driver: what it supports at most, not the number of its release.
     pub driver: Option<String>,
     /// Which implementation runs matrix products.
     pub gemm: String,

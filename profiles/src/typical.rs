@@ -38,6 +38,31 @@ impl Profile {
         })
     }
 
+    /// The parts of driver_init and module_load behind a row, each the median over its readings, in order.
+    pub fn startup_parts(&self, row: &Measurement) -> Vec<(&'static str, Nanos)> {
+        let of_row =
+            |reading: &&Reading| (reading.phase, &reading.params) == (row.key.phase, &row.key.params);
+        let readings = self.traces.iter().flat_map(|trace| &trace.readings).filter(of_row);
+        let mut times: Vec<(&'static str, Vec<Nanos>)> = Vec::new();
+        for detail in readings.filter_map(|reading| reading.detail.as_ref()) {
+            let parts = match detail {
+                Detail::Driver(driver) => [("dlopen", driver.open_ns), ("cuInit", driver.init_ns)],
+                Detail::Module(module) => [("load", module.load_ns), ("resolve", module.resolve_ns)],
+                _ => continue,
+            };
+            for (name, time) in parts {
+                match times.iter_mut().find(|(known, _)| *known == name) {
+                    Some((_, times)) => times.push(time),
+                    None => times.push((name, vec![time])),
+                }
+            }
+        }
+        let median = |(name, times): (&'static str, Vec<Nanos>)| {
+            Some((name, OrderStatistics::new(times).ok()?.nearest_rank(Percentile::P50)))
+        };
+        times.into_iter().filter_map(median).collect()
+    }
+
     /// The parts of the loads behind a row of `weights_load`: of its unmarked readings, where there are any.
     pub fn load_parts(&self, row: &Measurement) -> LoadParts {
         let of_row =

@@ -282,6 +282,8 @@ fn describe(device: &HostDevice) -> Result<DeviceTarget, ResolveError> {
         memory_bytes: Bytes::new(description.memory_bytes),
         threads: u32::try_from(description.compute_units).ok(),
         multiprocessors: None,
+        clock_hz: None,
+        memory_bytes_per_s: None,
         features: description.features,
         uuid: None,
         driver: description.driver,

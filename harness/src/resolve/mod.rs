@@ -11,6 +11,8 @@ mod make;
 mod plan;
 mod request;
 mod scale;
+#[cfg(test)]
+mod tests;
 
 pub use device::{Chosen, DeviceRequest, choose};
 pub(crate) use draft::LEAST_POINT_ITERATIONS;

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use coldstart_kernels::cuda::{Context, CudaDevice, Driver};
+use coldstart_kernels::cuda::{Context, CudaDevice, Driver, Facts, Loaded};
 use coldstart_kernels::{Description, Device as _, Dtype, Error, Ops as _};
 use coldstart_profiles::{Bytes, CanaryReading, DeviceProbe, DeviceTarget, Nanos};
 use serde::{Deserialize, Serialize};
@@ -47,10 +47,11 @@ pub struct DeviceFacts {
 
 /// Looks at the device and prints what it found.
 pub(super) fn run(name: &DeviceName) -> Result<(), ChildError> {
-    let described = match look(name) {
-        Ok(facts) => Described::Present(facts),
-        Err(ChildError::Device(Error::NoDevice { why, .. })) => Described::Absent { why },
-        Err(error) => return Err(error),
+    let begin = Instant::now();
+    let described = match driver(name) {
+        Ok(driver) => Described::Present(look(name, driver, begin)?),
+        Err(Error::NoDevice { why, .. }) => Described::Absent { why },
+        Err(error) => return Err(error.into()),
     };
     say(&ChildLine::Described(Box::new(described)));
     Ok(())
@@ -63,13 +64,17 @@ pub(super) fn canary(name: &DeviceName, when: &str) -> Result<(), ChildError> {
     Ok(())
 }
 
-fn look(name: &DeviceName) -> Result<DeviceFacts, ChildError> {
-    let begin = Instant::now();
-    let driver = Driver::load()?.driver;
+/// The driver, if it shows every GPU of this name.
+fn driver(name: &DeviceName) -> Result<Driver, Error> {
+    let Loaded { driver, .. } = Driver::load()?;
     let count = driver.devices()?;
     for index in name.gpus() {
         there_is(*index, count)?;
     }
+    Ok(driver)
+}
+
+fn look(name: &DeviceName, driver: Driver, begin: Instant) -> Result<DeviceFacts, ChildError> {
     let first = name.gpus().first().copied().unwrap_or(0);
     let context = Context::create(driver, first)?;
     let open_ns = Nanos::from(begin.elapsed());
@@ -77,7 +82,8 @@ fn look(name: &DeviceName) -> Result<DeviceFacts, ChildError> {
     let (device, _) = context.load_kernels()?;
     let kernels_ns = Nanos::from(begin.elapsed());
     let stand_in = driver.is_stand_in();
-    let target = target(device.describe()?, name.gpus().len(), device.gemm_name(), stand_in);
+    let described = (device.describe()?, device.facts()?);
+    let target = target(described, name.gpus().len(), device.gemm_name(), stand_in);
     let free_bytes = Bytes::new(device.memory()?.free);
     let probe = DeviceProbe {
         upload_bytes_per_s: limits::host_to_device(&device, PROBE_BYTES)?.rate(),
@@ -96,14 +102,23 @@ fn there_is(index: usize, count: usize) -> Result<(), Error> {
         return Ok(());
     }
     let why = match count {
-        0 => "the driver shows no GPU: is CUDA_VISIBLE_DEVICES empty?".to_owned(),
+        0 => {
+            "the driver shows no GPU (`nvidia-smi -L` lists them): is CUDA_VISIBLE_DEVICES empty?".to_owned()
+        }
         1 => "the driver shows one GPU, cuda:0".to_owned(),
         _ => format!("the driver shows {count} GPUs, cuda:0 to cuda:{}", count - 1),
     };
-    Err(Error::NoDevice { kind: coldstart_kernels::Kind::Cuda, index, why })
+    Err(Error::NoDevice { kind: coldstart_kernels::Kind::Cuda, index: Some(index), why })
 }
 
-fn target(description: Description, count: usize, gemm: String, stand_in: bool) -> DeviceTarget {
+fn target(
+    (description, facts): (Description, Facts),
+    count: usize,
+    gemm: String,
+    stand_in: bool,
+) -> DeviceTarget {
+    // Two transfers a cycle: every memory of a GPU of the last decade is counted in half of its transfers.
+    let memory = facts.memory_clock_hz.zip(facts.memory_bus_bits);
     DeviceTarget {
         kind: description.kind.to_string(),
         name: description.name,
@@ -111,6 +126,8 @@ fn target(description: Description, count: usize, gemm: String, stand_in: bool) 
         memory_bytes: Bytes::new(description.memory_bytes),
         threads: None,
         multiprocessors: u32::try_from(description.compute_units).ok(),
+        clock_hz: facts.clock_hz,
+        memory_bytes_per_s: memory.map(|(clock, bits)| 2 * clock * u64::from(bits) / 8),
         features: description.features,
         uuid: description.uuid,
         driver: description.driver,

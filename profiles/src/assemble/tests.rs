@@ -43,6 +43,8 @@ fn empty() -> Profile {
         memory_bytes: Bytes::from_mib(1024),
         threads: Some(2),
         multiprocessors: None,
+        clock_hz: None,
+        memory_bytes_per_s: None,
         features: Vec::new(),
         uuid: None,
         driver: None,

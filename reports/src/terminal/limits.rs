@@ -1,6 +1,8 @@
 //! What the hardware allows, and whether the machine was quiet.
 
-use coldstart_profiles::{Bytes, CanaryReading, LimitMeasurement, Nanos, Outcome, Profile, Work};
+use coldstart_profiles::{
+    Bytes, CanaryReading, Ceiling, CeilingHeight, LimitKind, Nanos, Outcome, Params, Profile, Work,
+};
 
 use super::section;
 use crate::grid::{Cell, Column, Grid};
@@ -31,7 +33,7 @@ pub(crate) fn limits(profile: &Profile, style: &Style) -> String {
                     rate(summary.min_ns).into(),
                     Cell::new(Tone::Faint, rate(summary.p50_ns)),
                     summary.n.to_string().into(),
-                    Cell::new(Tone::Faint, conditions(limit)),
+                    Cell::new(Tone::Faint, conditions(&limit.params)),
                 ]);
             }
             Outcome::Skipped { why } => without.push((limit.kind.name(), format!("skipped: {why}"))),
@@ -49,12 +51,37 @@ pub(crate) fn limits(profile: &Profile, style: &Style) -> String {
         ]);
     }
     let mut body = grid.render();
+    body.push_str(&ceilings(&profile.ceilings, style));
     body.push_str(&notes(style, Tone::Faint, without.iter().map(|(name, why)| (*name, why.as_str()))));
     section(style, "Limits", "what the hardware allowed in the same run", &body)
 }
 
-fn conditions(limit: &LimitMeasurement) -> String {
-    limit.params.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(", ")
+/// What the device was sold as: the lines that no measurement is held against.
+fn ceilings(ceilings: &[Ceiling], style: &Style) -> String {
+    let mut lines: Vec<(String, String)> = Vec::new();
+    for ceiling in ceilings {
+        let (name, height) = match &ceiling.height {
+            CeilingHeight::Computed { per_second, from } => {
+                let unit = match ceiling.of {
+                    LimitKind::Gemm => Work::Flops(0),
+                    _ => Work::Bytes(Bytes::ZERO),
+                };
+                ("theoretical", format!("{} ({from})", unit.display_rate(*per_second)))
+            }
+            CeilingHeight::Skipped { why } => ("no theoretical line", why.clone()),
+        };
+        let conditions = conditions(&ceiling.params);
+        let of = [ceiling.of.name(), conditions.as_str()].join(" ");
+        match lines.iter_mut().find(|(_, told)| *told == height) {
+            Some((told, _)) => told.push_str(&format!(", {}", of.trim_end())),
+            None => lines.push((format!("{name}: {}", of.trim_end()), height)),
+        }
+    }
+    notes(style, Tone::Faint, lines.iter().map(|(name, height)| (name.as_str(), height.as_str())))
+}
+
+fn conditions(params: &Params) -> String {
+    params.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(", ")
 }
 
 /// What may have disturbed the run: `load average 0.12 → 1.90 · canary copy 6.10 ms → 6.13 ms · product …`.

@@ -6,6 +6,7 @@ mod limits;
 mod notes;
 mod pull;
 mod section;
+mod startup;
 mod telemetry;
 mod throughput;
 mod title;
@@ -29,6 +30,7 @@ pub fn terminal(profile: &Profile, style: &Style) -> String {
         title::title(profile, style),
         answer::answer(profile, style),
         waterfall::waterfalls(profile, style),
+        startup::startup(profile, style),
         weights::weights(profile, style),
         pull::pull(profile, style),
         warm_up::warm_up(profile, style),

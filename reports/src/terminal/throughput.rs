@@ -1,6 +1,6 @@
 //! Steady state by batch size.
 
-use coldstart_profiles::{ForwardMode, Measurement, Nanos, Profile, Summary, ThroughputPoint};
+use coldstart_profiles::{ForwardMode, Measurement, Nanos, Profile, Replay, Summary, ThroughputPoint};
 
 use super::section;
 use crate::grid::{Cell, Column, Grid};
@@ -37,6 +37,7 @@ fn of_mode(profile: &Profile, mode: ForwardMode, style: &Style) -> String {
     lines.sort_by_key(|line| (line.point.tokens, line.point.batch));
     let mut body = table(&lines, mode, style);
     body.push_str(&withheld(&lines, style));
+    body.push_str(&replays(&lines, style));
     let (title, aside) = match mode {
         ForwardMode::Prefill => ("Prefill", "prompts read to their first token; steady state"),
         ForwardMode::Decode => ("Decode", "one more token for each sequence; steady state"),
@@ -102,6 +103,24 @@ fn table(lines: &[Line<'_>], mode: ForwardMode, style: &Style) -> String {
         ]);
     }
     grid.render()
+}
+
+/// How decode steps ran on a device with graphs.
+fn replays(lines: &[Line<'_>], style: &Style) -> String {
+    let replayed = lines.iter().filter(|line| line.point.replay == Some(Replay::Replayed)).count();
+    let eager = lines.iter().filter_map(|line| match &line.point.replay {
+        Some(Replay::Eager { why }) => Some(why.as_str()),
+        _ => None,
+    });
+    let mut text = match replayed {
+        0 => String::new(),
+        n if n == lines.len() => "steps replayed as a recorded graph".to_owned(),
+        n => format!("steps of {n} of {} points replayed as a recorded graph", lines.len()),
+    };
+    if let Some(why) = eager.last() {
+        text = [text, format!("kernel by kernel: {why}")].join("; ").trim_start_matches("; ").to_owned();
+    }
+    if text.is_empty() { text } else { paragraph(style, Tone::Faint, &text) }
 }
 
 /// What a dash in the table would have needed.

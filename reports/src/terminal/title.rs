@@ -13,7 +13,8 @@ use crate::text::paragraph;
 pub(crate) fn title(profile: &Profile, style: &Style) -> String {
     let target = &profile.target;
     let model = target.model.as_ref().map_or("no model", |model| model.source.as_str());
-    let head = format!("Cold start of {model} on {}", target.device.name);
+    let stand_in = if target.device.stand_in { " (STAND-IN driver: no number means anything)" } else { "" };
+    let head = format!("Cold start of {model} on {}{stand_in}", target.device.name);
     let mut text = warnings(profile, style);
     text.push_str(&heading(style, &head));
     let mut grid = Grid::new(style, [Column::text(""), Column::text("").wrap()]);
@@ -75,7 +76,11 @@ fn device_line(device: &DeviceTarget) -> String {
         (device.count > 1).then(|| format!("{} devices", device.count)),
         Some(device.memory_bytes.to_string()),
         device.threads.map(|threads| counted(u64::from(threads), "thread")),
-        device.driver.as_ref().map(|driver| format!("driver {driver}")),
+        device.multiprocessors.map(|count| {
+            let features = device.features.join(" ");
+            format!("{} {features}", counted(u64::from(count), "SM")).trim_end().to_owned()
+        }),
+        device.driver.as_ref().map(|driver| format!("driver of CUDA {driver}")),
         (!device.gemm.is_empty()).then(|| format!("products by {}", device.gemm)),
     ])
 }

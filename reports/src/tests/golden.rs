@@ -39,6 +39,15 @@ fn a_run_on_a_gpu() {
 }
 
 #[test]
+fn a_run_with_a_driver() {
+    let profile = scripted::on_cuda();
+    let text = terminal(&profile, &style(100));
+    assert!(text.contains("STAND-IN driver: no number means anything"), "{text}");
+    assert_golden("terminal-cuda-100.txt", &text);
+    assert_golden("terminal-cuda-60.txt", &terminal(&profile, &style(60)));
+}
+
+#[test]
 fn a_run_without_results() {
     assert_golden("terminal-empty-80.txt", &terminal(&scripted::empty(), &style(80)));
 }

@@ -1,6 +1,7 @@
 //! A run as a 2-core machine would give it, built in code: no clock, the same to the digit every time.
 
 mod cold_starts;
+mod gpu;
 mod pulls;
 mod sweep;
 mod target;
@@ -9,6 +10,7 @@ mod telemetry;
 use coldstart_decisions::judge_fitness;
 use coldstart_profiles::{CanaryReading, Caveat, Fitness, Nanos, Profile, RunState, Tool};
 
+pub(crate) use gpu::gpu;
 pub(crate) use target::plan;
 
 /// Times in milliseconds.

@@ -36,6 +36,8 @@ pub(crate) fn target() -> Target {
             memory_bytes: Bytes::from_mib(7_900),
             threads: Some(2),
             multiprocessors: None,
+            clock_hz: None,
+            memory_bytes_per_s: None,
             features: vec!["avx2".into()],
             uuid: None,
             driver: None,
