@@ -66,12 +66,12 @@ fn ceilings(ceilings: &[Ceiling], style: &Style) -> String {
                     LimitKind::Gemm => Work::Flops(0),
                     _ => Work::Bytes(Bytes::ZERO),
                 };
-                ("theoretical", format!("{} ({from})", unit.display_rate(*per_second)))
+                ("by the data sheet", format!("{} ({from})", unit.display_rate(*per_second)))
             }
-            CeilingHeight::Skipped { why } => ("no theoretical line", why.clone()),
+            CeilingHeight::Skipped { why } => ("no data sheet", why.clone()),
         };
-        let conditions = conditions(&ceiling.params);
-        let of = [ceiling.of.name(), conditions.as_str()].join(" ");
+        let format = ceiling.params.get("dtype").unwrap_or_default();
+        let of = [ceiling.of.name(), format].join(" ");
         match lines.iter_mut().find(|(_, told)| *told == height) {
             Some((told, _)) => told.push_str(&format!(", {}", of.trim_end())),
             None => lines.push((format!("{name}: {}", of.trim_end()), height)),

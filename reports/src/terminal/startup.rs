@@ -50,7 +50,7 @@ pub(crate) fn startup(profile: &Profile, style: &Style) -> String {
         }
         phase = Some(line.row.key.phase);
         let conditions: Vec<String> =
-            line.row.key.params.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            line.row.key.params.iter().map(|(name, value)| condition(name, value)).collect();
         let parts: Vec<String> = line.parts.iter().map(|(name, time)| format!("{name} {time}")).collect();
         grid.row([
             Cell::new(Tone::Strong, if first { line.row.key.phase.name() } else { "" }),
@@ -62,4 +62,13 @@ pub(crate) fn startup(profile: &Profile, style: &Style) -> String {
         ]);
     }
     section(style, "Driver, context, kernels", "in fresh processes, by what they found", &grid.render())
+}
+
+fn condition(name: &str, value: &str) -> String {
+    match name {
+        "driver_state" => format!("driver {value}"),
+        "jit_cache" => format!("{value} JIT cache"),
+        "loading" => format!("{value} loading"),
+        _ => format!("{name}={value}"),
+    }
 }

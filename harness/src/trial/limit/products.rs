@@ -1,5 +1,7 @@
 //! The peak of matrix products.
 
+use std::time::{Duration, Instant};
+
 use coldstart_kernels::{Dtype, Error, GemmRun, Ops, Result};
 use coldstart_profiles::{LimitKind, LimitMeasurement, Nanos, Params, Work};
 
@@ -8,7 +10,7 @@ use super::{device_time, measurement};
 /// Products in a row: the first ones wake cores and clocks up.
 const PRODUCTS: usize = 10;
 /// On a device that is slower than it should be, readings end after this time.
-const MOST_TIME: Nanos = Nanos::from_secs(1);
+const MOST_TIME: Duration = Duration::from_secs(1);
 /// The smallest square product that is tried.
 const LEAST_EDGE: usize = 64;
 /// The largest: three matrices of 512 MiB in f32.
@@ -30,7 +32,7 @@ pub(super) fn largest<O: Ops>(device: &O, dtype: Dtype) -> Result<LimitMeasureme
 /// Operations per second of one product that takes about a millisecond.
 pub(in crate::trial) fn product_rate<O: Ops>(device: &O, dtype: Dtype) -> Result<f64> {
     let (_, mut run, took) = grown(device, dtype, Nanos::from_millis(1))?;
-    let again = if took < LONG { once(device, &mut run)?.0.min(took) } else { took };
+    let again = if took < LONG { waited(device, &mut run)?.min(took) } else { took };
     Ok(run.flops() as f64 / again.as_secs_f64().max(1e-9))
 }
 
@@ -40,14 +42,15 @@ fn grown<O: Ops>(device: &O, dtype: Dtype, long: Nanos) -> Result<(usize, GemmRu
     let mut run = GemmRun::new(device, [edge; 3], dtype)?;
     // The first product brings the kernel onto the device.
     once(device, &mut run)?;
-    let mut took = once(device, &mut run)?.0;
+    // By the host's clock: what only plays a device may have a device clock of its own making.
+    let mut took = waited(device, &mut run)?;
     while took < long && edge < MOST_EDGE {
         let mut larger = match GemmRun::new(device, [2 * edge; 3], dtype) {
             Ok(larger) => larger,
             Err(Error::OutOfMemory { .. }) => break,
             Err(error) => return Err(error),
         };
-        took = once(device, &mut larger)?.0;
+        took = waited(device, &mut larger)?;
         (edge, run) = (2 * edge, larger);
     }
     Ok((edge, run, took))
@@ -55,6 +58,10 @@ fn grown<O: Ops>(device: &O, dtype: Dtype, long: Nanos) -> Result<(usize, GemmRu
 
 fn once<O: Ops>(device: &O, run: &mut GemmRun<O::Buffer>) -> Result<(Nanos, &'static str)> {
     Ok(device_time(&device.time(|| run.enqueue(device))?))
+}
+
+fn waited<O: Ops>(device: &O, run: &mut GemmRun<O::Buffer>) -> Result<Nanos> {
+    Ok(device.time(|| run.enqueue(device))?.host.into())
 }
 
 fn readings<O: Ops>(
@@ -65,7 +72,8 @@ fn readings<O: Ops>(
 ) -> Result<LimitMeasurement> {
     let mut times = Vec::with_capacity(PRODUCTS);
     let mut clock = "host";
-    while times.len() < PRODUCTS && times.iter().copied().sum::<Nanos>() < MOST_TIME {
+    let begin = Instant::now();
+    while times.is_empty() || (times.len() < PRODUCTS && begin.elapsed() < MOST_TIME) {
         let (time, by) = once(device, run)?;
         clock = by;
         times.push(time);
