@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::key::Params;
 use crate::target::DeviceTarget;
-use crate::telemetry::{GpuFacts, Telemetry};
+use crate::telemetry::Telemetry;
 use crate::work::LimitKind;
 
 /// The theoretical line above a measured limit. No measurement is held against it; it says how far the limit itself is
@@ -50,23 +50,18 @@ impl Ceiling {
     }
 }
 
-/// The lines above a GPU's copies and products; none on the host device, whose data sheet nobody can ask for.
+/// The lines above reading a GPU's memory, and above its products; none on the host device, whose data sheet nobody can ask
+/// for. The line above copies to it is the PCIe link of the telemetry.
 pub(crate) fn ceilings(device: &DeviceTarget, telemetry: &Telemetry) -> Vec<Ceiling> {
     if device.kind != "cuda" {
         return Vec::new();
     }
-    let gpu = telemetry.gpus.iter().find(|gpu| gpu.uuid.is_some() && gpu.uuid == device.uuid);
-    let gpu = gpu.or_else(|| telemetry.gpus.first()).ok_or_else(|| {
-        let why = telemetry.skipped.as_deref().unwrap_or("no process sampled the GPU");
-        format!("NVML did not tell: {why}")
-    });
-    let copies = [LimitKind::HostToDevice, LimitKind::DeviceToHost].map(|of| link(of, gpu.as_ref().copied()));
     let clock = device.clock_hz.or_else(|| {
-        let megahertz = gpu.as_ref().ok().and_then(|gpu| gpu.sm_clock_max_mhz)?;
+        let megahertz = telemetry.gpus.first()?.sm_clock_max_mhz?;
         Some(u64::from(megahertz) * 1_000_000)
     });
     let products = ["f32", "f16", "bf16"].map(|dtype| products(dtype, device, clock));
-    copies.into_iter().chain([memory(device)]).chain(products).collect()
+    [memory(device)].into_iter().chain(products).collect()
 }
 
 /// Device memory: two bits a line of its bus and cycle.
@@ -75,21 +70,6 @@ fn memory(device: &DeviceTarget) -> Ceiling {
     match device.memory_bytes_per_s {
         Some(rate) => Ceiling::computed(of, params, rate as f64, "2 × memory clock × width of the bus"),
         None => Ceiling::skipped(of, params, "the driver does not tell the clock and the bus of the memory"),
-    }
-}
-
-/// PCIe: generation × lanes.
-fn link(of: LimitKind, gpu: Result<&GpuFacts, &String>) -> Ceiling {
-    let params = Params::new();
-    let gpu = match gpu {
-        Ok(gpu) => gpu,
-        Err(why) => return Ceiling::skipped(of, params, why),
-    };
-    match gpu.pcie.and_then(|link| Some((link, link.bytes_per_s?))) {
-        Some((link, rate)) => {
-            Ceiling::computed(of, params, rate as f64, format!("PCIe {link} after line encoding"))
-        }
-        None => Ceiling::skipped(of, params, "NVML does not tell the generation and width of the PCIe link"),
     }
 }
 
@@ -137,7 +117,7 @@ fn flop_per_cycle(capability: &str, dtype: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::PcieLink;
+    use crate::telemetry::GpuFacts;
     use crate::units::Bytes;
 
     fn h100() -> DeviceTarget {
@@ -152,14 +132,10 @@ mod tests {
             memory_bytes_per_s: Some(3_352_320_000_000),
             features: vec!["sm_90".into()],
             uuid: Some("GPU-1".into()),
-            driver: Some("550.54.15".into()),
+            driver: Some("12.4".into()),
             gemm: "own kernel".into(),
             stand_in: false,
         }
-    }
-
-    fn seen(gpu: GpuFacts) -> Telemetry {
-        Telemetry { gpus: vec![gpu], ..Telemetry::default() }
     }
 
     fn rate(ceilings: &[Ceiling], of: LimitKind, dtype: Option<&str>) -> f64 {
@@ -172,13 +148,9 @@ mod tests {
 
     #[test]
     fn the_lines_of_a_data_sheet() {
-        let gpu =
-            GpuFacts { uuid: Some("GPU-1".into()), pcie: Some(PcieLink::new(5, 16)), ..GpuFacts::default() };
-        let lines = ceilings(&h100(), &seen(gpu));
-        assert_eq!(lines.len(), 6);
+        let lines = ceilings(&h100(), &Telemetry::default());
+        assert_eq!(lines.len(), 4);
         assert!((rate(&lines, LimitKind::DeviceRead, None) / 3.35e12 - 1.0).abs() < 0.001);
-        // 64 GB/s less the line encoding.
-        assert!((rate(&lines, LimitKind::HostToDevice, None) / 63.0e9 - 1.0).abs() < 0.01);
         // NVIDIA gives 989 TFLOP/s for 132 multiprocessors at 1.83 GHz.
         let at_boost = rate(&lines, LimitKind::Gemm, Some("bf16")) * 1830.0 / 1980.0;
         assert!((at_boost / 989.4e12 - 1.0).abs() < 0.001, "{at_boost}");
@@ -194,18 +166,18 @@ mod tests {
             });
             skipped.collect()
         };
-        let telemetry =
-            Telemetry { skipped: Some("libnvidia-ml.so.1 is not there".into()), ..Telemetry::default() };
         let silent = DeviceTarget { clock_hz: None, memory_bytes_per_s: None, ..h100() };
-        let reasons = why(&silent, &telemetry);
-        assert_eq!(reasons.len(), 6);
-        for (reason, part) in reasons.iter().zip(["libnvidia-ml", "libnvidia-ml", "bus", "clock"]) {
+        let reasons = why(&silent, &Telemetry::default());
+        assert_eq!(reasons.len(), 4);
+        for (reason, part) in reasons.iter().zip(["bus", "clock"]) {
             assert!(reason.contains(part), "{reasons:?}");
         }
         let unknown = DeviceTarget { clock_hz: None, features: vec!["sm_200".into()], ..h100() };
         let gpu = GpuFacts { sm_clock_max_mhz: Some(1000), ..GpuFacts::default() };
-        let reasons = why(&unknown, &seen(gpu));
-        assert!(reasons[0].contains("PCIe") && reasons[4].contains("200"), "{reasons:?}");
-        assert!(ceilings(&DeviceTarget { kind: "host".into(), ..h100() }, &telemetry).is_empty());
+        let seen = Telemetry { gpus: vec![gpu], ..Telemetry::default() };
+        let reasons = why(&unknown, &seen);
+        assert!(reasons.len() == 3 && reasons[0].contains("200"), "NVML tells the clock: {reasons:?}");
+        let host = DeviceTarget { kind: "host".into(), ..h100() };
+        assert!(ceilings(&host, &Telemetry::default()).is_empty());
     }
 }

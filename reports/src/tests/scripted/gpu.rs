@@ -14,7 +14,7 @@ const MAIN: DriverConditions = DriverConditions {
     loading: ModuleLoading::Lazy,
 };
 
-pub(crate) fn gpu() -> Profile {
+pub(crate) fn on_cuda() -> Profile {
     let mut profile = complete();
     let mut noise = Noise(11);
     profile.target.device = DeviceTarget {

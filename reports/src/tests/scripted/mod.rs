@@ -10,7 +10,7 @@ mod telemetry;
 use coldstart_decisions::judge_fitness;
 use coldstart_profiles::{CanaryReading, Caveat, Fitness, Nanos, Profile, RunState, Tool};
 
-pub(crate) use gpu::gpu;
+pub(crate) use gpu::on_cuda;
 pub(crate) use target::plan;
 
 /// Times in milliseconds.
