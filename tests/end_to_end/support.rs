@@ -34,13 +34,15 @@ impl Scratch {
         self.0.path().join(name)
     }
 
-    /// `coldstart` with the shared cache, in this directory.
+    /// `coldstart` with the shared cache, in this directory. It sees no GPU, also where there is one: what `--device auto` takes
+    /// must not depend on the machine.
     pub(crate) fn coldstart(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_coldstart"));
         command
             .args(args)
             .current_dir(self.0.path())
             .env("COLDSTART_CACHE", cache())
+            .env("CUDA_VISIBLE_DEVICES", "")
             .env("NO_COLOR", "1")
             .env("COLUMNS", "100")
             .env_remove("RUST_LOG")

@@ -51,7 +51,7 @@ async fn fresh(
 ) -> Result<Option<(Store, Profile, Gathered)>, CliError> {
     let device = resolve::DeviceRequest::parse(&args.device)?;
     let mut request = request(args)?;
-    let device = resolve::choose(&device, cancel).await?;
+    let device = resolve::choose(&device, request.trial_timeout.as_duration(), cancel).await?;
     request.device = device.name.clone();
     if let Some(why) = &device.why_not_cuda {
         say(why);

@@ -9,9 +9,6 @@ use crate::DeviceName;
 use crate::driver::JitCaches;
 use crate::trial::{ChildFailure, ChildLine, ChildSpec, Described, DeviceFacts, run_child_with};
 
-/// A GPU that does not answer in this time does not answer.
-const LOOK_TIMEOUT: Duration = Duration::from_secs(120);
-
 /// What was asked for with `--device`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DeviceRequest {
@@ -53,18 +50,23 @@ pub(super) struct Gpu {
     pub(super) caches: JitCaches,
 }
 
-/// Looks for the device. `auto` takes the host where there is no GPU, or none that can be used, and says why.
+/// Looks for the device. `auto` takes the host where there is no GPU, or none that can be used, and says why. A GPU that does
+/// not answer in `patience` does not answer.
 ///
 /// # Errors
 /// When a GPU that was named is not there, or can't be used.
-pub async fn choose(request: &DeviceRequest, cancel: &CancellationToken) -> Result<Chosen, ResolveError> {
+pub async fn choose(
+    request: &DeviceRequest,
+    patience: Duration,
+    cancel: &CancellationToken,
+) -> Result<Chosen, ResolveError> {
     let host = |why_not_cuda| Chosen { name: DeviceName::Host, why_not_cuda, gpu: None };
     let name = match request {
         DeviceRequest::Named(DeviceName::Host) => return Ok(host(None)),
         DeviceRequest::Named(name) => name.clone(),
         DeviceRequest::Auto => DeviceName::first_cuda(),
     };
-    match look(&name, cancel).await {
+    match look(&name, patience, cancel).await {
         Ok(gpu) => Ok(Chosen { name, why_not_cuda: None, gpu: Some(gpu) }),
         Err(ResolveError::Interrupted) => Err(ResolveError::Interrupted),
         Err(ResolveError::Device { why, .. } | ResolveError::BrokenDevice { why, .. })
@@ -72,19 +74,26 @@ pub async fn choose(request: &DeviceRequest, cancel: &CancellationToken) -> Resu
         {
             Ok(host(Some(format!("measuring the host device: {why}"))))
         }
+        Err(ResolveError::Device { name, why }) => {
+            Err(ResolveError::Device { name, why: format!("{why}; `--device host` needs no GPU") })
+        }
         Err(error) => Err(error),
     }
 }
 
 /// What a child sees of a GPU. It compiles the kernels into the cache that the run keeps.
-async fn look(name: &DeviceName, cancel: &CancellationToken) -> Result<Gpu, ResolveError> {
+async fn look(
+    name: &DeviceName,
+    patience: Duration,
+    cancel: &CancellationToken,
+) -> Result<Gpu, ResolveError> {
     let device = || name.to_string();
     let caches = JitCaches::new().map_err(|error| ResolveError::BrokenDevice {
         name: device(),
         why: format!("make a directory for compiled kernels: {error}"),
     })?;
     let spec = ChildSpec::Describe { device: name.clone() };
-    let output = run_child_with(&spec, &caches.warm(), LOOK_TIMEOUT, cancel, |_| {}).await;
+    let output = run_child_with(&spec, &caches.warm(), patience, cancel, |_| {}).await;
     let output = output.map_err(|failure| broken(name, failure))?;
     let described = output.lines.into_iter().find_map(|line| match line {
         ChildLine::Described(described) => Some(*described),

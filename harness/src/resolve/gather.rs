@@ -126,7 +126,8 @@ pub async fn gather_again(profile: &Profile, cancel: &CancellationToken) -> Resu
             ModelRequest::Directory { path: PathBuf::from(path), follow_symlinks: *follow_symlinks }
         }
     };
-    let device = choose(&DeviceRequest::parse(&profile.plan.device)?, cancel).await?;
+    let request = DeviceRequest::parse(&profile.plan.device)?;
+    let device = choose(&request, profile.plan.trial_timeout_ns.as_duration(), cancel).await?;
     gather(&model, &profile.plan.phases, device, cancel).await
 }
 

@@ -26,7 +26,8 @@ pub(crate) fn trace(profile: &mut Profile, trace: Trace, curve: Option<WarmUpCur
 /// Enters a reading of a limit. Readings of one kind, taken in one way, stand together.
 pub(crate) fn limit(profile: &mut Profile, reading: LimitMeasurement) {
     // A failure after the first of its kind says nothing new.
-    if profile.limits.iter().any(|known| known.kind == reading.kind && known.outcome == reading.outcome) {
+    let told = |known: &LimitMeasurement| known.kind == reading.kind && known.outcome == reading.outcome;
+    if reading.outcome.as_measured().is_none() && profile.limits.iter().any(told) {
         return;
     }
     let same = profile.limits.iter_mut().find(|known| {
