@@ -77,5 +77,11 @@ pub enum ModelError {
     },
     /// The device refused.
     #[error(transparent)]
-    Device(#[from] DeviceError),
+    Device(Box<DeviceError>),
+}
+
+impl From<DeviceError> for ModelError {
+    fn from(error: DeviceError) -> Self {
+        ModelError::Device(Box::new(error))
+    }
 }

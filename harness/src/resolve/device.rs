@@ -96,11 +96,11 @@ async fn look(
     let output = run_child_with(&spec, &caches.warm(), patience, cancel, |_| {}).await;
     let output = output.map_err(|failure| broken(name, failure))?;
     let described = output.lines.into_iter().find_map(|line| match line {
-        ChildLine::Described(described) => Some(*described),
+        ChildLine::Described(described) => Some(described),
         _ => None,
     });
     match described {
-        Some(Described::Present(facts)) => Ok(Gpu { facts, caches }),
+        Some(Described::Present(facts)) => Ok(Gpu { facts: *facts, caches }),
         Some(Described::Absent { why }) => Err(ResolveError::Device { name: device(), why }),
         None => Err(ResolveError::BrokenDevice {
             name: device(),

@@ -29,7 +29,7 @@ pub(crate) enum ChildError {
     Model(#[from] ModelError),
     /// The device.
     #[error(transparent)]
-    Device(#[from] coldstart_kernels::Error),
+    Device(Box<coldstart_kernels::Error>),
     /// A reading that the operating system refused.
     #[error("{action}: {why}")]
     Other {
@@ -38,6 +38,12 @@ pub(crate) enum ChildError {
         /// What was said.
         why: String,
     },
+}
+
+impl From<coldstart_kernels::Error> for ChildError {
+    fn from(error: coldstart_kernels::Error) -> Self {
+        ChildError::Device(Box::new(error))
+    }
 }
 
 /// Runs `coldstart trial SPEC`. `started` is the reading of the monotonic clock at the first line of `main`.

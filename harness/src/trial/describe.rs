@@ -22,7 +22,7 @@ const PROBE_BYTES: Bytes = Bytes::from_mib(16);
 #[serde(rename_all = "snake_case")]
 pub enum Described {
     /// The GPU, ready for use.
-    Present(DeviceFacts),
+    Present(Box<DeviceFacts>),
     /// No such GPU.
     Absent {
         /// What is missing: the driver, any GPU, or one of that number.
@@ -49,11 +49,11 @@ pub struct DeviceFacts {
 pub(super) fn run(name: &DeviceName) -> Result<(), ChildError> {
     let begin = Instant::now();
     let described = match driver(name) {
-        Ok(driver) => Described::Present(look(name, driver, begin)?),
+        Ok(driver) => Described::Present(Box::new(look(name, driver, begin)?)),
         Err(Error::NoDevice { why, .. }) => Described::Absent { why },
         Err(error) => return Err(error.into()),
     };
-    say(&ChildLine::Described(Box::new(described)));
+    say(&ChildLine::Described(described));
     Ok(())
 }
 

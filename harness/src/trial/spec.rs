@@ -94,7 +94,7 @@ pub struct SweepSpec {
 #[serde(tag = "line", rename_all = "snake_case")]
 pub enum ChildLine {
     /// What a GPU is, or that there is none: the only line.
-    Described(Box<Described>),
+    Described(Described),
     /// A reading of the canary: its only line.
     Canary(CanaryReading),
     /// A trial's result: its only line.

@@ -58,11 +58,13 @@ fn on<D: LoadDevice + Ops>(device: &D, spec: &SweepSpec) -> Result<(), ChildErro
             Err(why) => without_samples(*point, NoSamples::Skipped(why)),
             Ok(()) => match sweep.point(point) {
                 Ok(report) => report,
-                Err(ModelError::Device(Error::OutOfMemory { free, .. })) => {
-                    most = Some(most.map_or(needed, |most| most.min(needed)));
-                    without_samples(*point, NoSamples::Skipped(out_of_memory(needed, free)))
-                }
                 Err(error) => {
+                    if let Some(free) = ran_out_of_memory(&error) {
+                        most = Some(most.map_or(needed, |most| most.min(needed)));
+                        let why = NoSamples::Skipped(out_of_memory(needed, free));
+                        say(&ChildLine::Point(without_samples(*point, why)));
+                        continue;
+                    }
                     let why = format!("failed to {error}");
                     say(&ChildLine::Point(without_samples(*point, NoSamples::Failed(why))));
                     // A device that is lost does nothing more for this process; one that failed a point goes on.
@@ -74,6 +76,17 @@ fn on<D: LoadDevice + Ops>(device: &D, spec: &SweepSpec) -> Result<(), ChildErro
         say(&ChildLine::Point(report));
     }
     Ok(())
+}
+
+/// What was free when the device ran out of memory; `None` where it did not.
+fn ran_out_of_memory(error: &ModelError) -> Option<u64> {
+    match error {
+        ModelError::Device(error) => match **error {
+            Error::OutOfMemory { free, .. } => Some(free),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// Why a point is left out.

@@ -108,7 +108,7 @@ fn table(lines: &[Line<'_>], mode: ForwardMode, style: &Style) -> String {
 /// How decode steps ran on a device with graphs.
 fn replays(lines: &[Line<'_>], style: &Style) -> String {
     let replayed = lines.iter().filter(|line| line.point.replay == Some(Replay::Replayed)).count();
-    let eager = lines.iter().filter_map(|line| match &line.point.replay {
+    let mut eager = lines.iter().filter_map(|line| match &line.point.replay {
         Some(Replay::Eager { why }) => Some(why.as_str()),
         _ => None,
     });
@@ -117,7 +117,7 @@ fn replays(lines: &[Line<'_>], style: &Style) -> String {
         n if n == lines.len() => "steps replayed as a recorded graph".to_owned(),
         n => format!("steps of {n} of {} points replayed as a recorded graph", lines.len()),
     };
-    if let Some(why) = eager.last() {
+    if let Some(why) = eager.next() {
         text = [text, format!("kernel by kernel: {why}")].join("; ").trim_start_matches("; ").to_owned();
     }
     if text.is_empty() { text } else { paragraph(style, Tone::Faint, &text) }
