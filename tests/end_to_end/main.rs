@@ -7,6 +7,7 @@ mod bad_usage;
 mod engine;
 mod failures;
 mod gate;
+mod gpu_table;
 mod interrupt;
 mod runs;
 mod self_test;

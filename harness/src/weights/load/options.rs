@@ -5,7 +5,8 @@ use std::thread;
 use coldstart_profiles::{Bytes, Params};
 
 use super::reads::Reads;
-use super::source::DIRECT_ALIGN;
+use super::source::{DIRECT_ALIGN, aligned};
+use super::window::Window;
 use crate::weights::page_cache::page_size;
 
 /// How a load spreads its work. 0 stands for what suits the device.
@@ -83,8 +84,11 @@ impl Spread {
         Spread { threads, chunk, slots, streams }
     }
 
-    /// Leave out what would find no work among so many windows.
-    pub(super) fn shrink(mut self, windows: usize) -> Spread {
+    /// Leave out what would find no work among these windows.
+    pub(super) fn shrink(mut self, windows: &[Window<'_>]) -> Spread {
+        let needed = windows.iter().map(|window| aligned(&window.range)).map(|range| range.end - range.start);
+        self.chunk = self.chunk.min(needed.max().unwrap_or(DIRECT_ALIGN) as usize);
+        let windows = windows.len();
         self.threads = self.threads.clamp(1, windows.max(1));
         self.slots = self.slots.clamp(1, windows.div_ceil(self.threads).max(1));
         self.streams = self.streams.clamp(1, windows.max(1));
@@ -94,7 +98,9 @@ impl Spread {
 
 #[cfg(test)]
 mod tests {
+    use super::super::window::windows;
     use super::*;
+    use crate::weights::layout::Segment;
 
     #[test]
     fn what_was_asked_for_is_in_force_and_in_the_key() {
@@ -102,8 +108,15 @@ mod tests {
         for host_memory in [false, true] {
             let spread = Spread::of(asked, host_memory, Reads::Pread, 1);
             assert_eq!(spread, Spread { threads: 3, chunk: 8192, slots: 2, streams: 7 });
-            assert_eq!(spread.shrink(4), Spread { threads: 3, chunk: 8192, slots: 2, streams: 4 });
-            assert_eq!(spread.shrink(1), Spread { threads: 1, chunk: 8192, slots: 1, streams: 1 });
+            let windows = |bytes| windows(&[Segment { file: 0, begin: 100, bytes, offset: 0 }], 8192, None);
+            assert_eq!(
+                spread.shrink(&windows(30_000)),
+                Spread { threads: 3, chunk: 8192, slots: 2, streams: 4 }
+            );
+            assert_eq!(
+                spread.shrink(&windows(3000)),
+                Spread { threads: 1, chunk: 4096, slots: 1, streams: 1 }
+            );
         }
         assert_eq!(LoadOptions::default().params(Params::new()), Params::new());
         let key = LoadOptions { chunk_bytes: 16 << 20, streams: 2, ..LoadOptions::default() };

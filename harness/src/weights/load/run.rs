@@ -130,7 +130,7 @@ pub(super) fn load_prepared<D: LoadDevice>(
         (Cut::of(&plan, None)?, Some(Mutex::new(buffer)))
     };
     let ranges: Vec<_> = cut.uploads.iter().map(|window| (window.file, window.range.clone())).collect();
-    let spread = plan.spread.shrink(cut.reads.len().max(cut.uploads.len()));
+    let spread = plan.spread.shrink(if cut.places.is_some() { &cut.reads } else { &cut.uploads });
     let room = if plan.reads.has_ring() && !host {
         cut.uploads.iter().map(Window::packed_bytes).max().unwrap_or(0).next_multiple_of(4096)
     } else {
