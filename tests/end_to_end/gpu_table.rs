@@ -52,8 +52,11 @@ fn profile(stand_in: bool) -> Value {
     })
 }
 
-/// The lines of the table, and the ratios of the summary by what they are of.
-fn table(stand_in: bool) -> Option<(String, Vec<(String, Option<f64>)>)> {
+/// What a ratio is of, and the ratio where there is one.
+type Ratio = (String, Option<f64>);
+
+/// The lines of the table, and the ratios of the summary.
+fn table(stand_in: bool) -> Option<(String, Vec<Ratio>)> {
     let scratch = Scratch::new();
     let directory = scratch.path("gpu");
     fs::create_dir_all(&directory).unwrap();

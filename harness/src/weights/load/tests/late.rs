@@ -228,7 +228,7 @@ impl Device for Late {
         Ok(LatePinned { map, file: Arc::new(file), pending: Arc::default(), len: bytes })
     }
 
-    fn register<'m>(&self, memory: &'m [u8]) -> Result<LateRegistered> {
+    fn register(&self, memory: &[u8]) -> Result<LateRegistered> {
         if self.refuses {
             return Err(lost("register"));
         }
@@ -251,7 +251,9 @@ impl Device for Late {
         let mark = LateMark(Arc::default());
         let passed = mark.clone();
         earlier.enqueue(&[], move || passed.pass());
-        later.enqueue(&[], move || drop(mark.wait()));
+        later.enqueue(&[], move || {
+            mark.wait();
+        });
         Ok(())
     }
 
