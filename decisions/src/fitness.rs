@@ -11,6 +11,17 @@ const DRIFT: f64 = 0.05;
 /// A load average above this share of the cores is other work that shows in the results.
 const QUIET: f64 = 0.25;
 
+/// The codes of the caveats that [`judge_fitness`] gives.
+pub const FITNESS_CODES: [&str; 7] = [
+    "load_before",
+    "canary_moved",
+    "foreign_process",
+    "throttled",
+    "clock_moved",
+    "ecc_errors",
+    "pcie_below_best",
+];
+
 /// What speaks against the machine, with the numbers that it rests on; nothing for a fit one. Judged are the load that
 /// others put on it before the run; the canary, which is the same copy and the same product before and after the run; and
 /// the GPU, where its management library could be asked: processes of others on it, clocks held down by heat or by the

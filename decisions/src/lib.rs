@@ -5,4 +5,4 @@
 mod fitness;
 pub mod gate;
 
-pub use fitness::judge_fitness;
+pub use fitness::{FITNESS_CODES, judge_fitness};

@@ -2,15 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use coldstart_decisions::judge_fitness;
+use coldstart_decisions::{FITNESS_CODES, judge_fitness};
 use coldstart_kernels::{Device, Dtype, HostDevice, Kind, Matrix, MatrixMut, Ops, Result};
 use coldstart_profiles::{CanaryReading, Caveat, Nanos, Profile};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::DeviceName;
 use crate::host::Host;
+use crate::telemetry::{GpuId, Library, look};
 use crate::trial::{ChildLine, ChildSpec, run_child_with};
+use crate::{DeviceName, clock};
 
 /// What the canary's copy moves: far more than the caches hold.
 pub const COPY_BYTES: usize = 64 << 20;
@@ -69,13 +70,32 @@ fn best_of<D: Device>(device: &D, mut work: impl FnMut() -> Result<()>) -> Resul
     Ok(best)
 }
 
-/// Notes the load average before the first step, where it is not noted yet, and a caveat where other work shows. The canary
-/// before the run was taken with the first look at the device.
-pub fn before(profile: &mut Profile) {
+/// A look at the GPU before the first step, by [`GpuLook::when`](coldstart_profiles::GpuLook).
+pub(crate) const BEFORE: &str = "before";
+
+/// Notes the load average before the first step, where it is not noted yet, who uses the GPU, and a caveat where other work
+/// shows. The canary before the run was taken with the first look at the device. Gives the time, on the monotonic clock, at
+/// which the GPU's management library was closed again.
+pub fn before(profile: &mut Profile) -> Option<Nanos> {
     if profile.fitness.load_average_before.is_none() {
         profile.fitness.load_average_before = Host::here().load_average();
     }
+    let looked = look_at_gpu(profile, BEFORE);
     judge(profile);
+    looked
+}
+
+/// Looks at the GPU while no child uses it, and says when that ended. A library that does not answer is a reason.
+fn look_at_gpu(profile: &mut Profile, when: &str) -> Option<Nanos> {
+    let gpu = GpuId::of(&profile.target.device)?;
+    profile.telemetry.looks.retain(|look| look.when != when);
+    match look(&Library::System, &gpu, when) {
+        Ok(look) => profile.telemetry.looks.push(look),
+        Err(error) => {
+            profile.telemetry.skipped.get_or_insert(format!("failed to {error}"));
+        }
+    }
+    Some(clock::monotonic())
 }
 
 /// Notes the load average and the canary after the last step, and a caveat where the canary moved by more than 5 %.
@@ -90,6 +110,7 @@ pub async fn after(profile: &mut Profile, environment: &[(String, String)], canc
             Err(why) => profile.caveat("no_canary", format!("no canary after the run: {why}")),
         }
     }
+    look_at_gpu(profile, "after");
     judge(profile);
 }
 
@@ -115,8 +136,9 @@ async fn take(
     reading.ok_or_else(|| "the child ended well but said nothing".to_owned())
 }
 
-/// Enters what speaks against the machine.
+/// Enters what speaks against the machine, in place of what did before.
 fn judge(profile: &mut Profile) {
+    profile.caveats.retain(|caveat| !FITNESS_CODES.contains(&caveat.code.as_str()));
     for Caveat { code, text } in judge_fitness(profile) {
         profile.caveat(&code, text);
     }

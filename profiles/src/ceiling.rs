@@ -132,6 +132,7 @@ mod tests {
             memory_bytes_per_s: Some(3_352_320_000_000),
             features: vec!["sm_90".into()],
             uuid: Some("GPU-1".into()),
+            pci_bus_id: None,
             driver: Some("12.4".into()),
             gemm: "own kernel".into(),
             stand_in: false,

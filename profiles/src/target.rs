@@ -99,6 +99,9 @@ pub struct DeviceTarget {
     /// A name that no other device has, where it has one; a slice of a GPU has one of its own.
     #[serde(default)]
     pub uuid: Option<String>,
+    /// Where it sits on the bus, such as `0000:01:00.0`, of a GPU.
+    #[serde(default)]
+    pub pci_bus_id: Option<String>,
     /// The CUDA version of the driver, where there is a driver: what it supports at most, not the number of its release.
     pub driver: Option<String>,
     /// Which implementation runs matrix products.

@@ -12,3 +12,4 @@ mod interrupt;
 mod runs;
 mod self_test;
 mod support;
+mod telemetry;

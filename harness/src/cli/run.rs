@@ -25,9 +25,9 @@ pub(super) async fn run(args: RunArgs, json: bool, style: &reports::Style) -> Re
             None => return Ok(exit::OK),
         },
     };
-    let tools = gathered.tools(&profile.plan, cancel.clone());
+    let mut tools = gathered.tools(&profile.plan, cancel.clone());
     let mut progress = Progress::new(&profile.plan, &profile.done);
-    fitness::before(&mut profile);
+    tools.looked_until = tokio::task::block_in_place(|| fitness::before(&mut profile));
     let ending = walk(&mut profile, &store, &tools, &mut progress).await;
     progress.clear();
     if matches!(ending, Ok(Ending::Complete)) {

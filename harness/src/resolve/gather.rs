@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use coldstart_kernels::{Device as _, Dtype, HostDevice, Ops as _};
 use coldstart_profiles::{
     Bytes, CanaryReading, DeviceTarget, EngineTarget, Fitness, ImageSpec, ImageTarget, ModelSpec,
-    ModelTarget, Nanos, Phase, Plan, Probe, Profile, ResidencyMethod, Target, Tool,
+    ModelTarget, Nanos, Phase, Plan, Probe, Profile, ResidencyMethod, Target, Telemetry, Tool,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -87,13 +87,23 @@ impl Gathered {
         };
         let started_at = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let target = Target { image: plan.image.as_ref().map(image_target), ..self.target.clone() };
-        Profile { fitness, ..Profile::begin(tool(), started_at, target, plan) }
+        // NVML watches GPUs only.
+        let skipped = (target.device.kind == "host").then(|| "the host device has none".to_owned());
+        let telemetry = Telemetry { skipped, ..Telemetry::default() };
+        Profile { fitness, telemetry, ..Profile::begin(tool(), started_at, target, plan) }
     }
 
     /// What the walk of this plan works with.
     pub fn tools(self, plan: &Plan, cancel: CancellationToken) -> Tools {
         let images = self.engine.map(|engine| Images::new(engine, plan));
-        Tools { files: self.files, images, caches: self.caches, resolution: clock::resolution(), cancel }
+        Tools {
+            files: self.files,
+            images,
+            caches: self.caches,
+            looked_until: None,
+            resolution: clock::resolution(),
+            cancel,
+        }
     }
 }
 
@@ -286,6 +296,7 @@ fn describe(device: &HostDevice) -> Result<DeviceTarget, ResolveError> {
         memory_bytes_per_s: None,
         features: description.features,
         uuid: None,
+        pci_bus_id: None,
         driver: description.driver,
         gemm: device.gemm_name(),
         stand_in: false,

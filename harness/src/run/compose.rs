@@ -1,9 +1,11 @@
 //! From what a child reported to a trace. Pure: tested on scripted reports, exact to the digit.
 
 use coldstart_profiles::{
-    ContainerDetail, Detail, Nanos, Params, Phase, Reading, Scope, TotalKind, Trace, TraceEnd, WarmUpCurve,
+    ContainerDetail, Detail, Nanos, Params, Phase, Reading, Samples, Scope, Telemetry, TelemetrySample,
+    TotalKind, Trace, TraceEnd, WarmUpCurve, throttle_marks,
 };
 
+use crate::telemetry::{Passes, trial_windows};
 use crate::trial::{CurveReport, TrialReport};
 
 /// What the parent knows of a trial.
@@ -38,18 +40,26 @@ pub(crate) enum Origin {
     },
 }
 
-/// The trace of a trial, and its warm-up curve where it made forward passes.
+/// What one trial gave.
+#[derive(Debug)]
+pub(crate) struct Composed {
+    /// Its phases.
+    pub(crate) trace: Trace,
+    /// Its warm-up curve, where it made forward passes.
+    pub(crate) curve: Option<WarmUpCurve>,
+    /// What the GPU's management library said, where it was asked.
+    pub(crate) telemetry: Telemetry,
+}
+
+/// The trace of a trial, its warm-up curve where it made forward passes, and the telemetry of its windows.
 ///
 /// The trace begins where its origin lies, ends where its last phase ends, and holds the phases in between. The steady
 /// state is only known when all iterations are: warm_up ends where the first iteration of the steady state began.
-pub(crate) fn compose(
-    context: Context,
-    origin: Origin,
-    report: TrialReport,
-    stderr: String,
-) -> (Trace, Option<WarmUpCurve>) {
+pub(crate) fn compose(context: Context, origin: Origin, report: TrialReport, stderr: String) -> Composed {
     let (total_kind, begin, first) = first_reading(origin, report.main_ns);
     let lead = report.main_ns.saturating_sub(begin);
+    let mut telemetry = Telemetry::default();
+    let on_clock = report.readings.clone();
     let mut readings = vec![first];
     readings.extend(
         report
@@ -59,14 +69,24 @@ pub(crate) fn compose(
     );
     let mut total = report.total_ns.saturating_add(lead);
     let mut curve = None;
-    if let (Some(passes), None) = (report.curve, &report.error)
-        && let Some((analysed, warm_up)) = warm_up(&context, &passes, lead)
+    let sampled = report.telemetry.as_ref().map_or(&[][..], |telemetry| &telemetry.samples);
+    if let (Some(passes), None) = (&report.curve, &report.error)
+        && let Some((analysed, warm_up)) = warm_up(&context, passes, lead, sampled)
     {
         curve = Some(analysed);
         if let Some(reading) = warm_up {
             total = reading.begin_ns.saturating_add(reading.duration_ns);
             readings.push(reading);
         }
+    }
+    if let Some(sampled) = report.telemetry {
+        let steady_from = curve.as_ref().and_then(|curve| curve.analysis.steady_start);
+        let passes = report.curve.as_ref().filter(|_| curve.is_some()).map(|passes| Passes {
+            begins: &passes.begins_ns,
+            samples: &passes.samples_ns,
+            steady_from,
+        });
+        trial_windows(&mut telemetry, &context.step, sampled, &on_clock, passes);
     }
     let end = match report.error {
         Some(what) => TraceEnd::Failed { why: format!("failed to {what}"), stderr },
@@ -81,7 +101,7 @@ pub(crate) fn compose(
         readings,
         end,
     };
-    (trace, curve)
+    Composed { trace, curve, telemetry }
 }
 
 /// The phase before the first line of `main`, and where it began.
@@ -108,8 +128,15 @@ fn first_reading(origin: Origin, main_ns: Nanos) -> (TotalKind, Nanos, Reading) 
 }
 
 /// The analysed curve, and the reading of warm_up where there is a steady state.
-fn warm_up(context: &Context, passes: &CurveReport, lead: Nanos) -> Option<(WarmUpCurve, Option<Reading>)> {
-    let samples = coldstart_profiles::Samples::new(passes.samples_ns.clone()).ok()?;
+fn warm_up(
+    context: &Context,
+    passes: &CurveReport,
+    lead: Nanos,
+    sampled: &[TelemetrySample],
+) -> Option<(WarmUpCurve, Option<Reading>)> {
+    let iterations = passes.begins_ns.iter().copied().zip(passes.samples_ns.iter().copied());
+    let marks = throttle_marks(sampled, iterations);
+    let samples = Samples::with_marks(passes.samples_ns.clone(), marks).ok()?;
     let curve = WarmUpCurve {
         device_ns: passes.device_ns.clone(),
         ..WarmUpCurve::new(context.step.clone(), samples, context.resolution, passes.stop)
@@ -152,9 +179,10 @@ pub(crate) fn failed(context: Context, total_kind: TotalKind, why: String, stder
 
 #[cfg(test)]
 mod tests {
-    use coldstart_profiles::{ForwardMode, ForwardPlan, StopReason};
+    use coldstart_profiles::{ClockEvent, ForwardMode, ForwardPlan, GpuFacts, StopReason, WindowKind};
 
     use super::*;
+    use crate::telemetry::TelemetryReport;
 
     fn context() -> Context {
         Context {
@@ -213,10 +241,11 @@ mod tests {
             ],
             total_ns: Nanos::from_nanos(5_900_000),
             curve: Some(passes()),
+            telemetry: None,
             error: None,
         };
         let origin = Origin::Process { spawned_ns: Nanos::from_nanos(2_000) };
-        let (trace, curve) = compose(context(), origin, report, String::new());
+        let Composed { trace, curve, .. } = compose(context(), origin, report, String::new());
         // The steady state begins with the second pass: warm_up is the 7 µs between the two.
         assert_eq!(curve.unwrap().analysis.steady_start, Some(1));
         assert_eq!(trace.total(), Some((Nanos::from_nanos(6_907_000), Nanos::from_nanos(1_980_000))));
@@ -237,6 +266,62 @@ mod tests {
         assert_eq!(trace.total().unwrap().0, last.begin_ns.saturating_add(last.duration_ns));
     }
 
+    /// Ten samples a second, throttled from 5 s to 5.3 s; counted from the first line of `main`, as the passes are.
+    fn sampled() -> TelemetryReport {
+        let sample = |index: u64| TelemetrySample {
+            at_ns: Nanos::from_millis(100 * index),
+            clock_events: Some(if (50..53).contains(&index) { vec![ClockEvent::HwSlowdown] } else { vec![] }),
+            ..TelemetrySample::default()
+        };
+        let gpu = GpuFacts { uuid: Some("GPU-a".into()), ..GpuFacts::default() };
+        TelemetryReport { skipped: None, gpu: Some(gpu), samples: (0..90).map(sample).collect() }
+    }
+
+    /// Sixty passes of 50 ms from 5 s on, the first of 400 ms.
+    fn slow_passes() -> CurveReport {
+        let begin = |index: u64| Nanos::from_millis(if index == 0 { 5_000 } else { 5_350 + 50 * index });
+        let took = |index: u64| Nanos::from_millis(if index == 0 { 400 } else { 50 });
+        CurveReport {
+            begins_ns: (0..60).map(begin).collect(),
+            samples_ns: (0..60).map(took).collect(),
+            ..passes()
+        }
+    }
+
+    #[test]
+    fn telemetry_lies_on_the_clock_of_the_passes_however_late_main_began() {
+        let report = TrialReport {
+            main_ns: Nanos::from_nanos(9_000_000_000),
+            readings: vec![reading(Phase::WeightsLoad, 1_000_000_000, 500_000_000)],
+            total_ns: Nanos::from_millis(5_400),
+            curve: Some(slow_passes()),
+            telemetry: Some(sampled()),
+            error: None,
+        };
+        let origin = Origin::Process { spawned_ns: Nanos::from_nanos(8_000_000_000) };
+        let composed = compose(context(), origin, report, String::new());
+        let curve = composed.curve.unwrap();
+        assert_eq!(curve.analysis.steady_start, Some(1));
+        // The first pass overlaps with the throttled samples, the second begins 50 ms behind the last one's reach.
+        let marks: Vec<usize> = curve.samples.marks().iter().map(|mark| mark.index).collect();
+        assert_eq!((marks, curve.samples.throttled()), (vec![0], 1));
+        let windows: Vec<(WindowKind, u64, u64, usize)> = (composed.telemetry.windows.iter())
+            .map(|window| {
+                let [begin, end] = [window.begin_ns, window.end_ns].map(|at| at.as_nanos() / 1_000_000);
+                (window.window, begin, end, window.summary.samples)
+            })
+            .collect();
+        assert_eq!(
+            windows,
+            [
+                (WindowKind::WeightsLoad, 1_000, 1_500, 6),
+                (WindowKind::WarmUp, 5_000, 5_400, 5),
+                (WindowKind::Steady, 5_400, 8_350, 30),
+            ]
+        );
+        assert_eq!(composed.telemetry.windows[1].summary.throttled_samples, Some(3));
+    }
+
     #[test]
     fn a_failure_keeps_the_phases_that_ended() {
         let report = TrialReport {
@@ -244,9 +329,10 @@ mod tests {
             readings: vec![reading(Phase::Alloc, 10, 20)],
             total_ns: Nanos::from_nanos(30),
             curve: None,
+            telemetry: None,
             error: Some("load the weights: disk on fire".into()),
         };
-        let (trace, curve) = compose(
+        let Composed { trace, curve, .. } = compose(
             context(),
             Origin::Process { spawned_ns: Nanos::from_nanos(60) },
             report,

@@ -2,11 +2,19 @@
 
 use coldstart_profiles::{
     Clock, ForwardMode, Key, LimitMeasurement, Mark, Measurement, Nanos, Outcome, Params, Phase, Profile,
-    Samples, SweepPoint, ThroughputPoint, Trace, WarmUpCurve, Work,
+    Samples, SweepPoint, ThroughputPoint, Trace, WarmUpCurve, Work, throttle_marks,
 };
 
+use super::compose::Composed;
 use crate::phases::forward_params;
+use crate::telemetry::{Passes, point_windows};
 use crate::trial::{NoSamples, PointReport};
+
+/// Enters a trial: its trace, its warm-up curve, its telemetry.
+pub(crate) fn trial(profile: &mut Profile, composed: Composed) {
+    profile.telemetry.merge(composed.telemetry);
+    trace(profile, composed.trace, composed.curve);
+}
 
 /// Enters a trace, and the warm-up curve that belongs to it.
 pub(crate) fn trace(profile: &mut Profile, trace: Trace, curve: Option<WarmUpCurve>) {
@@ -49,15 +57,16 @@ fn outcome_of(samples: Vec<Nanos>) -> Outcome {
         .map_or_else(|error| Outcome::failed(format!("failed to {error}")), Outcome::measured)
 }
 
-/// Enters one point of the sweep; one that was there is replaced.
-pub(crate) fn point(profile: &mut Profile, report: &PointReport) {
+/// Enters one point of the sweep of `step`; one that was there is replaced.
+pub(crate) fn point(profile: &mut Profile, step: &str, report: &PointReport) {
     let key = point_key(&report.point);
     let device_key = Key { clock: Clock::Device, ..key.clone() };
     profile.measurements.retain(|row| row.key != key && row.key != device_key);
     profile.throughput.retain(|point| point.key != key);
     let work = Work::Tokens(tokens_per_iteration(&report.point));
+    let marks = throttled(report);
     let outcome = match &report.samples_ns {
-        Ok(samples) => steady_outcome(samples.clone(), report.steady_from),
+        Ok(samples) => steady_outcome(samples.clone(), report.steady_from, &marks),
         Err(NoSamples::Skipped(why)) => Outcome::skipped(why.clone()),
         Err(NoSamples::Failed(why)) => Outcome::failed(why.clone()),
     };
@@ -83,8 +92,13 @@ pub(crate) fn point(profile: &mut Profile, report: &PointReport) {
             dtype: report.dtype.clone(),
             replay: report.replay.clone(),
         });
+        if let (Some(telemetry), Ok(samples)) = (report.telemetry.clone(), &report.samples_ns) {
+            let steady_from = Some(report.steady_from);
+            let passes = Passes { begins: &report.begins_ns, samples, steady_from };
+            point_windows(&mut profile.telemetry, step, &key, telemetry, passes);
+        }
         if !report.device_ns.is_empty() {
-            let outcome = steady_outcome(report.device_ns.clone(), report.steady_from);
+            let outcome = steady_outcome(report.device_ns.clone(), report.steady_from, &marks);
             profile.measurements.push(Measurement {
                 key: device_key,
                 work: Some(work),
@@ -96,10 +110,19 @@ pub(crate) fn point(profile: &mut Profile, report: &PointReport) {
     profile.measurements.push(Measurement { key, work: Some(work), limit: None, outcome });
 }
 
-/// The samples of a point: what came before the steady window is kept and left out of the summary.
-fn steady_outcome(samples: Vec<Nanos>, steady_from: usize) -> Outcome {
+/// Marks on the passes that ran while the GPU was held down.
+fn throttled(report: &PointReport) -> Vec<Mark> {
+    let (Some(telemetry), Ok(samples)) = (&report.telemetry, &report.samples_ns) else { return Vec::new() };
+    let passes = report.begins_ns.iter().copied().zip(samples.iter().copied());
+    throttle_marks(&telemetry.samples, passes)
+}
+
+/// The samples of a point: what came before the steady window is kept and left out of the summary; what ran throttled is
+/// pointed at.
+fn steady_outcome(samples: Vec<Nanos>, steady_from: usize, throttled: &[Mark]) -> Outcome {
     let mark = |index| Mark { index, reason: "before the steady state".to_owned(), excluded: true };
-    let marks = (0..steady_from.min(samples.len())).map(mark).collect();
+    let before = (0..steady_from.min(samples.len())).map(mark);
+    let marks = before.chain(throttled.iter().filter(|mark| mark.index < samples.len()).cloned()).collect();
     match Samples::with_marks(samples, marks) {
         Ok(samples) => Outcome::measured(samples),
         Err(error) => Outcome::failed(format!("failed to {error}")),

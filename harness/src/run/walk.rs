@@ -18,11 +18,12 @@ use super::stage::stage;
 use super::store::Store;
 use crate::driver::{self, JitCaches};
 use crate::host::Host;
+use crate::telemetry::GpuId;
 use crate::trial::{
     ChildFailure, ChildLine, ChildOutput, ChildSpec, LimitSpec, Subject, SweepSpec, TrialSpec, run_child_with,
 };
 use crate::weights::ModelFiles;
-use crate::{DeviceName, clock};
+use crate::{DeviceName, clock, fitness};
 
 /// What a run works with.
 pub struct Tools {
@@ -32,6 +33,8 @@ pub struct Tools {
     pub images: Option<Images>,
     /// The driver's caches of compiled kernels; `None` on the host device.
     pub(crate) caches: Option<JitCaches>,
+    /// When the parent's look at the GPU ended, on the monotonic clock; `None` where it took none.
+    pub looked_until: Option<Nanos>,
     /// Resolution of the monotonic clock.
     pub resolution: Nanos,
     /// Cancelled by Ctrl-C.
@@ -247,6 +250,21 @@ impl Walker<'_> {
             page_cache: asked.page_cache,
             verify: asked.verify,
             forward: asked.forward,
+            // A load by itself is left undisturbed.
+            sampled: self.gpu().filter(|_| asked.forward.is_some()),
+        }
+    }
+
+    /// The GPU that children sample; `None` on the host device.
+    fn gpu(&self) -> Option<GpuId> {
+        GpuId::of(&self.profile.target.device)
+    }
+
+    /// Notes how long the GPU was left alone between the parent's look at it and the first child on it.
+    fn note_idle(&mut self, spawned_ns: Nanos) {
+        let look = self.profile.telemetry.looks.iter_mut().find(|look| look.when == fitness::BEFORE);
+        if let (Some(look), Some(closed)) = (look, self.tools.looked_until) {
+            look.idle_after_ns.get_or_insert(spawned_ns.saturating_sub(closed));
         }
     }
 
@@ -287,19 +305,15 @@ impl Walker<'_> {
         let spec = self.spec(&asked, driver);
         match self.run_trial(spec, self.timeout(step)).await {
             Ok(output) => {
+                self.note_idle(output.spawned_ns);
                 let report = output.lines.into_iter().find_map(|line| match line {
                     ChildLine::Trial(report) => Some(report),
                     _ => None,
                 });
                 match report {
                     Some(report) => {
-                        let (trace, curve) = compose(
-                            context,
-                            Origin::Process { spawned_ns: output.spawned_ns },
-                            report,
-                            output.stderr,
-                        );
-                        record::trace(self.profile, trace, curve);
+                        let origin = Origin::Process { spawned_ns: output.spawned_ns };
+                        record::trial(self.profile, compose(context, origin, report, output.stderr));
                     }
                     None => {
                         let why = "ended well but said nothing".to_owned();
@@ -334,6 +348,7 @@ impl Walker<'_> {
         let environment = self.tools.environment();
         match run_child_with(&spec, &environment, timeout, &self.tools.cancel, |_| {}).await {
             Ok(output) => {
+                self.note_idle(output.spawned_ns);
                 let readings = output.lines.into_iter().filter_map(|line| match line {
                     ChildLine::Limit(reading) => Some(reading),
                     _ => None,
@@ -350,12 +365,13 @@ impl Walker<'_> {
             subject: self.subject(),
             strategy: strategy.to_owned(),
             points: points.to_vec(),
+            sampled: self.gpu(),
         });
         let (timeout, environment) = (self.timeout(step), self.tools.environment());
         let (profile, progress) = (&mut *self.profile, self.progress);
         let ended = run_child_with(&spec, &environment, timeout, &self.tools.cancel, |line| {
             if let ChildLine::Point(report) = line {
-                record::point(profile, report);
+                record::point(profile, &step.id, report);
                 let SweepPoint { mode, batch, tokens, .. } = report.point;
                 progress.note(format!(
                     "throughput: {} of batch {batch}, {} {tokens} done",
@@ -366,7 +382,10 @@ impl Walker<'_> {
         })
         .await;
         match ended {
-            Ok(_) => record::sweep_failed(self.profile, points, "the sweep ended without this point"),
+            Ok(output) => {
+                self.note_idle(output.spawned_ns);
+                record::sweep_failed(self.profile, points, "the sweep ended without this point");
+            }
             Err(failure) if failure.cancelled => {}
             Err(failure) => {
                 let why = format!("{}\n{}", failure.why, failure.stderr);
@@ -404,8 +423,7 @@ impl Walker<'_> {
         let timeout = self.timeout(step);
         match images.container(&spec, &self.tools.files, timeout, &self.tools.cancel).await {
             Ok(Some((origin, report, stderr))) => {
-                let (trace, curve) = compose(context, origin, report, stderr);
-                record::trace(self.profile, trace, curve);
+                record::trial(self.profile, compose(context, origin, report, stderr));
             }
             Ok(None) => {}
             Err((why, stderr)) => {

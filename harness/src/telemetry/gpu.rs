@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
-use coldstart_profiles::{Bytes, ClockEvent, GpuFacts, Nanos, PcieLink, TelemetrySample, Unread};
+use coldstart_profiles::{
+    Bytes, ClockEvent, DeviceTarget, GpuFacts, Nanos, PcieLink, TelemetrySample, Unread,
+};
 use nvml_wrapper::bitmasks::device::ThrottleReasons;
 use nvml_wrapper::enum_wrappers::device::{Clock, EccCounter, MemoryError, TemperatureSensor};
 use nvml_wrapper::enums::device::UsedGpuMemory;
@@ -22,6 +24,14 @@ pub struct GpuId {
     pub pci_bus_id: Option<String>,
     /// Its UUID, with or without `GPU-` before it.
     pub uuid: Option<String>,
+}
+
+impl GpuId {
+    /// The GPU of a run; `None` on the host device.
+    pub fn of(device: &DeviceTarget) -> Option<Self> {
+        (device.kind == "cuda")
+            .then(|| GpuId { pci_bus_id: device.pci_bus_id.clone(), uuid: device.uuid.clone() })
+    }
 }
 
 impl std::fmt::Display for GpuId {

@@ -19,6 +19,8 @@ pub fn look(library: &Library, id: &GpuId, when: &str) -> Result<GpuLook, Teleme
     let mut gpu = Gpu::find(&nvml, id)?;
     let mut seen = gpu.compute_processes();
     seen.extend(gpu.graphics_processes());
+    // Nobody is foreign to himself.
+    seen.retain(|process| process.pid != std::process::id());
     let persistence_mode = gpu.persistence_mode();
     let mut found = GpuLook {
         when: when.to_owned(),

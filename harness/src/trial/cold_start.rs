@@ -9,16 +9,24 @@ use super::spec::{ChildLine, CurveReport, TrialReport, TrialSpec};
 use crate::clock;
 use crate::model::{Capacity, Forward, Runner, read_config};
 use crate::phases::{self, Began, Files, Passes};
+use crate::telemetry::Sampler;
 use crate::weights::{DeviceLayout, LoadDevice, Loaded, ModelFiles, check_device_fits, verify};
 
 /// Takes the trial and prints its report. What goes wrong on the way is part of the report, beside the phases that ended.
 pub(super) fn run(spec: &TrialSpec, started: Nanos) -> Result<(), ChildError> {
-    let mut trial = Trial { spec, began: Began(started), readings: Vec::new(), curve: None };
+    let mut trial = Trial { spec, began: Began(started), readings: Vec::new(), curve: None, sampler: None };
     let error = trial.take().err().map(|error| error.to_string());
     let total_ns =
         trial.readings.last().map_or(Nanos::ZERO, |last| last.begin_ns.saturating_add(last.duration_ns));
-    let report =
-        TrialReport { main_ns: started, readings: trial.readings, total_ns, curve: trial.curve, error };
+    let telemetry = trial.sampler.map(|sampler| sampler.stop(started));
+    let report = TrialReport {
+        main_ns: started,
+        readings: trial.readings,
+        total_ns,
+        curve: trial.curve,
+        telemetry,
+        error,
+    };
     say(&ChildLine::Trial(report));
     Ok(())
 }
@@ -28,6 +36,8 @@ struct Trial<'s> {
     began: Began,
     readings: Vec<Reading>,
     curve: Option<CurveReport>,
+    /// Opened after the context: before, it would warm the driver.
+    sampler: Option<Sampler>,
 }
 
 impl Trial<'_> {
@@ -49,6 +59,7 @@ impl Trial<'_> {
         self.readings.push(reading);
         let (context, loading, reading) = phases::context_create(driver, index, conditions, self.began)?;
         self.readings.push(reading);
+        self.sampler = self.spec.sampled.clone().map(Sampler::start);
         let (device, reading) = phases::module_load(context, loading, conditions, self.began)?;
         self.readings.push(reading);
         Ok(device)

@@ -130,15 +130,27 @@ fn target(
         memory_bytes_per_s: memory.map(|(clock, bits)| 2 * clock * u64::from(bits) / 8),
         features: description.features,
         uuid: description.uuid,
+        pci_bus_id: Some(bus_id(facts.pci)),
         driver: description.driver,
         gemm,
         stand_in,
     }
 }
 
+/// The place on the bus as CUDA and NVML write it: `0000:01:00.0`.
+fn bus_id((domain, bus, device): (u32, u32, u32)) -> String {
+    format!("{domain:04x}:{bus:02x}:{device:02x}.0")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn places_on_the_bus() {
+        assert_eq!(bus_id((0, 1, 0)), "0000:01:00.0");
+        assert_eq!(bus_id((0x10, 0xe1, 3)), "0010:e1:03.0");
+    }
 
     #[test]
     fn a_number_beyond_the_last_gpu_is_told() {

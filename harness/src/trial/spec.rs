@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::describe::Described;
 use crate::DeviceName;
+use crate::telemetry::{GpuId, TelemetryReport};
 
 use crate::self_test::{SelfTestEvent, SelfTestSpec};
 
@@ -67,6 +68,9 @@ pub struct TrialSpec {
     pub verify: bool,
     /// The forward passes that follow; `None` for a load alone.
     pub forward: Option<ForwardPlan>,
+    /// The GPU that is sampled from the context on; `None` where none is.
+    #[serde(default)]
+    pub sampled: Option<GpuId>,
 }
 
 /// One reading of a limit.
@@ -87,6 +91,9 @@ pub struct SweepSpec {
     pub strategy: String,
     /// The points, in order.
     pub points: Vec<SweepPoint>,
+    /// The GPU that is sampled; `None` where none is.
+    #[serde(default)]
+    pub sampled: Option<GpuId>,
 }
 
 /// What a child printed: one line of JSON each.
@@ -123,6 +130,9 @@ pub struct TrialReport {
     pub total_ns: Nanos,
     /// The forward passes; `None` without any.
     pub curve: Option<CurveReport>,
+    /// What the GPU's management library said meanwhile; `None` where it was not to be asked.
+    #[serde(default)]
+    pub telemetry: Option<TelemetryReport>,
     /// What went wrong after the last reading; `None` if all went well.
     pub error: Option<String>,
 }
@@ -151,6 +161,12 @@ pub struct PointReport {
     pub samples_ns: Result<Vec<Nanos>, NoSamples>,
     /// The same passes by the device's own clock; empty where it has none.
     pub device_ns: Vec<Nanos>,
+    /// When each pass began, counted from the begin of the sweep.
+    #[serde(default)]
+    pub begins_ns: Vec<Nanos>,
+    /// What the GPU's management library said meanwhile, on the same clock; `None` where it was not to be asked.
+    #[serde(default)]
+    pub telemetry: Option<TelemetryReport>,
     /// The index of the first pass of the steady window.
     pub steady_from: usize,
     /// From the begin of that pass to the end of the last.

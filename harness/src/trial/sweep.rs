@@ -11,6 +11,7 @@ use crate::clock;
 use crate::model::{Capacity, Forward, ModelError, Runner, read_config};
 use crate::phases::{self, Began, Files, Passes};
 use crate::sampling::{Series, until_steady};
+use crate::telemetry::Sampler;
 use crate::weights::{DeviceLayout, LoadDevice, Loaded, check_device_fits};
 
 /// Passes that never belong to the steady window: the first touches fresh memory, the second confirms that it did.
@@ -43,6 +44,8 @@ fn on<D: LoadDevice + Ops>(device: &D, spec: &SweepSpec) -> Result<(), ChildErro
         forward: &forward,
         weights: &weights,
         activation: forward.activation(device, &weights.table)?,
+        began,
+        sampler: spec.sampled.clone().map(Sampler::start),
         seed: spec.subject.seed,
         resolution: clock::resolution(),
     };
@@ -104,6 +107,8 @@ struct Sweep<'s, O: Ops> {
     forward: &'s Forward,
     weights: &'s Loaded<O>,
     activation: Dtype,
+    began: Began,
+    sampler: Option<Sampler>,
     seed: u64,
     resolution: Nanos,
 }
@@ -132,13 +137,17 @@ impl<O: Ops> Sweep<'_, O> {
             min_iterations: WARM_UP_PASSES + least,
             ..StopLimits::for_tail(point.max_iterations as usize, point.allowance_ns)
         };
+        // What was sampled since the last point is of no use but for its last sample, which lies just before this one.
+        let sampled = || self.sampler.as_ref().map(|sampler| sampler.collect(self.began.0));
+        sampled();
         let mut device_ns: Vec<Nanos> = Vec::new();
         let series = until_steady(None, limits, self.resolution, || {
             let timed = passes.pass()?;
             device_ns.extend(timed.device.map(Nanos::from));
             Ok::<_, ModelError>(timed.host.into())
         })?;
-        let replay = passes.replay();
+        let (replay, telemetry) = (passes.replay(), sampled());
+        let since = |begin: &Nanos| begin.saturating_sub(self.began.0);
         // Where the analysis finds a later start of the steady state, and enough is left after it.
         let found = analyse(&series.samples, self.resolution).steady_start.unwrap_or(0);
         let steady_from =
@@ -147,6 +156,8 @@ impl<O: Ops> Sweep<'_, O> {
             point: *point,
             steady_from,
             window_ns: window(&series, steady_from),
+            begins_ns: series.begins.iter().map(since).collect(),
+            telemetry,
             samples_ns: Ok(series.samples),
             device_ns,
             flops,
@@ -202,6 +213,8 @@ fn without_samples(point: SweepPoint, why: NoSamples) -> PointReport {
         point,
         samples_ns: Err(why),
         device_ns: Vec::new(),
+        begins_ns: Vec::new(),
+        telemetry: None,
         steady_from: 0,
         window_ns: Nanos::ZERO,
         flops: 0,

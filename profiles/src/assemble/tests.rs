@@ -47,6 +47,7 @@ fn empty() -> Profile {
         memory_bytes_per_s: None,
         features: Vec::new(),
         uuid: None,
+        pci_bus_id: None,
         driver: None,
         gemm: "scripted".into(),
         stand_in: false,

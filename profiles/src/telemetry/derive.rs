@@ -20,6 +20,16 @@ impl Telemetry {
         self.windows.extend(windows);
     }
 
+    /// Takes in what one process of a run saw.
+    pub fn merge(&mut self, process: Telemetry) {
+        if let Some(why) = process.skipped {
+            self.skipped.get_or_insert(why);
+        }
+        self.looks.extend(process.looks);
+        process.gpus.into_iter().for_each(|gpu| self.enter(Some(gpu), Vec::new()));
+        self.enter(None, process.windows);
+    }
+
     /// Power, use and energy per token of the sweep's points, from their steady windows.
     pub(crate) fn rate(&self, points: &mut [ThroughputPoint]) {
         for point in points {

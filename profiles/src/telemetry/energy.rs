@@ -63,7 +63,7 @@ impl Energy {
             });
         };
         if length < least {
-            return skipped(format!("the window of {length} is shorter than {least}"));
+            return skipped(format!("the window is shorter than {least}"));
         }
         let around = points.first().is_some_and(|first| first.0 <= begin)
             && points.last().is_some_and(|last| last.0 >= end);

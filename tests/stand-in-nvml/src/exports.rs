@@ -372,11 +372,22 @@ extern "C" fn nvmlDeviceGetTotalEccErrors(
     })
 }
 
+/// Whether this process has the CUDA driver loaded, be it a stand-in: who has not has no context on a GPU.
+fn has_driver() -> bool {
+    [c"libcuda.so.1", c"libcuda.so"].iter().any(|name| {
+        // SAFETY: the name is a C string, and RTLD_NOLOAD loads nothing.
+        let library = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOLOAD | libc::RTLD_LAZY) };
+        // SAFETY: a handle that dlopen has just given is given back.
+        !library.is_null() && unsafe { libc::dlclose(library) } == 0
+    })
+}
+
 /// The number that our process has where `own` says so.
 fn own(state: &State) -> Option<c_uint> {
-    match state.settings.number("own", 1) {
+    match state.settings.number("own", u64::MAX) {
         0 => None,
         1 => Some(std::process::id()),
+        u64::MAX => has_driver().then(std::process::id),
         // Above the largest number that a kernel hands out.
         _ => Some(1 << 23 | std::process::id()),
     }

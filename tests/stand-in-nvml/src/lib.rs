@@ -18,7 +18,7 @@
 //! | `persistence`, `mig`, `ecc` | modes, 0 or 1 | 1, 0, 1 |
 //! | `uncorrected_from` | from which query on one uncorrected memory error more is counted each time | never |
 //! | `foreign` | a process besides ours | none |
-//! | `own` | whether our process is listed: 0 no, 1 yes, 2 under a number of another namespace | 1 |
+//! | `own` | whether our process is listed: 0 no, 1 yes, 2 under a number of another namespace | where libcuda is loaded |
 //! | `init_ms` | how long opening takes | 0 |
 //! | `fail` | `function:code`, `function:code:n`: the function answers with the code, from its nth call on | none |
 

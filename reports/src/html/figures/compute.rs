@@ -72,9 +72,12 @@ pub(super) fn warm_up(profile: &Profile) -> Result<Option<Figure>, String> {
     }))
 }
 
+/// Points of one kind of pass and one length, each with its time.
+type Series<'p> = (ForwardMode, u32, Vec<(&'p ThroughputPoint, f64)>);
+
 /// The series of the sweep: points of one mode and length, by batch.
-fn series(profile: &Profile) -> Vec<(ForwardMode, u32, Vec<(&ThroughputPoint, f64)>)> {
-    let mut all: Vec<(ForwardMode, u32, Vec<(&ThroughputPoint, f64)>)> = Vec::new();
+fn series(profile: &Profile) -> Vec<Series<'_>> {
+    let mut all: Vec<Series<'_>> = Vec::new();
     for point in &profile.throughput {
         let row = profile.measurement(&point.key).and_then(|row| row.outcome.as_measured());
         let Some((_, summary)) = row else { continue };

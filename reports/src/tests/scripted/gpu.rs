@@ -28,6 +28,7 @@ pub(crate) fn on_cuda() -> Profile {
         memory_bytes_per_s: Some(3_352_320_000_000),
         features: vec!["sm_90".into()],
         uuid: Some("GPU-8f6d".into()),
+        pci_bus_id: None,
         driver: Some("12.4".into()),
         gemm: "cuBLASLt 12.4.5".into(),
         stand_in: true,

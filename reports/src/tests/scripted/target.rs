@@ -40,6 +40,7 @@ pub(crate) fn target() -> Target {
             memory_bytes_per_s: None,
             features: vec!["avx2".into()],
             uuid: None,
+            pci_bus_id: None,
             driver: None,
             gemm: "gemm 0.19".into(),
             stand_in: false,
