@@ -18,7 +18,9 @@ pub(crate) fn benches<D: Ops>(
     let mut source = device.alloc(BYTES)?;
     device.fill_pattern(&mut source, 0..BYTES, 1)?;
     device.fill_pattern(&mut target, 0..BYTES, 2)?;
-    let pageable = vec![1_u8; BYTES];
+    // A mapping begins at a page, as memory that is to be registered must.
+    let mut pageable = memmap2::MmapMut::map_anon(BYTES)?;
+    pageable.fill(1);
     let mut pinned = device.pinned(BYTES, Pinning { touch: true, ..Pinning::default() })?;
     pinned.as_mut_slice()?.fill(1);
 
