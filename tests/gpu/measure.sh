@@ -206,7 +206,7 @@ benches() {
         elif [ -z "$found" ] || [ ! -x "$found" ]; then
             skip "bench-$bench" "there is no executable $bench in $BENCHES: cargo bench --no-run"
         else
-            CRITERION_HOME=$OUT/criterion COLDSTART_DEVICE=$DEVICE COLDSTART=$COLDSTART \
+            CRITERION_HOME=$OUT/criterion COLDSTART_DEVICE=$DEVICE COLDSTART_EXE=$COLDSTART \
                 step "bench-$bench" 90 "$found" --bench --warm-up-time 0.3 --measurement-time 0.5
         fi
     done
