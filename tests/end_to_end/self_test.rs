@@ -19,7 +19,10 @@ fn the_host_device_passes() {
         .filter(|line| line.status == SelfTestStatus::Skipped)
         .map(|line| line.area.as_str())
         .collect();
-    assert_eq!(skipped, ["graph", "timing"], "what the host device has not: {report:?}");
+    // A busy machine can't tell whether a doubled copy takes doubled time.
+    let absent =
+        skipped.starts_with(&["graph", "timing"]) && skipped[2..].iter().all(|area| *area == "timing");
+    assert!(absent, "only what the host device has not: {report:?}");
 }
 
 #[test]

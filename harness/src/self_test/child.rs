@@ -44,7 +44,10 @@ fn on<D: LoadDevice + Ops>(
     for (index, item) in Item::all().into_iter().enumerate().skip(spec.skip) {
         say(SelfTestEvent::Begins { index });
         let begin = Instant::now();
-        let verdict = check(device, item, spec);
+        let verdict = match item {
+            Item::Clocks if stand_in => Verdict::Skipped("the clock of a stand-in is computed".to_owned()),
+            _ => check(device, item, spec),
+        };
         let (status, found) = match verdict {
             Verdict::Passed(found) => (SelfTestStatus::Passed, found),
             Verdict::Failed(found) => (SelfTestStatus::Failed, found),

@@ -47,8 +47,13 @@ pub(super) fn clocks<D: Device>(device: &D) -> Verdict {
 pub(super) fn doubled_copy<D: Device>(device: &D) -> Verdict {
     let (mut once, mut twice) = (Duration::MAX, Duration::MAX);
     let mut factor = 0.0;
+    let mut own_clock = false;
     for turn in 1..=MOST_TURNS {
-        let timed = |bytes| copies(device, bytes, 1).map(|timed| timed.device.unwrap_or(timed.host));
+        let mut timed = |bytes| {
+            let timed = copies(device, bytes, 1)?;
+            own_clock |= timed.device.is_some();
+            Ok::<_, Error>(timed.device.unwrap_or(timed.host))
+        };
         match timed(COPY_BYTES).and_then(|short| Ok((short, timed(2 * COPY_BYTES)?))) {
             Ok((short, long)) => (once, twice) = (once.min(short), twice.min(long)),
             Err(error) => return Verdict::Failed(format!("failed to {error}")),
@@ -63,9 +68,13 @@ pub(super) fn doubled_copy<D: Device>(device: &D) -> Verdict {
         COPY_BYTES >> 20,
         once.as_secs_f64() * 1e3
     );
-    match FACTORS.contains(&factor) {
-        true => Verdict::Passed(found),
-        false => Verdict::Failed(format!("{found}, expected {} to {}", FACTORS.start(), FACTORS.end())),
+    match (FACTORS.contains(&factor), own_clock) {
+        (true, _) => Verdict::Passed(found),
+        (false, true) => {
+            Verdict::Failed(format!("{found}, expected {} to {}", FACTORS.start(), FACTORS.end()))
+        }
+        // The host's clock counts the other work on the machine as well: this says nothing about the device.
+        (false, false) => Verdict::Skipped(format!("{found}: the machine is too busy to tell")),
     }
 }
 
