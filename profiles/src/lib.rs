@@ -41,14 +41,17 @@ pub use error::ProfileError;
 pub use file::write_atomic;
 pub use format::FormatVersion;
 pub use key::{Clock, Key, Params};
-pub use load::{AbsentPart, COLD_RESIDENCY_LIMIT, LoadDetail, PageCache, Residency, ResidencyMethod};
+pub use load::{
+    AbsentPart, COLD_RESIDENCY_LIMIT, DeviceLoad, LoadDetail, PageCache, Residency, ResidencyMethod,
+    TogetherDetail,
+};
 pub use measurement::{Measurement, Outcome};
 pub use phase::Phase;
 pub use plan::{
     DeviceProbe, ForwardMode, ForwardPlan, ImageSpec, ModelSpec, Plan, Probe, SkippedPhase, Step, StepKind,
     SweepPoint, SyntheticImage,
 };
-pub use profile::{CanaryReading, Caveat, Fitness, Profile, RunState, Tool, Total};
+pub use profile::{CanaryReading, Caveat, Fitness, Profile, Refused, RunState, Tool, Total};
 pub use pull::{
     ContainerDetail, ExtractBound, InflateDetail, Interval, LayerDetail, LayerStatus, PullDetail,
     PullDialect, PullSource, PullStage, SizesFrom, StageTimes,

@@ -167,6 +167,24 @@ impl LoadDetail {
     }
 }
 
+/// Loads of the same weights to several devices that ran side by side.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TogetherDetail {
+    /// The share of each device.
+    pub devices: Vec<DeviceLoad>,
+}
+
+/// One device's load beside those of others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DeviceLoad {
+    /// The device's number.
+    pub device: u32,
+    /// Its own load, from the moment at which all of them could begin.
+    pub total_ns: Nanos,
+    /// The same, taken apart.
+    pub load: LoadDetail,
+}
+
 /// A part of a load that has no time of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AbsentPart {

@@ -210,6 +210,17 @@ pub enum StepKind {
         /// Whether the bytes on the device are checked afterwards, outside of all timed regions.
         verify: bool,
     },
+    /// One load of the weights to all devices of the run at once, in a fresh process.
+    Uploads {
+        /// Which repetition.
+        trial: u32,
+        /// How the weights are loaded.
+        strategy: String,
+        /// What the page cache holds of the files before.
+        page_cache: PageCache,
+        /// Whether the bytes on the devices are checked afterwards, outside of all timed regions.
+        verify: bool,
+    },
     /// One pull of the image.
     Pull {
         /// Which repetition.

@@ -63,6 +63,9 @@ pub struct Profile {
     pub fitness: Fitness,
     /// What turned out not to be measurable during the run, beside what the plan leaves out.
     pub skipped: Vec<SkippedPhase>,
+    /// What this machine can't do at all: rows that would otherwise be missing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<Refused>,
     /// Every trial, load and pull, with all of its readings.
     pub traces: Vec<Trace>,
     /// Every phase under every condition: the traces' readings by key, and the sweep.
@@ -87,6 +90,15 @@ pub struct Profile {
     pub telemetry: Telemetry,
     /// What a reader must know before trusting a number.
     pub caveats: Vec<Caveat>,
+}
+
+/// A measurement that the machine refused, whatever is measured with it: page-locking a mapping, for instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Refused {
+    /// What would have been measured.
+    pub key: Key,
+    /// What the machine said.
+    pub why: String,
 }
 
 /// The total of whole cold starts under one condition.
@@ -147,6 +159,7 @@ impl Profile {
             plan,
             fitness: Fitness::default(),
             skipped: Vec::new(),
+            refused: Vec::new(),
             traces: Vec::new(),
             measurements: Vec::new(),
             totals: Vec::new(),

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::key::Params;
-use crate::load::LoadDetail;
+use crate::load::{LoadDetail, TogetherDetail};
 use crate::phase::Phase;
 use crate::pull::{ContainerDetail, PullDetail};
 use crate::startup::{DriverDetail, ModuleDetail};
@@ -48,6 +48,8 @@ pub enum Detail {
     Alloc(AllocDetail),
     /// Of weights_load: read, stage and upload apart, residency.
     Load(LoadDetail),
+    /// Of weights_load to several devices at once: the share of each.
+    Together(TogetherDetail),
 }
 
 /// Memory of the device around the first allocation.

@@ -103,6 +103,9 @@ fn describe(kind: &StepKind) -> (&'static str, String) {
         StepKind::Load { strategy, page_cache, .. } => {
             ("weights load", format!("{page_cache} page cache, {strategy}"))
         }
+        StepKind::Uploads { strategy, page_cache, .. } => {
+            ("load to all devices", format!("{page_cache} page cache, {strategy}"))
+        }
         StepKind::Pull { .. } => ("image pull", String::new()),
         StepKind::Container { strategy, page_cache, .. } => {
             ("container start", format!("{page_cache} page cache, {strategy}"))

@@ -4,6 +4,7 @@
 
 mod bad_models;
 mod bad_usage;
+mod cuda;
 mod engine;
 mod failures;
 mod gate;

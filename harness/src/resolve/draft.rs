@@ -122,6 +122,7 @@ impl Drafting<'_> {
             steps.push(self.trial(round));
             steps.extend(self.startups(round));
             steps.extend(self.loads(round));
+            steps.extend(self.uploads(round));
         }
         if round < self.scale.trials {
             steps.extend(self.limits(round));
@@ -224,6 +225,24 @@ impl Drafting<'_> {
             }
         }
         steps
+    }
+
+    /// Loads to all devices at once, where there are several.
+    fn uploads(&self, trial: u32) -> Vec<(StepKind, Demand)> {
+        let count = self.machine.gpu.map_or(1, |gpu| gpu.count);
+        if count < 2 || !self.wants(&[Phase::WeightsLoad]) {
+            return Vec::new();
+        }
+        let strategy = &self.strategies[0];
+        let upload = |page_cache: &PageCache| {
+            let verify = trial == 0 && *page_cache == self.page_caches()[0];
+            let one = self.load_demand(verify).least;
+            let kind =
+                StepKind::Uploads { trial, strategy: strategy.clone(), page_cache: *page_cache, verify };
+            // One after the other at worst: disk and cores are shared.
+            (kind, Demand::fixed(times(one, u32::try_from(count).unwrap_or(u32::MAX))))
+        };
+        self.page_caches().iter().map(upload).collect()
     }
 
     fn container(&self, trial: u32) -> (StepKind, Demand) {

@@ -90,7 +90,16 @@ impl Gathered {
         // NVML watches GPUs only.
         let skipped = (target.device.kind == "host").then(|| "the host device has none".to_owned());
         let telemetry = Telemetry { skipped, ..Telemetry::default() };
-        Profile { fitness, telemetry, ..Profile::begin(tool(), started_at, target, plan) }
+        let slice = target.device.uuid.as_deref().is_some_and(|uuid| uuid.starts_with("MIG-"));
+        let mut profile = Profile { fitness, telemetry, ..Profile::begin(tool(), started_at, target, plan) };
+        if slice {
+            profile.caveat(
+                "mig",
+                "the device is a slice of a GPU (MIG): memory, multiprocessors and rates are those of the slice, and other \
+                 slices share its links and its power",
+            );
+        }
+        profile
     }
 
     /// What the walk of this plan works with.
@@ -266,15 +275,18 @@ fn gpu_seen(gpu: &Gpu, files: &ModelFiles, in_memory: bool) -> Result<DeviceSeen
 
 /// Ways of loading on this device, the default of a cold (or in-memory) start first.
 fn strategies(in_memory: bool, host_memory: bool) -> Vec<String> {
-    use Strategy::{Buffered, BufferedInPlace, Direct, Mmap, MmapPopulate};
-    let order: &[Strategy] = if in_memory {
-        // tmpfs takes O_DIRECT and ignores it: a reading there would say nothing.
-        &[BufferedInPlace, Mmap, Buffered, MmapPopulate]
-    } else {
+    use Strategy::{
+        Buffered, BufferedInPlace, Direct, Mmap, MmapPopulate, MmapStaged, Pageable, PinnedWhole, Registered,
+    };
+    let order: &[Strategy] = if host_memory {
         &[Direct, BufferedInPlace, Mmap, Buffered, MmapPopulate]
+    } else {
+        &[Direct, Buffered, PinnedWhole, Registered, Pageable, Mmap, MmapStaged, MmapPopulate]
     };
     let available: Vec<Strategy> = Strategy::available(host_memory).collect();
-    order.iter().filter(|strategy| available.contains(strategy)).map(ToString::to_string).collect()
+    // tmpfs takes O_DIRECT and ignores it: a reading there would say nothing.
+    let fit = |strategy: &&Strategy| available.contains(strategy) && !(in_memory && **strategy == Direct);
+    order.iter().filter(fit).map(ToString::to_string).collect()
 }
 
 /// The format of keys and values, for estimates: the host computes in f32, a GPU in that of most weights.

@@ -115,8 +115,9 @@ pub fn plan(request: &Request, machine: &Machine) -> Result<Plan, ResolveError> 
     });
     let usable = budget.saturating_sub(OVERHEAD);
     let mut chosen: Option<(Scale, Draft)> = None;
-    for scale in ladder(request, machine) {
-        let draft = draft(request, machine, &strategies, &wanted, &scale);
+    for scale in ladder(request, machine, strategies.len()) {
+        let used = &strategies[..scale.strategies.clamp(1, strategies.len())];
+        let draft = draft(request, machine, used, &wanted, &scale);
         let fits = draft.least() <= usable;
         chosen = Some((scale, draft));
         if fits {
@@ -315,6 +316,9 @@ fn slug(kind: &StepKind) -> String {
         }
         StepKind::Startup { trial, jit_cache, loading } => format!("startup-{jit_cache}-{loading}-{trial}"),
         StepKind::Load { trial, strategy, page_cache, .. } => format!("load-{strategy}-{page_cache}-{trial}"),
+        StepKind::Uploads { trial, strategy, page_cache, .. } => {
+            format!("uploads-{strategy}-{page_cache}-{trial}")
+        }
         StepKind::Pull { trial } => format!("pull-{trial}"),
         StepKind::Container { trial, .. } => format!("container-{trial}"),
         StepKind::Sweep { .. } => "sweep".to_owned(),

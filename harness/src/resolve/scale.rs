@@ -16,6 +16,8 @@ pub(super) struct Scale {
     pub(super) containers: u32,
     /// Unpacked size of the synthetic image.
     pub(super) image: Bytes,
+    /// Ways of loading, from the default on.
+    pub(super) strategies: usize,
     /// Batch sizes of the sweep, ascending.
     pub(super) batches: Vec<u32>,
     /// Prompt lengths of the sweep, ascending.
@@ -28,13 +30,16 @@ pub(super) struct Scale {
 const LEAST_TRIALS: u32 = 3;
 /// A fit over batches needs four; two still show whether batching pays.
 const LEAST_BATCHES: usize = 2;
+/// Ways of loading that are worth more than large batches, and the least that compare anything.
+const SEVERAL_STRATEGIES: usize = 4;
+const LEAST_STRATEGIES: usize = 2;
 /// The synthetic image is not made smaller than this.
 const LEAST_IMAGE: Bytes = Bytes::from_mib(16);
 
-/// Scales from what is wanted down to the least: trials to 3, the synthetic image to half and half again, then the
-/// largest batches away. What the user named stays.
-pub(super) fn ladder(request: &Request, machine: &Machine) -> Vec<Scale> {
-    let mut scale = wanted(request, machine);
+/// Scales from what is wanted down to the least: trials to 3, the synthetic image to half and half again, ways of loading to
+/// four, the largest batches away, ways of loading to two. What the user named stays.
+pub(super) fn ladder(request: &Request, machine: &Machine, strategies: usize) -> Vec<Scale> {
+    let mut scale = wanted(request, machine, strategies);
     let mut rungs = vec![scale.clone()];
     while shrink(&mut scale, request) {
         rungs.push(scale.clone());
@@ -54,8 +59,12 @@ fn shrink(scale: &mut Scale, request: &Request) -> bool {
         }
     } else if synthetic_size_open && scale.image > LEAST_IMAGE {
         scale.image = Bytes::new((scale.image.get() / 2).max(LEAST_IMAGE.get()));
+    } else if request.strategies.is_empty() && scale.strategies > SEVERAL_STRATEGIES {
+        scale.strategies -= 1;
     } else if request.batches.is_empty() && scale.batches.len() > LEAST_BATCHES {
         scale.batches.pop();
+    } else if request.strategies.is_empty() && scale.strategies > LEAST_STRATEGIES {
+        scale.strategies -= 1;
     } else {
         return false;
     }
@@ -63,7 +72,7 @@ fn shrink(scale: &mut Scale, request: &Request) -> bool {
 }
 
 /// What is measured when time does not matter.
-fn wanted(request: &Request, machine: &Machine) -> Scale {
+fn wanted(request: &Request, machine: &Machine, strategies: usize) -> Scale {
     let trials = request.trials.unwrap_or(if request.quick { LEAST_TRIALS } else { 5 });
     let pulls = request.pull_trials.unwrap_or(match request.image {
         ImageRequest::Reference(_) => 1,
@@ -91,6 +100,7 @@ fn wanted(request: &Request, machine: &Machine) -> Scale {
         pulls,
         containers: trials.min(LEAST_TRIALS),
         image,
+        strategies,
         batches: pick(&request.batches, batches.0, batches.1),
         prompts: fitting(pick(&request.prompts, prompts.0, prompts.1), machine),
         contexts: fitting(pick(&request.contexts, contexts.0, contexts.1), machine),

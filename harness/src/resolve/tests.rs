@@ -100,6 +100,7 @@ fn counts(plan: &Plan) -> BTreeMap<String, usize> {
             StepKind::Startup { jit_cache, loading, .. } => format!("startup {jit_cache} {loading}"),
             StepKind::Trial { .. } => "trial".to_owned(),
             StepKind::Load { .. } => "load".to_owned(),
+            StepKind::Uploads { .. } => "uploads".to_owned(),
             StepKind::Pull { .. } => "pull".to_owned(),
             StepKind::Container { .. } => "container".to_owned(),
             StepKind::Sweep { .. } => "sweep".to_owned(),
@@ -204,6 +205,28 @@ fn only_driver_phases_need_no_limits() {
     );
     let error = plan(&Request { device: DeviceName::Host, ..only }, &host()).unwrap_err();
     assert!(matches!(&error, ResolveError::Nothing { why } if why.contains("the host device has none")));
+}
+
+#[test]
+fn several_gpus_load_at_once() {
+    let mut machine = gpu(500e12);
+    machine.gpu = Some(Gpus { count: 2 });
+    let plan = plan(&request(DeviceName::Cuda(vec![0, 1])), &machine).unwrap();
+    assert_eq!((plan.device.as_str(), counts(&plan)["uploads"]), ("cuda:0,1", 10));
+    assert_eq!(counts(&plan)["trial"], 5, "everything else runs on the first");
+}
+
+#[test]
+fn a_large_model_gives_up_ways_of_loading_before_it_passes_the_budget() {
+    let mut machine = gpu(500e12);
+    machine.model.bytes = Bytes::from_mib(16_000);
+    let names = ["direct", "buffered", "pinned-whole", "registered", "pageable", "mmap", "mmap-staged"];
+    machine.strategies = names.map(str::to_owned).into();
+    let plan = plan(&request(DeviceName::first_cuda()), &machine).unwrap();
+    assert!(plan.estimate_ns() <= plan.budget_ns, "{} of {}", plan.estimate_ns(), plan.budget_ns);
+    assert!(plan.trials == 3 && counts(&plan)["load"] < 3 * 13, "{:?}", counts(&plan));
+    let named = Request { strategies: machine.strategies.clone(), ..request(DeviceName::first_cuda()) };
+    assert_eq!(counts(&super::plan(&named, &machine).unwrap())["load"], 3 * 13, "what was named stays");
 }
 
 #[test]

@@ -243,6 +243,7 @@ mod tests {
             curve: Some(passes()),
             telemetry: None,
             error: None,
+            refused: false,
         };
         let origin = Origin::Process { spawned_ns: Nanos::from_nanos(2_000) };
         let Composed { trace, curve, .. } = compose(context(), origin, report, String::new());
@@ -297,6 +298,7 @@ mod tests {
             curve: Some(slow_passes()),
             telemetry: Some(sampled()),
             error: None,
+            refused: false,
         };
         let origin = Origin::Process { spawned_ns: Nanos::from_nanos(8_000_000_000) };
         let composed = compose(context(), origin, report, String::new());
@@ -331,6 +333,7 @@ mod tests {
             curve: None,
             telemetry: None,
             error: Some("load the weights: disk on fire".into()),
+            refused: false,
         };
         let Composed { trace, curve, .. } = compose(
             context(),

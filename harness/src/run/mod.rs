@@ -7,6 +7,7 @@ mod progress;
 mod record;
 mod stage;
 mod store;
+mod trials;
 mod unchanged;
 mod walk;
 

@@ -69,6 +69,9 @@ fn describe(kind: &StepKind) -> String {
         StepKind::Load { trial, strategy, page_cache, .. } => {
             format!("load {}: {strategy}, page cache {page_cache}", trial + 1)
         }
+        StepKind::Uploads { trial, strategy, page_cache, .. } => {
+            format!("load to all devices {}: {strategy}, page cache {page_cache}", trial + 1)
+        }
         StepKind::Pull { trial } => format!("image pull {}", trial + 1),
         StepKind::Container { trial, .. } => format!("container start {}", trial + 1),
         StepKind::Sweep { points, .. } => format!("throughput over {} points", points.len()),

@@ -3,25 +3,21 @@
 use std::time::Duration;
 
 use coldstart_profiles::{
-    Bytes, DriverConditions, ForwardPlan, JitCache, LimitKind, LimitMeasurement, ModuleLoading, Nanos,
-    Outcome, PageCache, Params, Phase, Profile, RunState, Scope, SkippedPhase, Step, StepKind, SweepPoint,
-    TotalKind, Work,
+    Bytes, LimitKind, LimitMeasurement, Nanos, Outcome, PageCache, Params, Phase, Profile, RunState,
+    SkippedPhase, Step, StepKind, SweepPoint, Work,
 };
 use tokio_util::sync::CancellationToken;
 
-use super::compose::{Context, Origin, compose, failed};
 use super::error::RunError;
 use super::images::Images;
 use super::progress::Progress;
 use super::record;
 use super::stage::stage;
 use super::store::Store;
-use crate::driver::{self, JitCaches};
-use crate::host::Host;
+use super::trials::Asked;
+use crate::driver::JitCaches;
 use crate::telemetry::GpuId;
-use crate::trial::{
-    ChildFailure, ChildLine, ChildOutput, ChildSpec, LimitSpec, Subject, SweepSpec, TrialSpec, run_child_with,
-};
+use crate::trial::{ChildLine, ChildSpec, LimitSpec, Subject, SweepSpec, run_child_with};
 use crate::weights::ModelFiles;
 use crate::{DeviceName, clock, fitness};
 
@@ -109,27 +105,11 @@ pub async fn walk(
     Ok(ending)
 }
 
-/// What whole trials find of the driver: that of a node which never ran these kernels.
-const TRIALS: (JitCache, ModuleLoading) = (JitCache::Cold, ModuleLoading::Lazy);
-/// What loads find of it, whose start does not count.
-const LOADS: (JitCache, ModuleLoading) = (JitCache::Warm, ModuleLoading::Lazy);
-
-/// What a trial or a load is asked to do.
-struct Asked<'a> {
-    scope: Scope,
-    trial: u32,
-    /// What it is to find of the driver, where there is one.
-    driver: (JitCache, ModuleLoading),
-    strategy: &'a str,
-    page_cache: PageCache,
-    verify: bool,
-    forward: Option<ForwardPlan>,
-}
-
-struct Walker<'a> {
-    profile: &'a mut Profile,
-    tools: &'a Tools,
-    progress: &'a Progress,
+/// Whoever walks: what it enters things into, and what it works with.
+pub(super) struct Walker<'a> {
+    pub(super) profile: &'a mut Profile,
+    pub(super) tools: &'a Tools,
+    pub(super) progress: &'a Progress,
 }
 
 impl Walker<'_> {
@@ -138,65 +118,30 @@ impl Walker<'_> {
         match &step.kind {
             StepKind::Limit { limit } => self.limit(*limit, self.timeout(step)).await,
             StepKind::Trial { trial, strategy, page_cache, verify, forward } => {
-                let (trial, page_cache, verify, forward) = (*trial, *page_cache, *verify, *forward);
-                self.trial(
-                    step,
-                    Asked {
-                        scope: Scope::ColdStart,
-                        trial,
-                        driver: TRIALS,
-                        strategy,
-                        page_cache,
-                        verify,
-                        forward,
-                    },
-                )
-                .await;
+                let asked = Asked::cold_start(*trial, strategy, *page_cache, *forward);
+                self.trial(step, Asked { verify: *verify, ..asked }).await;
             }
             StepKind::Startup { trial, jit_cache, loading } => {
-                let asked = Asked {
-                    scope: Scope::Startup,
-                    trial: *trial,
-                    driver: (*jit_cache, *loading),
-                    strategy: &self.profile.plan.strategy.clone(),
-                    page_cache: PageCache::Warm,
-                    verify: false,
-                    forward: None,
-                };
-                self.trial(step, asked).await;
+                let strategy = self.profile.plan.strategy.clone();
+                self.trial(step, Asked::startup(*trial, &strategy, (*jit_cache, *loading))).await;
             }
             StepKind::Load { trial, strategy, page_cache, verify } => {
-                let (trial, page_cache, verify) = (*trial, *page_cache, *verify);
-                let asked = Asked {
-                    scope: Scope::Load,
-                    trial,
-                    driver: LOADS,
-                    strategy,
-                    page_cache,
-                    verify,
-                    forward: None,
-                };
-                self.trial(step, asked).await;
+                let asked = Asked::load(*trial, strategy, *page_cache);
+                self.trial(step, Asked { verify: *verify, ..asked }).await;
+            }
+            StepKind::Uploads { trial, strategy, page_cache, verify } => {
+                let asked = Asked::load(*trial, strategy, *page_cache);
+                self.trial(step, Asked { verify: *verify, together: true, ..asked }).await;
             }
             StepKind::Pull { trial } => self.pull(step, *trial).await,
             StepKind::Container { trial, strategy, page_cache, forward } => {
-                let (trial, page_cache, forward) = (*trial, *page_cache, *forward);
-                let asked = Asked {
-                    scope: Scope::ColdStart,
-                    trial,
-                    driver: TRIALS,
-                    strategy,
-                    page_cache,
-                    verify: false,
-                    forward,
-                };
-                self.container(step, asked).await;
+                self.container(step, Asked::cold_start(*trial, strategy, *page_cache, *forward)).await;
             }
             StepKind::Sweep { strategy, points } => self.sweep(step, strategy, points).await,
         }
     }
 
-    fn subject(&self) -> Subject {
+    pub(super) fn subject(&self) -> Subject {
         Subject {
             device: self.device(),
             model: self.profile.plan.model.path().to_owned(),
@@ -206,130 +151,25 @@ impl Walker<'_> {
     }
 
     /// The time limit of a step: what the user allows a trial besides, on a machine three times as slow as planned.
-    fn timeout(&self, step: &Step) -> Duration {
+    pub(super) fn timeout(&self, step: &Step) -> Duration {
         self.profile.plan.trial_timeout_ns.as_duration() + step.allowance_ns.as_duration() * 3
     }
 
     /// The device of the plan, which was understood when the plan was made.
-    fn device(&self) -> DeviceName {
+    pub(super) fn device(&self) -> DeviceName {
         self.profile.plan.device.parse().unwrap_or(DeviceName::Host)
     }
 
-    /// What the next child is going to find of the driver. It is looked at just before: whatever held the driver a while ago
-    /// may be gone.
-    fn driver(&self, asked: &Asked<'_>) -> Option<DriverConditions> {
-        self.tools.caches.as_ref()?;
-        let looks = &self.profile.telemetry.looks;
-        let persistence = looks.iter().find_map(|look| look.persistence_mode);
-        let (jit_cache, loading) = asked.driver;
-        Some(DriverConditions { driver_state: driver::state(&Host::here(), persistence), jit_cache, loading })
-    }
-
-    fn context(&self, step: &Step, asked: &Asked<'_>, driver: Option<DriverConditions>) -> Context {
-        let files = Params::new().with("page_cache", asked.page_cache).with("staging", asked.strategy);
-        let params = match (asked.scope, driver) {
-            (Scope::Startup, Some(driver)) => driver.params(Params::new()),
-            (Scope::ColdStart, Some(driver)) => driver.params(files),
-            _ => files,
-        };
-        Context {
-            step: step.id.clone(),
-            trial: asked.trial,
-            scope: asked.scope,
-            params,
-            resolution: self.tools.resolution,
-        }
-    }
-
-    fn spec(&self, asked: &Asked<'_>, driver: Option<DriverConditions>) -> TrialSpec {
-        TrialSpec {
-            subject: self.subject(),
-            driver,
-            startup_only: asked.scope == Scope::Startup,
-            strategy: asked.strategy.to_owned(),
-            page_cache: asked.page_cache,
-            verify: asked.verify,
-            forward: asked.forward,
-            // A load by itself is left undisturbed.
-            sampled: self.gpu().filter(|_| asked.forward.is_some()),
-        }
-    }
-
     /// The GPU that children sample; `None` on the host device.
-    fn gpu(&self) -> Option<GpuId> {
+    pub(super) fn gpu(&self) -> Option<GpuId> {
         GpuId::of(&self.profile.target.device)
     }
 
     /// Notes how long the GPU was left alone between the parent's look at it and the first child on it.
-    fn note_idle(&mut self, spawned_ns: Nanos) {
+    pub(super) fn note_idle(&mut self, spawned_ns: Nanos) {
         let look = self.profile.telemetry.looks.iter_mut().find(|look| look.when == fitness::BEFORE);
         if let (Some(look), Some(closed)) = (look, self.tools.looked_until) {
             look.idle_after_ns.get_or_insert(spawned_ns.saturating_sub(closed));
-        }
-    }
-
-    /// Brings the page cache into its state; what went wrong is a caveat, and seen again in the reading's residency.
-    fn stage(&mut self, step: &Step, state: PageCache) {
-        if let Err(error) = tokio::task::block_in_place(|| stage(&self.tools.files, state)) {
-            self.profile.caveat("page_cache", format!("before `{}`: failed to {error}", step.id));
-        }
-    }
-
-    /// A child whose start is measured, in an environment with the caches that it is to find.
-    async fn run_trial(&mut self, spec: TrialSpec, timeout: Duration) -> Result<ChildOutput, ChildFailure> {
-        let (cancel, driver) = (&self.tools.cancel, spec.driver);
-        let spec = ChildSpec::Trial(spec);
-        let (Some(caches), Some(driver)) = (&self.tools.caches, driver) else {
-            return run_child_with(&spec, &[], timeout, cancel, |_| {}).await;
-        };
-        if driver.jit_cache == JitCache::Warm && !caches.holds_something() {
-            let text = "the driver left nothing in its cache of compiled kernels: `jit_cache=warm` is as cold as `cold`";
-            self.profile.caveat("jit_cache", text);
-        }
-        let environment = match caches.environment(driver.jit_cache, driver.loading) {
-            Ok(environment) => environment,
-            Err(error) => {
-                let why = format!("failed to make a directory for compiled kernels: {error}");
-                return Err(ChildFailure { why, stderr: String::new(), lines: Vec::new(), cancelled: false });
-            }
-        };
-        run_child_with(&spec, environment.variables(), timeout, cancel, |_| {}).await
-    }
-
-    async fn trial(&mut self, step: &Step, asked: Asked<'_>) {
-        if asked.scope != Scope::Startup {
-            self.stage(step, asked.page_cache);
-        }
-        let driver = self.driver(&asked);
-        let context = self.context(step, &asked, driver);
-        let spec = self.spec(&asked, driver);
-        match self.run_trial(spec, self.timeout(step)).await {
-            Ok(output) => {
-                self.note_idle(output.spawned_ns);
-                let report = output.lines.into_iter().find_map(|line| match line {
-                    ChildLine::Trial(report) => Some(report),
-                    _ => None,
-                });
-                match report {
-                    Some(report) => {
-                        let origin = Origin::Process { spawned_ns: output.spawned_ns };
-                        record::trial(self.profile, compose(context, origin, report, output.stderr));
-                    }
-                    None => {
-                        let why = "ended well but said nothing".to_owned();
-                        record::trace(
-                            self.profile,
-                            failed(context, TotalKind::Process, why, String::new()),
-                            None,
-                        );
-                    }
-                }
-            }
-            Err(failure) if failure.cancelled => {}
-            Err(failure) => {
-                let trace = failed(context, TotalKind::Process, failure.why, failure.stderr);
-                record::trace(self.profile, trace, None);
-            }
         }
     }
 
@@ -402,33 +242,13 @@ impl Walker<'_> {
     }
 
     /// A resumed run that finds no engine any more.
-    fn without_engine(&mut self, phase: Phase) {
+    pub(super) fn without_engine(&mut self, phase: Phase) {
         let skipped = SkippedPhase {
             phase,
             why: "there was no container engine any more when the run went on".to_owned(),
         };
         if !self.profile.skipped.contains(&skipped) {
             self.profile.skipped.push(skipped);
-        }
-    }
-
-    async fn container(&mut self, step: &Step, asked: Asked<'_>) {
-        let Some(images) = &self.tools.images else {
-            self.without_engine(Phase::ContainerStart);
-            return;
-        };
-        self.stage(step, asked.page_cache);
-        let driver = self.driver(&asked);
-        let (context, spec) = (self.context(step, &asked, driver), self.spec(&asked, driver));
-        let timeout = self.timeout(step);
-        match images.container(&spec, &self.tools.files, timeout, &self.tools.cancel).await {
-            Ok(Some((origin, report, stderr))) => {
-                record::trial(self.profile, compose(context, origin, report, stderr));
-            }
-            Ok(None) => {}
-            Err((why, stderr)) => {
-                record::trace(self.profile, failed(context, TotalKind::Container, why, stderr), None);
-            }
         }
     }
 

@@ -6,6 +6,7 @@ use coldstart_profiles::{Detail, DriverConditions, Nanos, Reading};
 
 use super::child::{ChildError, open_model, say};
 use super::spec::{ChildLine, CurveReport, TrialReport, TrialSpec};
+use super::uploads;
 use crate::clock;
 use crate::model::{Capacity, Forward, Runner, read_config};
 use crate::phases::{self, Began, Files, Passes};
@@ -15,7 +16,9 @@ use crate::weights::{DeviceLayout, LoadDevice, Loaded, ModelFiles, check_device_
 /// Takes the trial and prints its report. What goes wrong on the way is part of the report, beside the phases that ended.
 pub(super) fn run(spec: &TrialSpec, started: Nanos) -> Result<(), ChildError> {
     let mut trial = Trial { spec, began: Began(started), readings: Vec::new(), curve: None, sampler: None };
-    let error = trial.take().err().map(|error| error.to_string());
+    let error = trial.take().err();
+    let refused = matches!(&error, Some(ChildError::Weights(error)) if error.is_refusal());
+    let error = error.map(|error| error.to_string());
     let total_ns =
         trial.readings.last().map_or(Nanos::ZERO, |last| last.begin_ns.saturating_add(last.duration_ns));
     let telemetry = trial.sampler.map(|sampler| sampler.stop(started));
@@ -26,6 +29,7 @@ pub(super) fn run(spec: &TrialSpec, started: Nanos) -> Result<(), ChildError> {
         curve: trial.curve,
         telemetry,
         error,
+        refused,
     };
     say(&ChildLine::Trial(report));
     Ok(())
@@ -42,6 +46,10 @@ struct Trial<'s> {
 
 impl Trial<'_> {
     fn take(&mut self) -> Result<(), ChildError> {
+        if self.spec.together {
+            self.readings.push(uploads::take(self.spec, self.began)?);
+            return Ok(());
+        }
         let gpu = self.spec.subject.device.gpus().first().copied();
         match (gpu, self.spec.driver) {
             (Some(index), Some(conditions)) => {

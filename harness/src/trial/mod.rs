@@ -11,6 +11,7 @@ mod limit;
 mod parent;
 mod spec;
 mod sweep;
+mod uploads;
 
 pub(crate) use child::ChildError;
 pub(crate) use child::HANDSHAKE;

@@ -58,6 +58,8 @@ pub struct TrialSpec {
     pub subject: Subject,
     /// What the parent prepared of the driver; `None` on the host device, which has none.
     pub driver: Option<DriverConditions>,
+    /// Whether the weights go to all devices at once, and nothing else is measured.
+    pub together: bool,
     /// Whether it ends when the kernels are on the device.
     pub startup_only: bool,
     /// How the weights are loaded.
@@ -135,6 +137,8 @@ pub struct TrialReport {
     pub telemetry: Option<TelemetryReport>,
     /// What went wrong after the last reading; `None` if all went well.
     pub error: Option<String>,
+    /// Whether that is something that this machine can't do at all, so that nothing failed.
+    pub refused: bool,
 }
 
 /// Every forward pass of a trial from the first.

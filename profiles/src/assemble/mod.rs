@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use crate::ceiling::ceilings;
 use crate::key::{Clock, Key, Params};
+use crate::load::DeviceLoad;
 use crate::measurement::{Measurement, Outcome};
 use crate::phase::Phase;
 use crate::profile::{Profile, RunState, Total};
 use crate::samples::{Mark, Samples};
 use crate::throughput::{Fits, ThroughputPoint};
-use crate::trace::{Reading, Scope, TotalKind, Trace, TraceEnd};
+use crate::trace::{Detail, Reading, Scope, TotalKind, Trace, TraceEnd};
 use crate::units::Nanos;
 use crate::warm_up::TrialsAgreement;
 use crate::work::{Limit, LimitKind, LimitMeasurement, Work};
@@ -59,6 +60,12 @@ impl Profile {
 
     /// A phase that the plan leaves out, or whose steps have not run yet, stands in the table with its reason.
     fn add_skipped(&self, rows: &mut Vec<Measurement>) {
+        for refused in &self.refused {
+            if !rows.iter().any(|row| row.key == refused.key) {
+                let outcome = Outcome::skipped(refused.why.clone());
+                rows.push(Measurement::without_samples(refused.key.clone(), outcome));
+            }
+        }
         for skipped in self.plan.skipped.iter().chain(&self.skipped) {
             if !rows.iter().any(|row| row.key.phase == skipped.phase) {
                 let key = Key::host(skipped.phase, Params::new());
@@ -158,7 +165,7 @@ fn covered(trace: &Trace) -> &'static [Phase] {
 fn failed_params(trace: &Trace, phase: Phase) -> Params {
     let names: &[&str] = match phase {
         Phase::ImagePull => return trace.params.clone(),
-        Phase::WeightsLoad => &["page_cache", "staging"],
+        Phase::WeightsLoad => &["devices", "page_cache", "staging"],
         Phase::DriverInit => &["driver_state"],
         Phase::ContextCreate => &["driver_state", "loading"],
         Phase::ModuleLoad => &["jit_cache", "loading"],
@@ -213,6 +220,11 @@ fn rows_of(traces: &[Trace]) -> Vec<Measurement> {
                 entry.work = reading.work;
                 entry.push(sample, reading.mark.as_deref());
             }
+            for (key, work, sample) in shares(reading) {
+                let entry = gathered.entry(key).or_default();
+                entry.work = Some(work);
+                entry.push(sample, reading.mark.as_deref());
+            }
         }
     }
     let row = |(key, mut entry): (Key, Gathered)| {
@@ -220,6 +232,16 @@ fn rows_of(traces: &[Trace]) -> Vec<Measurement> {
         Measurement { key, work, limit: None, outcome: entry.outcome() }
     };
     gathered.into_iter().map(row).collect()
+}
+
+/// What each device did of a load to several.
+fn shares(reading: &Reading) -> Vec<(Key, Work, Nanos)> {
+    let Some(Detail::Together(together)) = &reading.detail else { return Vec::new() };
+    let share = |share: &DeviceLoad| {
+        let key = Key::host(reading.phase, reading.params.clone().with("device", share.device));
+        (key, Work::Bytes(share.load.loaded_bytes), share.total_ns)
+    };
+    together.devices.iter().map(share).collect()
 }
 
 /// Totals of completed cold starts by kind, conditions and last phase.
@@ -264,6 +286,12 @@ fn best_of<'l>(limits: impl Iterator<Item = &'l LimitMeasurement>) -> Option<Lim
 /// What bounds a row.
 fn limit_of(row: &Measurement, limits: &[LimitMeasurement], points: &[ThroughputPoint]) -> Option<Limit> {
     match row.key.phase {
+        // Each of several devices has a link of its own: no limit was measured for all of them.
+        Phase::WeightsLoad
+            if row.key.params.get("devices").is_some() && row.key.params.get("device").is_none() =>
+        {
+            None
+        }
         Phase::WeightsLoad => {
             let read = match row.key.params.get("page_cache") {
                 Some("cold") => best(limits, LimitKind::DirectRead),
