@@ -128,6 +128,33 @@ fn an_unknown_architecture_is_loaded_and_its_forward_phases_are_skipped() {
 }
 
 #[test]
+fn a_number_format_that_no_kernel_computes_with() {
+    let scratch = Scratch::new();
+    let path = model(&scratch, "integers");
+    let header = r#"{"model.embed_tokens.weight":{"dtype":"I16","shape":[10,4],"data_offsets":[0,80]}}"#;
+    write_safetensors(&path.join("model.safetensors"), header, 80);
+    let config = r#"{"architectures":["LlamaForCausalLM"],"model_type":"llama","hidden_size":4,"intermediate_size":8,
+        "num_hidden_layers":1,"num_attention_heads":2,"num_key_value_heads":2,"vocab_size":10,"rms_norm_eps":1e-5,"max_position_embeddings":64}"#;
+    std::fs::write(path.join("config.json"), config).unwrap();
+    let args = [
+        "run",
+        "--model",
+        "integers",
+        "--phases",
+        "alloc,weights_load,first_batch",
+        "--quick",
+        "--out",
+        "p.json",
+    ];
+    scratch.run(&args).expect_code(exit::OK);
+    let profile = scratch.profile("p.json");
+    let first = profile.of_phase(Phase::FirstBatch).next().unwrap();
+    assert!(matches!(&first.outcome, Outcome::Skipped { why } if why.contains("I16")), "{first:?}");
+    let load = profile.of_phase(Phase::WeightsLoad).next().unwrap();
+    assert!(load.outcome.as_measured().is_some(), "its weights are loaded and timed: {load:?}");
+}
+
+#[test]
 fn configs_and_tensors_that_disagree() {
     let scratch = Scratch::new();
     let config = |hidden: u32| {
