@@ -33,6 +33,7 @@ pub(crate) fn benches(c: &mut Criterion, name: &DeviceName, kind: &str) -> Resul
             seed: 1,
         },
         driver: name.is_cuda().then_some(conditions),
+        together: false,
         startup_only: name.is_cuda(),
         strategy: "buffered".to_owned(),
         page_cache: PageCache::Warm,

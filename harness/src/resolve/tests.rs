@@ -219,7 +219,7 @@ fn several_gpus_load_at_once() {
 #[test]
 fn a_large_model_gives_up_ways_of_loading_before_it_passes_the_budget() {
     let mut machine = gpu(500e12);
-    machine.model.bytes = Bytes::from_mib(16_000);
+    machine.model.bytes = Bytes::from_mib(40_000);
     let names = ["direct", "buffered", "pinned-whole", "registered", "pageable", "mmap", "mmap-staged"];
     machine.strategies = names.map(str::to_owned).into();
     let plan = plan(&request(DeviceName::first_cuda()), &machine).unwrap();
