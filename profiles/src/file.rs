@@ -1,7 +1,7 @@
 //! Profiles on disk: written whole or not at all, and checked when read.
 
-use std::io::Write as _;
-use std::path::Path;
+use std::io::{ErrorKind, Write as _};
+use std::path::{Component, Path};
 
 use serde::Deserialize;
 
@@ -110,6 +110,50 @@ impl Profile {
 /// # Errors
 /// When the directory can't be written to, or the disk is full; an old file is then still there.
 pub fn write_atomic(path: &Path, contents: &[u8]) -> Result<(), ProfileError> {
+    stage(path, contents)?.persist(path).map(drop).map_err(|error| ProfileError::Io {
+        action: "write",
+        path: path.to_owned(),
+        source: error.error,
+    })
+}
+
+/// Writes several files into `directory`, all of them or none: every one is written and synced beside its place before the first
+/// is renamed. The directory is made if it is not there, but not its parent; other files in it stay. Names are plain: no separators.
+///
+/// # Errors
+/// When a name is none, or the directory can't be made or written to, or the disk is full. Old files are then still there,
+/// unless the system fails between two renames.
+pub fn write_directory(directory: &Path, files: &[(&str, &[u8])]) -> Result<(), ProfileError> {
+    let failed = |path: &Path, source| ProfileError::Io { action: "write", path: path.to_owned(), source };
+    for (name, _) in files {
+        let mut parts = Path::new(name).components();
+        if !matches!((parts.next(), parts.next()), (Some(Component::Normal(part)), None) if part == *name) {
+            let source = std::io::Error::new(ErrorKind::InvalidInput, "this is no plain file name");
+            return Err(failed(&directory.join(name), source));
+        }
+    }
+    let made = match std::fs::create_dir(directory) {
+        Ok(()) => true,
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && directory.is_dir() => false,
+        Err(error) => return Err(failed(directory, error)),
+    };
+    let stage = |(name, contents): &(&str, &[u8])| stage(&directory.join(name), contents);
+    let staged: Result<Vec<_>, _> = files.iter().map(stage).collect();
+    let written = staged.and_then(|staged| {
+        staged.into_iter().zip(files).try_for_each(|(file, (name, _))| {
+            let path = directory.join(name);
+            file.persist(&path).map(drop).map_err(|error| failed(&path, error.error))
+        })
+    });
+    if written.is_err() && made {
+        // Only if nothing is in it.
+        let _ = std::fs::remove_dir(directory);
+    }
+    written
+}
+
+/// A temporary file beside `path` with these contents, on the disk; gone when it is dropped.
+fn stage(path: &Path, contents: &[u8]) -> Result<tempfile::NamedTempFile, ProfileError> {
     let failed = |source| ProfileError::Io { action: "write", path: path.to_owned(), source };
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -122,12 +166,54 @@ pub fn write_atomic(path: &Path, contents: &[u8]) -> Result<(), ProfileError> {
         .map_err(failed)?;
     file.write_all(contents).map_err(failed)?;
     file.as_file().sync_all().map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
+    Ok(file)
 }
 
 /// As an ordinary file: the umask decides. (A temporary file is otherwise its owner's alone.)
 fn permissions() -> std::fs::Permissions {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::Permissions::from_mode(0o666)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_written_whole_or_not_at_all() {
+        let scratch = tempfile::tempdir().unwrap();
+        let place = scratch.path().join("out");
+        let files: [(&str, &[u8]); 2] = [("a.json", b"1"), ("b.json", b"2")];
+        write_directory(&place, &files).unwrap();
+        std::fs::write(place.join("other"), "mine").unwrap();
+        write_directory(&place, &[("a.json", b"3")]).unwrap();
+        let mut found: Vec<(String, String)> = std::fs::read_dir(&place)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .map(|path| {
+                (path.file_name().unwrap().display().to_string(), std::fs::read_to_string(path).unwrap())
+            })
+            .collect();
+        found.sort();
+        let found: Vec<(&str, &str)> =
+            found.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        assert_eq!(found, [("a.json", "3"), ("b.json", "2"), ("other", "mine")]);
+
+        for bad in ["", ".", "..", "a/b", "/etc/x", "a/"] {
+            let new = scratch.path().join("new");
+            assert!(write_directory(&new, &[("fine", b""), (bad, b"")]).is_err(), "{bad:?}");
+            assert!(!new.exists(), "{bad:?} left a directory");
+        }
+        // The second can't take its place: a directory is there.
+        std::fs::create_dir(scratch.path().join("full")).unwrap();
+        std::fs::create_dir_all(scratch.path().join("full/a.json/x")).unwrap();
+        assert!(write_directory(&scratch.path().join("full"), &files).is_err());
+        let names = std::fs::read_dir(scratch.path().join("full")).unwrap().count();
+        assert_eq!(names, 1, "temporary files are gone");
+        assert!(write_directory(&scratch.path().join("no/such"), &files).is_err());
+        let file = scratch.path().join("file");
+        std::fs::write(&file, "x").unwrap();
+        assert!(write_directory(&file, &files).is_err(), "a file is no directory");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "x");
+    }
 }

@@ -38,7 +38,7 @@ pub use assemble::LOOSE;
 pub use ceiling::{Ceiling, CeilingHeight};
 pub use doctor::{Check, CheckStatus, DoctorReport};
 pub use error::ProfileError;
-pub use file::write_atomic;
+pub use file::{write_atomic, write_directory};
 pub use format::FormatVersion;
 pub use key::{Clock, Key, Params};
 pub use load::{

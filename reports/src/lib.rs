@@ -8,6 +8,7 @@
 mod bar;
 mod comparison;
 mod doctor;
+mod export;
 mod gate;
 mod grid;
 mod html;
@@ -24,6 +25,9 @@ mod trace_events;
 
 pub use comparison::comparison;
 pub use doctor::doctor;
+pub use export::{
+    EXPORT_TARGETS, ExportError, ExportFrom, ExportTarget, Exported, ExportedFile, Named, export_target,
+};
 pub use gate::{calibration, gate_annotations, gate_junit, gate_markdown, gate_table};
 pub use html::html;
 pub use markdown::markdown;

@@ -3,12 +3,10 @@
 use coldstart_profiles::{Outcome, Profile, RunState, TotalKind, Waterfall};
 
 use crate::scale::percent;
-use crate::style::Style;
+use crate::style::PLAIN;
 use crate::terminal::answer_sentence;
 use crate::{comparison, terminal};
 
-/// How tables of text are laid out.
-const TEXT: Style = Style { width: 120, color: false, unicode: true };
 /// Longer text is cut: a name of a megabyte must not bury the numbers.
 const LONGEST: usize = 600;
 
@@ -43,10 +41,10 @@ pub fn markdown(profiles: &[(&str, &Profile)]) -> String {
             _ => None,
         });
         text.extend(failed);
-        text.push_str(&folded("All tables", &terminal(profile, &TEXT)));
+        text.push_str(&folded("All tables", &terminal(profile, &PLAIN)));
     }
     if profiles.len() > 1 {
-        text.push_str(&folded("Side by side", &comparison(profiles, &TEXT)));
+        text.push_str(&folded("Side by side", &comparison(profiles, &PLAIN)));
     }
     text
 }

@@ -13,6 +13,9 @@ pub struct Style {
     pub unicode: bool,
 }
 
+/// Text that is not for a terminal: files, messages, other tools.
+pub(crate) const PLAIN: Style = Style { width: 120, color: false, unicode: true };
+
 /// Below this width tables are laid out as if there were this many columns.
 const LEAST_WIDTH: usize = 40;
 /// Wider tables are harder to read, not easier.

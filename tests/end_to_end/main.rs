@@ -6,6 +6,7 @@ mod bad_models;
 mod bad_usage;
 mod cuda;
 mod engine;
+mod export;
 mod failures;
 mod gate;
 mod gpu_table;

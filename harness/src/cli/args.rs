@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::export::ExportArgs;
 use super::gate::{CalibrateArgs, GateArgs};
 use crate::self_test::Choice;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -53,6 +54,8 @@ pub enum Command {
     Gate(Box<GateArgs>),
     /// Find out how much this machine differs from itself, and write thresholds for the gate.
     Calibrate(CalibrateArgs),
+    /// Write profiles in the format of another tool.
+    Export(ExportArgs),
     /// Say what can be measured here, what not, and what would have to change.
     Doctor(DoctorArgs),
     /// Print the JSON Schema of a profile.

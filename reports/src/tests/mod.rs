@@ -3,4 +3,4 @@
 mod fuzz;
 mod golden;
 mod html;
-mod scripted;
+pub(crate) mod scripted;
