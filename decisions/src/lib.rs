@@ -2,7 +2,10 @@
 
 #![forbid(unsafe_code)]
 
+mod draws;
 mod fitness;
 pub mod gate;
+pub mod service;
+pub mod traffic;
 
 pub use fitness::{FITNESS_CODES, judge_fitness};
