@@ -6,6 +6,7 @@ mod draws;
 mod fitness;
 pub mod gate;
 pub mod service;
+pub mod simulate;
 pub mod traffic;
 
 pub use fitness::{FITNESS_CODES, judge_fitness};

@@ -65,7 +65,7 @@ pub(super) fn nanoseconds(text: &str, unit: Option<Unit>) -> Result<u64, String>
     let nanos = match text.parse::<f64>() {
         Ok(number) if number.is_finite() => {
             let unit = unit.unwrap_or_else(|| Unit::guess(number)).nanos();
-            decimal(text, unit).unwrap_or_else(|| (number * unit as f64) as i128)
+            decimal(text, unit).unwrap_or((number * unit as f64) as i128)
         }
         _ => date(text).ok_or_else(|| {
             format!("`{text}` is no time: write 2023-11-16 18:15:46.68, RFC 3339, or a number of seconds")

@@ -1,0 +1,305 @@
+//! Replicas behind a dispatcher, driven by events.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+
+use super::dispatch::Dispatch;
+use super::recorder::Recorder;
+use super::server::{Draws, Server};
+use crate::traffic::Arrival;
+
+/// Replicas, the requests that wait for them, and what happens next.
+pub(super) struct Cluster<'m, S: Server> {
+    model: &'m S::Model,
+    dispatch: Dispatch,
+    replicas: Vec<Replica<S>>,
+    /// Replicas that take requests.
+    ready: Vec<usize>,
+    /// Of those, with one shared queue, the ones without work.
+    idle: Vec<usize>,
+    /// Requests that belong to no replica yet: the shared queue, or what waits at the gateway while none is ready.
+    queue: VecDeque<Arrival>,
+    events: BinaryHeap<Reverse<Event>>,
+    draws: Draws,
+    pub(super) recorder: Recorder,
+    pub(super) counts: Counts,
+}
+
+/// Counters that only grow.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Counts {
+    pub(super) arrived: u64,
+    pub(super) rejected: u64,
+    pub(super) started: u64,
+}
+
+/// Ordered by time; of events at one time, by replica.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Event {
+    time_ns: u64,
+    replica: u32,
+    /// Events of another generation than the replica's were overtaken.
+    generation: u32,
+}
+
+struct Replica<S> {
+    server: S,
+    queue: VecDeque<Arrival>,
+    state: State,
+    generation: u32,
+    created_ns: u64,
+    ready_ns: u64,
+    busy_since_ns: Option<u64>,
+    busy_ns: u64,
+}
+
+/// The life of a replica.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// Ordered, and ready at its time.
+    Starting,
+    /// Takes requests.
+    Ready,
+    /// Ends what it has.
+    Draining,
+    /// Ended at this time.
+    Gone { at_ns: u64 },
+}
+
+/// One replica as an autoscaler sees it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seen {
+    pub(super) state: State,
+    pub(super) created_ns: u64,
+    pub(super) ready_ns: u64,
+    pub(super) busy_ns: u64,
+    pub(super) fullness: f64,
+}
+
+impl<'m, S: Server> Cluster<'m, S> {
+    pub(super) fn new(model: &'m S::Model, dispatch: Dispatch, seed: u64, recorder: Recorder) -> Self {
+        Cluster {
+            model,
+            dispatch,
+            replicas: Vec::new(),
+            ready: Vec::new(),
+            idle: Vec::new(),
+            queue: VecDeque::new(),
+            events: BinaryHeap::new(),
+            draws: Draws::new(seed),
+            recorder,
+            counts: Counts::default(),
+        }
+    }
+
+    /// A new replica that is ready at `ready_ns`.
+    pub(super) fn order(&mut self, now: u64, ready_ns: u64) {
+        let id = self.replicas.len();
+        self.replicas.push(Replica {
+            server: S::idle(),
+            queue: VecDeque::new(),
+            state: State::Starting,
+            generation: 0,
+            created_ns: now,
+            ready_ns,
+            busy_since_ns: None,
+            busy_ns: 0,
+        });
+        if ready_ns <= now { self.becomes_ready(id, now) } else { self.schedule(id, ready_ns) }
+    }
+
+    /// Takes one replica away: one that is still starting (the last ordered) before one that works (the least loaded, the last
+    /// ordered of equals), which ends what it has. False when there is none.
+    pub(super) fn remove(&mut self, now: u64) -> bool {
+        let starting = self.replicas.iter().rposition(|replica| replica.state == State::Starting);
+        if let Some(id) = starting {
+            self.replicas[id].generation += 1;
+            self.replicas[id].state = State::Gone { at_ns: now };
+            return true;
+        }
+        let Some(id) = self.ready.iter().copied().min_by_key(|id| (self.load(*id), Reverse(*id))) else {
+            return false;
+        };
+        self.ready.retain(|other| *other != id);
+        self.idle.retain(|other| *other != id);
+        let busy = self.load(id) > 0;
+        self.replicas[id].state = if busy { State::Draining } else { State::Gone { at_ns: now } };
+        true
+    }
+
+    /// A request comes.
+    pub(super) fn arrive(&mut self, arrival: Arrival) {
+        self.counts.arrived += 1;
+        let now = arrival.time_ns;
+        if !S::admits(self.model, arrival) {
+            self.counts.rejected += 1;
+            self.recorder.unanswered(arrival);
+            return;
+        }
+        if self.dispatch == Dispatch::Shared {
+            self.queue.push_back(arrival);
+            match self.idle.pop() {
+                Some(id) => self.advance(id, now),
+                None => self.interrupt_all(arrival, now),
+            }
+            return;
+        }
+        match self.choose() {
+            Some(id) => self.hand(id, arrival, now),
+            None => self.queue.push_back(arrival),
+        }
+    }
+
+    fn choose(&mut self) -> Option<usize> {
+        match (self.dispatch, self.ready.as_slice()) {
+            (_, []) => None,
+            (_, [only]) => Some(*only),
+            (Dispatch::Random, ready) => Some(ready[self.draws.below(ready.len())]),
+            (_, ready) => ready.iter().copied().min_by_key(|id| self.load(*id)),
+        }
+    }
+
+    fn hand(&mut self, id: usize, arrival: Arrival, now: u64) {
+        self.replicas[id].queue.push_back(arrival);
+        if self.replicas[id].busy_since_ns.is_none() {
+            self.advance(id, now);
+        } else if self.replicas[id].queue.len() == 1 {
+            self.interrupt(id, arrival, now);
+        }
+    }
+
+    fn interrupt(&mut self, id: usize, arrival: Arrival, now: u64) {
+        if let Some(earlier) = self.replicas[id].server.interrupt(self.model, arrival, now) {
+            self.replicas[id].generation += 1;
+            self.schedule(id, earlier);
+        }
+    }
+
+    fn interrupt_all(&mut self, arrival: Arrival, now: u64) {
+        if S::TOKENS && self.queue.len() == 1 {
+            for at in 0..self.ready.len() {
+                self.interrupt(self.ready[at], arrival, now);
+            }
+        }
+    }
+
+    fn load(&self, id: usize) -> usize {
+        self.replicas[id].server.running() + self.replicas[id].queue.len()
+    }
+
+    fn schedule(&mut self, id: usize, time_ns: u64) {
+        let generation = self.replicas[id].generation;
+        self.events.push(Reverse(Event { time_ns, replica: id as u32, generation }));
+    }
+
+    /// When something happens next; drops events that were overtaken.
+    pub(super) fn next_event(&mut self) -> Option<u64> {
+        while let Some(Reverse(event)) = self.events.peek() {
+            if event.generation == self.replicas[event.replica as usize].generation {
+                return Some(event.time_ns);
+            }
+            self.events.pop();
+        }
+        None
+    }
+
+    /// Lets the next event happen.
+    pub(super) fn step(&mut self) {
+        let Some(Reverse(event)) = self.events.pop() else { return };
+        let id = event.replica as usize;
+        if self.replicas[id].state == State::Starting {
+            self.becomes_ready(id, event.time_ns);
+        } else {
+            self.advance(id, event.time_ns);
+        }
+    }
+
+    fn becomes_ready(&mut self, id: usize, now: u64) {
+        self.replicas[id].state = State::Ready;
+        self.ready.push(id);
+        if self.dispatch == Dispatch::Shared {
+            self.advance(id, now);
+            return;
+        }
+        // What waited at the gateway goes to the first replica that is there; nothing waits while one is ready.
+        while let Some(arrival) = self.queue.pop_front() {
+            self.replicas[id].queue.push_back(arrival);
+        }
+        if !self.replicas[id].queue.is_empty() {
+            self.advance(id, now);
+        }
+    }
+
+    fn advance(&mut self, id: usize, now: u64) {
+        let replica = &mut self.replicas[id];
+        let shared = self.dispatch == Dispatch::Shared && replica.state == State::Ready;
+        let queue = if shared { &mut self.queue } else { &mut replica.queue };
+        let before = queue.len();
+        let next = replica.server.advance(self.model, now, queue, &mut self.draws, &mut self.recorder);
+        self.counts.started += (before - queue.len()) as u64;
+        match next {
+            Some(time_ns) => {
+                replica.busy_since_ns.get_or_insert(now);
+                self.schedule(id, time_ns);
+            }
+            None => self.becomes_idle(id, now),
+        }
+    }
+
+    fn becomes_idle(&mut self, id: usize, now: u64) {
+        let replica = &mut self.replicas[id];
+        if let Some(since) = replica.busy_since_ns.take() {
+            replica.busy_ns += now - since;
+        }
+        match replica.state {
+            State::Draining => replica.state = State::Gone { at_ns: now },
+            State::Ready if self.dispatch == Dispatch::Shared => self.idle.push(id),
+            _ => {}
+        }
+    }
+
+    /// Requests that no replica works on yet.
+    pub(super) fn waiting(&self) -> u64 {
+        self.counts.arrived - self.counts.rejected - self.counts.started
+    }
+
+    /// Requests that a replica works on.
+    pub(super) fn running(&self) -> u64 {
+        self.replicas.iter().map(|replica| replica.server.running() as u64).sum()
+    }
+
+    /// Every replica that ever was, in the order of ordering.
+    pub(super) fn seen(&self, now: u64) -> impl Iterator<Item = Seen> {
+        self.replicas.iter().map(move |replica| Seen {
+            state: replica.state,
+            created_ns: replica.created_ns,
+            ready_ns: replica.ready_ns,
+            busy_ns: replica.busy_ns + replica.busy_since_ns.map_or(0, |since| now.saturating_sub(since)),
+            fullness: replica.server.fullness(self.model),
+        })
+    }
+
+    /// Replicas that are ordered and not being removed.
+    pub(super) fn wanted(&self) -> usize {
+        let counts = |replica: &&Replica<S>| matches!(replica.state, State::Starting | State::Ready);
+        self.replicas.iter().filter(counts).count()
+    }
+
+    /// Gives up the requests that still wait at `now`.
+    pub(super) fn abandon(&mut self) {
+        for arrival in self.queue.drain(..) {
+            self.recorder.unanswered(arrival);
+        }
+    }
+
+    /// Busy time ÷ ready time up to `now`.
+    pub(super) fn utilization(&self, now: u64) -> f64 {
+        let (mut busy, mut ready) = (0u64, 0u64);
+        for seen in self.seen(now).filter(|seen| seen.ready_ns <= now) {
+            busy += seen.busy_ns;
+            let end = if let State::Gone { at_ns } = seen.state { at_ns } else { now };
+            ready += end.saturating_sub(seen.ready_ns);
+        }
+        if ready == 0 { 0.0 } else { busy as f64 / ready as f64 }
+    }
+}

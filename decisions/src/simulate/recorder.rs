@@ -1,0 +1,155 @@
+//! What happens to requests, counted.
+
+use crate::service::Sla;
+
+use super::outcome::{Latencies, Latency, Outcome};
+use crate::traffic::Arrival;
+use coldstart_profiles::Nanos;
+
+/// Counts answers and their latencies.
+#[derive(Debug)]
+pub(super) struct Recorder {
+    sla: Sla,
+    /// Requests that arrived before are the warm-up.
+    from_ns: u64,
+    latency: Latencies,
+    ttft: Option<Latencies>,
+    itl: Option<Latencies>,
+    waited: u128,
+    started: u64,
+    unanswered: u64,
+    within: u64,
+    late: u64,
+    late_first: u64,
+    late_gaps: u64,
+    batches: u64,
+    batched: u64,
+    last_end_ns: u64,
+    /// Answers of the current window, for policies that watch the latency.
+    pub(super) watch: Option<Latencies>,
+}
+
+/// When the parts of an answer came.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Answer {
+    pub(super) arrival_ns: u64,
+    pub(super) first_ns: u64,
+    pub(super) end_ns: u64,
+    /// Gaps between tokens.
+    pub(super) gaps: u32,
+}
+
+impl Recorder {
+    pub(super) fn new(sla: Sla, from_ns: u64, tokens: bool) -> Self {
+        Recorder {
+            sla,
+            from_ns,
+            latency: Latencies::new(),
+            ttft: tokens.then(Latencies::new),
+            itl: tokens.then(Latencies::new),
+            waited: 0,
+            started: 0,
+            unanswered: 0,
+            within: 0,
+            late: 0,
+            late_first: 0,
+            late_gaps: 0,
+            batches: 0,
+            batched: 0,
+            last_end_ns: 0,
+            watch: None,
+        }
+    }
+
+    /// A replica takes a request at `now`.
+    pub(super) fn start(&mut self, arrival_ns: u64, now: u64) {
+        if arrival_ns >= self.from_ns {
+            self.started += 1;
+            self.waited += u128::from(now - arrival_ns);
+        }
+    }
+
+    /// A batch or decode steps of `n` requests begin.
+    pub(super) fn batch(&mut self, n: u64, steps: u64) {
+        self.batches += steps;
+        self.batched += n * steps;
+    }
+
+    /// `count` tokens came `gap_ns` after the ones before them. Gaps of the warm-up are counted, too.
+    pub(super) fn gaps(&mut self, gap_ns: u64, count: u64) {
+        if count == 0 {
+            return;
+        }
+        if let Some(itl) = &mut self.itl {
+            itl.record(gap_ns, count);
+        }
+        if exceeds(gap_ns, self.sla.itl_ns) {
+            self.late_gaps += count;
+        }
+    }
+
+    pub(super) fn answer(&mut self, answer: Answer) {
+        let latency = answer.end_ns - answer.arrival_ns;
+        self.last_end_ns = self.last_end_ns.max(answer.end_ns);
+        if let Some(watch) = &mut self.watch {
+            watch.record(latency, 1);
+        }
+        if answer.arrival_ns < self.from_ns {
+            return;
+        }
+        self.latency.record(latency, 1);
+        let first = answer.first_ns - answer.arrival_ns;
+        if let Some(ttft) = &mut self.ttft {
+            ttft.record(first, 1);
+        }
+        let late = exceeds(latency, self.sla.end_to_end_ns);
+        let late_first = exceeds(first, self.sla.ttft_ns);
+        let mean_gap = (answer.end_ns - answer.first_ns).checked_div(u64::from(answer.gaps)).unwrap_or(0);
+        self.late += u64::from(late);
+        self.late_first += u64::from(late_first);
+        self.within += u64::from(!late && !late_first && !exceeds(mean_gap, self.sla.itl_ns));
+    }
+
+    /// A request that no replica answers.
+    pub(super) fn unanswered(&mut self, arrival: Arrival) {
+        if arrival.time_ns >= self.from_ns {
+            self.unanswered += 1;
+        }
+    }
+
+    /// Requests that are sure to miss the bound that most miss.
+    pub(super) fn misses(&self) -> u64 {
+        self.unanswered + self.late.max(self.late_first)
+    }
+
+    fn meets(&self) -> bool {
+        let gaps = self.itl.as_ref().map_or(0, Latencies::count);
+        self.misses() <= self.sla.misses_allowed(self.latency.count() + self.unanswered)
+            && self.late_gaps <= self.sla.misses_allowed(gaps)
+    }
+
+    pub(super) fn outcome(&self, utilization: f64, gave_up: bool) -> Outcome {
+        let fraction = self.sla.percentile().fraction();
+        let summary = |latencies: &Latencies| -> Latency { latencies.summary(fraction) };
+        let requests = self.latency.count() + self.unanswered;
+        let per = |sum: f64, n: u64| if n == 0 { 0.0 } else { sum / n as f64 };
+        Outcome {
+            requests,
+            unanswered: self.unanswered,
+            latency: summary(&self.latency),
+            ttft: self.ttft.as_ref().map(summary),
+            itl: self.itl.as_ref().map(summary),
+            mean_wait_ns: per(self.waited as f64, self.started),
+            mean_batch: per(self.batched as f64, self.batches),
+            attainment: if requests == 0 { 1.0 } else { self.within as f64 / requests as f64 },
+            meets: self.meets() && !gave_up,
+            utilization,
+            duration_ns: Nanos::from_nanos(self.last_end_ns),
+            gave_up,
+        }
+    }
+}
+
+fn exceeds(nanos: u64, bound: Option<Nanos>) -> bool {
+    bound.is_some_and(|bound| nanos > bound.as_nanos())
+}

@@ -1,0 +1,212 @@
+//! How many replicas a load needs: the smallest number whose simulated percentile is within the SLA.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::dispatch::Dispatch;
+use super::fixed::{Fixed, fixed};
+use super::outcome::Outcome;
+use crate::service::{Bound, ServiceError, ServiceModel, Sla};
+use crate::traffic::{Arrival, Poisson, Sizes, Trace};
+
+/// A percentile needs so many requests beyond it.
+const MISSES: u64 = 100;
+
+/// What the replicas are to carry.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Load<'a> {
+    /// Poisson arrivals at a rate.
+    Poisson {
+        /// Requests a second.
+        rate_per_s: f64,
+        /// Their sizes.
+        sizes: Sizes<'a>,
+    },
+    /// A trace as it is.
+    Trace(&'a Trace),
+}
+
+/// How the number is searched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Search {
+    /// Which replica gets a request.
+    pub dispatch: Dispatch,
+    /// Of all chances.
+    pub seed: u64,
+    /// No more than this many replicas.
+    pub most: u32,
+    /// How many Poisson arrivals are simulated for each number, after a warm-up of a tenth of that.
+    pub requests: u64,
+}
+
+/// The smallest number of replicas that meets the SLA.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Replicas {
+    /// How many; at least 1.
+    pub replicas: u32,
+    /// What they do with the load.
+    pub outcome: Outcome,
+    /// The sufficient bound that the search began with.
+    pub bound: Bound,
+    /// How many numbers of replicas were simulated.
+    pub simulations: u32,
+}
+
+/// Why no number of replicas was found. Messages complete "failed to …".
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum CapacityError {
+    /// The service model or the SLA.
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+    /// The load is above what the most replicas carry.
+    #[error(
+        "carry {rate_per_s:.1} requests a second within the SLA on {most} replicas: {missed_percent:.1} % of them miss it; \
+         allow more replicas, more time, or make the model faster"
+    )]
+    TooFew {
+        /// The load.
+        rate_per_s: f64,
+        /// The most replicas.
+        most: u32,
+        /// Of the requests simulated with that many, how many missed a bound, in percent.
+        missed_percent: f64,
+    },
+    /// A rate that is none.
+    #[error("carry {0} requests a second: give a rate that is not below zero")]
+    Rate(f64),
+}
+
+impl Search {
+    /// With the usual effort: so many arrivals that a hundred lie beyond the percentile.
+    pub fn new(dispatch: Dispatch, sla: &Sla, seed: u64, most: u32) -> Self {
+        let beyond = u64::from(1000_u32.saturating_sub(sla.permille).max(1));
+        Search { dispatch, seed, most, requests: MISSES * 1000 / beyond }
+    }
+}
+
+/// The smallest number of replicas with which the load meets the SLA, by simulation.
+///
+/// The search begins at λ ÷ μ_SLA and doubles or halves from there, then bisects; it relies on more replicas never being worse.
+/// A number is given up as soon as more requests missed than may. A rate of 0 needs one replica.
+///
+/// Fails when a request alone misses the SLA, and when the load is too much for `search.most` replicas.
+pub fn replicas_for(
+    service: &ServiceModel,
+    sla: &Sla,
+    load: Load<'_>,
+    search: Search,
+) -> Result<Replicas, CapacityError> {
+    let (rate_per_s, sizes) = match load {
+        Load::Poisson { rate_per_s, sizes } => (rate_per_s, sizes),
+        Load::Trace(trace) => (trace.mean_per_s(), Sizes::Of(trace)),
+    };
+    if !(rate_per_s.is_finite() && rate_per_s >= 0.0) {
+        return Err(CapacityError::Rate(rate_per_s));
+    }
+    sizes.can_meet(service, sla)?;
+    let bound = service.bound(sla, sizes.mean());
+    let most = search.most.max(1);
+    let mut tried = Tried { service, sla, load, search, simulations: 0 };
+    let seed = if bound.rate_per_s > 0.0 { (rate_per_s / bound.rate_per_s).ceil() } else { 1.0 };
+    let seed = (seed.min(f64::from(most)) as u32).max(1);
+
+    // `low` is known to be too few, `found` to be enough.
+    let mut low = 0;
+    let mut found = None;
+    let mut at = seed;
+    loop {
+        let outcome = tried.outcome(at);
+        if outcome.meets {
+            found = Some((at, outcome));
+            if at == low + 1 || low > 0 {
+                break;
+            }
+            at = (at / 2).max(1);
+        } else {
+            low = at;
+            if found.is_some() {
+                break;
+            }
+            if at == most {
+                return Err(tried.too_few(rate_per_s, most));
+            }
+            at = at.saturating_mul(2).min(most);
+        }
+    }
+    while let Some((high, _)) = found.as_ref().filter(|(high, _)| *high > low + 1) {
+        let middle = low + (high - low) / 2;
+        let outcome = tried.outcome(middle);
+        if outcome.meets {
+            found = Some((middle, outcome));
+        } else {
+            low = middle;
+        }
+    }
+    match found {
+        Some((replicas, outcome)) => {
+            Ok(Replicas { replicas, outcome, bound, simulations: tried.simulations })
+        }
+        None => Err(tried.too_few(rate_per_s, most)),
+    }
+}
+
+struct Tried<'a> {
+    service: &'a ServiceModel,
+    sla: &'a Sla,
+    load: Load<'a>,
+    search: Search,
+    simulations: u32,
+}
+
+impl Tried<'_> {
+    fn outcome(&mut self, replicas: u32) -> Outcome {
+        self.simulations += 1;
+        simulate(self.service, self.sla, self.load, self.search, replicas, true)
+    }
+
+    fn too_few(&self, rate_per_s: f64, most: u32) -> CapacityError {
+        let outcome = simulate(self.service, self.sla, self.load, self.search, most, false);
+        CapacityError::TooFew { rate_per_s, most, missed_percent: (1.0 - outcome.attainment) * 100.0 }
+    }
+}
+
+/// What so many replicas do with the load; `give_up` ends the simulation once the SLA is missed.
+fn simulate(
+    service: &ServiceModel,
+    sla: &Sla,
+    load: Load<'_>,
+    search: Search,
+    replicas: u32,
+    give_up: bool,
+) -> Outcome {
+    let setup = Fixed::new(replicas, search.dispatch, search.seed);
+    match load {
+        Load::Trace(trace) => {
+            let give_up_after = give_up.then(|| sla.misses_allowed(trace.len() as u64));
+            fixed(service, sla, Fixed { give_up_after, ..setup }, trace.arrivals().iter().copied())
+        }
+        Load::Poisson { rate_per_s, .. } if rate_per_s <= 0.0 => {
+            fixed(service, sla, setup, std::iter::empty::<Arrival>())
+        }
+        Load::Poisson { rate_per_s, sizes } => {
+            let warm_up = search.requests / 10;
+            // From counted requests alone, since the number of those in the warm-up is a matter of chance.
+            let give_up_after = give_up.then(|| sla.misses_allowed(search.requests + warm_up));
+            let warm_up_ns = (warm_up as f64 / rate_per_s * 1e9) as u64;
+            let arrivals =
+                Poisson::new(rate_per_s, sizes, search.seed).take((search.requests + warm_up) as usize);
+            fixed(service, sla, Fixed { warm_up_ns, give_up_after, ..setup }, arrivals)
+        }
+    }
+}
+
+/// What so many replicas do with the load: all requests answered.
+pub fn outcome_with(
+    service: &ServiceModel,
+    sla: &Sla,
+    load: Load<'_>,
+    search: Search,
+    replicas: u32,
+) -> Outcome {
+    simulate(service, sla, load, search, replicas, false)
+}
