@@ -2,11 +2,18 @@
 
 #![forbid(unsafe_code)]
 
+mod basis;
+mod cluster;
 mod draws;
 mod fitness;
 pub mod gate;
+pub mod measured;
 pub mod service;
 pub mod simulate;
+#[cfg(test)]
+mod testing;
 pub mod traffic;
 
+pub use basis::{Basis, Figure, Input, Quantity};
+pub use cluster::{ClusterFacts, Prices};
 pub use fitness::{FITNESS_CODES, judge_fitness};

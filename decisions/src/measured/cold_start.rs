@@ -1,0 +1,294 @@
+//! How long a new replica takes, in total and by parts.
+
+use coldstart_profiles::stats::{OrderStatistics, Percentile};
+use coldstart_profiles::{Key, Nanos, Params, Phase, Profile, TotalKind};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::by_hand::{ByHand, PullByHand};
+use super::trials::Trials;
+use crate::basis::{Basis, Figure, Quantity};
+
+/// Fewer samples carry no 99th percentile at 95 % confidence: n with 0.99ⁿ ≤ 0.05.
+const P99_FLOOR: usize = 299;
+/// So many totals are enough to draw from.
+const MOST_TOTALS: usize = 4096;
+
+/// The cold starts of one class of nodes from one storage.
+///
+/// The spans of one trial stay together. Spans that were measured in trials of their own (the pull of the image; the warm-up,
+/// where trials of containers end with their first batch) are added to every trial in every combination: they are
+/// independent of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ColdStart {
+    /// The storage that the weights came from.
+    pub storage: String,
+    /// Which phases the trials chain; `null` where the cold start was given by hand.
+    pub kind: Option<TotalKind>,
+    /// Conditions of the trials.
+    pub params: Params,
+    /// The phase at whose end the trials' clock stopped; `null` where the cold start was given by hand.
+    pub ends_with: Option<Phase>,
+    /// How many trials.
+    pub trials: usize,
+    /// The parts in order, each the median over its trials: medians of parts do not add up to the median of the total.
+    pub parts: Vec<ColdPart>,
+    /// What no part accounts for, the median over the trials.
+    pub unattributed_ns: Nanos,
+    /// Where the pull in it comes from.
+    pub pull: PullTime,
+    /// Every total that was seen: what simulations draw from.
+    pub totals_ns: Vec<Nanos>,
+    /// C: the median.
+    pub median_ns: Figure<Nanos>,
+    /// C_hi: the 99th percentile where there are trials enough, else the largest that was seen, or what was given by hand.
+    pub hi_ns: Figure<Nanos>,
+    /// The largest total without pull: what a probe of a container that starts has to wait for. `null` where no trial was seen.
+    pub start_hi_ns: Option<Figure<Nanos>>,
+}
+
+/// One phase of a cold start.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ColdPart {
+    /// The phase.
+    pub phase: Phase,
+    /// The median of its times.
+    pub median_ns: Figure<Nanos>,
+    /// The largest of its times.
+    pub max_ns: Nanos,
+}
+
+/// Where the pull in a cold start comes from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum PullTime {
+    /// It was measured, of the user's own image.
+    Measured {
+        /// The pulls.
+        times_ns: Vec<Nanos>,
+    },
+    /// It follows from a size and a bandwidth that were given by hand.
+    Assumed {
+        /// Bytes ÷ bandwidth.
+        time_ns: Nanos,
+    },
+    /// There is none in the total: the image is taken to be on the node.
+    None {
+        /// Why.
+        why: String,
+    },
+}
+
+/// A span that is added to every trial.
+struct Span {
+    phase: Phase,
+    times: Vec<Nanos>,
+    basis: Basis,
+}
+
+impl ColdStart {
+    /// The cold start behind these profiles of one class and one storage; `None` where there is none and none was given by hand.
+    pub(super) fn of(profiles: &[&Profile], storage: &str, by_hand: &ByHand) -> Option<Self> {
+        let measured =
+            Trials::of(profiles).and_then(|trials| Self::measured(&trials, profiles, storage, by_hand));
+        match (measured, by_hand.cold_p99_ns) {
+            (Some(measured), Some(p99)) => Some(measured.with_p99(p99)),
+            (Some(measured), None) => Some(measured),
+            (None, Some(p99)) => Some(Self::assumed(storage, p99)),
+            (None, None) => None,
+        }
+    }
+
+    fn measured(trials: &Trials<'_>, profiles: &[&Profile], storage: &str, by_hand: &ByHand) -> Option<Self> {
+        let (pull, pull_span) = pull(trials, profiles, by_hand.pull);
+        let warm_up = (trials.ends_with == Phase::FirstBatch).then(|| warm_up(profiles)).flatten();
+        let spans: Vec<Span> = pull_span.into_iter().chain(warm_up).collect();
+        let totals_ns = combined(trials.totals(), &spans);
+        let order = OrderStatistics::new(totals_ns.clone()).ok()?;
+        let mut basis = Basis::measured("", [trials.key()], trials.n());
+        basis.formula = formula(trials, &spans);
+        for span in &spans {
+            basis = basis.resting_on(&span.basis);
+        }
+        let basis = caveats(basis, trials, &pull, &spans);
+        let (hi, hi_basis) = tail(&order, trials.n(), &basis);
+        let start = OrderStatistics::new(trials.totals_without_pull()).ok()?.max();
+        let start_basis = Basis::measured(
+            format!("the largest total of {} trials, without the pull of the image", trials.n()),
+            [trials.key()],
+            trials.n(),
+        );
+        Some(ColdStart {
+            storage: storage.to_owned(),
+            kind: Some(trials.kind),
+            params: trials.params.clone(),
+            ends_with: Some(trials.ends_with),
+            trials: trials.n(),
+            parts: parts(trials, spans),
+            unattributed_ns: OrderStatistics::new(trials.unattributed()).ok()?.nearest_rank(Percentile::P50),
+            pull,
+            median_ns: Figure::new(order.nearest_rank(Percentile::P50), basis),
+            hi_ns: Figure::new(hi, hi_basis),
+            start_hi_ns: Some(Figure::new(start, start_basis)),
+            totals_ns,
+        })
+    }
+
+    /// What was given by hand takes the place of the tail, and of every total that a simulation draws.
+    fn with_p99(mut self, p99: Nanos) -> Self {
+        self.hi_ns = Figure::by_hand(p99, COLD_P99);
+        self.totals_ns = vec![p99];
+        if self.median_ns.value > p99 {
+            self.median_ns = Figure::by_hand(p99, COLD_P99);
+        }
+        self
+    }
+
+    fn assumed(storage: &str, p99: Nanos) -> Self {
+        ColdStart {
+            storage: storage.to_owned(),
+            kind: None,
+            params: Params::new(),
+            ends_with: None,
+            trials: 0,
+            parts: Vec::new(),
+            unattributed_ns: Nanos::ZERO,
+            pull: PullTime::None { why: format!("the whole cold start was given by hand with {COLD_P99}") },
+            totals_ns: vec![p99],
+            median_ns: Figure::by_hand(p99, COLD_P99),
+            hi_ns: Figure::by_hand(p99, COLD_P99),
+            start_hi_ns: None,
+        }
+    }
+
+    /// The part of one phase.
+    pub fn part(&self, phase: Phase) -> Option<&ColdPart> {
+        self.parts.iter().find(|part| part.phase == phase)
+    }
+}
+
+/// The flag of a cold start given by hand.
+const COLD_P99: &str = "--assume-cold-p99";
+
+/// The pull in a cold start. One of the synthetic image never is: it says how this engine unpacks, not how long a pull takes.
+fn pull(trials: &Trials<'_>, profiles: &[&Profile], by_hand: Option<PullByHand>) -> (PullTime, Option<Span>) {
+    let inside = trials.times(Phase::ImagePull);
+    if !inside.is_empty() {
+        return (PullTime::Measured { times_ns: inside }, None);
+    }
+    if let Some(by_hand) = by_hand {
+        let basis = Basis::of("image bytes ÷ registry bandwidth")
+            .input("image bytes", Quantity::Bytes(by_hand.image_bytes))
+            .input("registry bandwidth", Quantity::BytesPerSecond(by_hand.registry_bytes_per_s));
+        let basis = PullByHand::FLAGS.into_iter().fold(basis, Basis::assumed);
+        let span = Span { phase: Phase::ImagePull, times: vec![by_hand.time()], basis };
+        return (PullTime::Assumed { time_ns: by_hand.time() }, Some(span));
+    }
+    let rows = profiles.iter().flat_map(|profile| profile.of_phase(Phase::ImagePull));
+    let real = rows.filter(|row| row.key.params.get("source") != Some("synthetic"));
+    let (mut keys, mut times) = (Vec::new(), Vec::new());
+    for (key, samples) in real.filter_map(|row| Some((&row.key, row.outcome.as_measured()?.0))) {
+        keys.push(key.clone());
+        times.extend(samples.included());
+    }
+    if times.is_empty() {
+        let why = "no image of yours was pulled: the image is taken to be on the node; measure it with `coldstart run \
+                   --image`, or give --image-bytes and --registry-bandwidth";
+        return (PullTime::None { why: why.to_owned() }, None);
+    }
+    let basis = Basis::measured("pulls of the image", keys, times.len());
+    let span = Span { phase: Phase::ImagePull, times: times.clone(), basis };
+    (PullTime::Measured { times_ns: times }, Some(span))
+}
+
+/// The warm-up of trials that do not end with their first batch.
+fn warm_up(profiles: &[&Profile]) -> Option<Span> {
+    let (mut keys, mut times): (Vec<Key>, Vec<Nanos>) = (Vec::new(), Vec::new());
+    for row in profiles.iter().flat_map(|profile| profile.of_phase(Phase::WarmUp)) {
+        let Some((samples, _)) = row.outcome.as_measured() else { continue };
+        keys.push(row.key.clone());
+        times.extend(samples.included());
+    }
+    let basis = Basis::measured("warm-ups of processes", keys, times.len());
+    (!times.is_empty()).then_some(Span { phase: Phase::WarmUp, times, basis })
+}
+
+/// Every total with every time of every span, thinned evenly where that is more than anybody needs.
+fn combined(totals: Vec<Nanos>, spans: &[Span]) -> Vec<Nanos> {
+    let mut all = totals;
+    for span in spans {
+        all =
+            all.iter().flat_map(|total| span.times.iter().map(|time| total.saturating_add(*time))).collect();
+        if all.len() > MOST_TOTALS {
+            all.sort_unstable();
+            let most = all.last().copied();
+            let step = all.len().div_ceil(MOST_TOTALS);
+            all = all.into_iter().step_by(step).collect();
+            // The largest one stands for the tail: it stays.
+            all.extend(most);
+        }
+    }
+    all
+}
+
+fn formula(trials: &Trials<'_>, spans: &[Span]) -> String {
+    let mut text = format!("median over {} trials of a {}'s start", trials.n(), trials.kind.name());
+    for span in spans {
+        let what = match span.phase {
+            Phase::ImagePull => "the pull of the image",
+            _ => "the warm-up of a process",
+        };
+        text.push_str(&format!(", each with {what}"));
+    }
+    text
+}
+
+fn caveats(mut basis: Basis, trials: &Trials<'_>, pull: &PullTime, spans: &[Span]) -> Basis {
+    if let PullTime::None { why } = pull {
+        basis = basis.caveat(format!("the cold start holds no image pull: {why}"));
+    }
+    if trials.ends_with == Phase::FirstBatch && !spans.iter().any(|span| span.phase == Phase::WarmUp) {
+        basis = basis.caveat("the cold start ends with the first batch: no warm-up was measured");
+    }
+    if trials.kind == TotalKind::Process {
+        basis = basis.caveat(
+            "the cold start begins with the process: no container was started; scheduling and the container come on top",
+        );
+    }
+    basis
+}
+
+/// The 99th percentile where there are samples enough, else the largest, with what that is worth.
+fn tail(order: &OrderStatistics, n: usize, basis: &Basis) -> (Nanos, Basis) {
+    if n >= P99_FLOOR {
+        return (
+            order.nearest_rank(Percentile::P99),
+            Basis { formula: "99th percentile of the same".into(), ..basis.clone() },
+        );
+    }
+    let basis = Basis { formula: format!("the largest of {n} trials"), ..basis.clone() };
+    let covers = (1.0 - 0.9_f64.powi(i32::try_from(n).unwrap_or(i32::MAX))) * 100.0;
+    let text = format!(
+        "C_hi is the largest of {n} trials, which covers the 90th percentile with {covers:.0} % confidence: a 99th percentile \
+         needs {P99_FLOOR}, or give --assume-cold-p99"
+    );
+    (order.max(), basis.caveat(text))
+}
+
+/// The parts in cold-start order, those that were added among them.
+fn parts(trials: &Trials<'_>, spans: Vec<Span>) -> Vec<ColdPart> {
+    let part = |phase, times: Vec<Nanos>, basis: Basis| {
+        let order = OrderStatistics::new(times).ok()?;
+        let median_ns = Figure::new(order.nearest_rank(Percentile::P50), basis);
+        Some(ColdPart { phase, median_ns, max_ns: order.max() })
+    };
+    let own = trials.phases().into_iter().filter_map(|phase| {
+        let times = trials.times(phase);
+        let basis = Basis::measured("median over trials", trials.key_of(phase), times.len());
+        part(phase, times, basis)
+    });
+    let mut parts: Vec<ColdPart> = own.collect();
+    parts.extend(spans.into_iter().filter_map(|span| part(span.phase, span.times, span.basis)));
+    parts.sort_by_key(|part| part.phase);
+    parts
+}
