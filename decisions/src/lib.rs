@@ -8,6 +8,7 @@ mod draws;
 mod fitness;
 pub mod gate;
 pub mod measured;
+pub mod queue;
 pub mod service;
 pub mod simulate;
 #[cfg(test)]
