@@ -9,6 +9,7 @@ mod fitness;
 pub mod gate;
 pub mod measured;
 pub mod queue;
+pub mod scaling;
 pub mod service;
 pub mod simulate;
 #[cfg(test)]

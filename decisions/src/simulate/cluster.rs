@@ -108,8 +108,8 @@ impl<'m, S: Server> Cluster<'m, S> {
         if ready_ns <= now { self.becomes_ready(id, now) } else { self.schedule(id, ready_ns) }
     }
 
-    /// Takes one replica away: one that is still starting (the last ordered) before one that works (the least loaded, the last
-    /// ordered of equals), which ends what it has. False when there is none.
+    /// Takes one replica away, as a ReplicaSet does: one that is still starting before one that works, the last ordered first. One
+    /// that works ends what it has. False when there is none.
     pub(super) fn remove(&mut self, now: u64) -> bool {
         let starting = self.replicas.iter().rposition(|replica| replica.state == State::Starting);
         if let Some(id) = starting {
@@ -117,9 +117,7 @@ impl<'m, S: Server> Cluster<'m, S> {
             self.replicas[id].state = State::Gone { at_ns: now };
             return true;
         }
-        let Some(id) = self.ready.iter().copied().min_by_key(|id| (self.load(*id), Reverse(*id))) else {
-            return false;
-        };
+        let Some(id) = self.ready.iter().copied().max() else { return false };
         self.ready.retain(|other| *other != id);
         self.idle.retain(|other| *other != id);
         let busy = self.load(id) > 0;
@@ -283,6 +281,16 @@ impl<'m, S: Server> Cluster<'m, S> {
     pub(super) fn wanted(&self) -> usize {
         let counts = |replica: &&Replica<S>| matches!(replica.state, State::Starting | State::Ready);
         self.replicas.iter().filter(counts).count()
+    }
+
+    /// Replicas that take requests.
+    pub(super) fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// Requests that are not over.
+    pub(super) fn outstanding(&self) -> u64 {
+        self.counts.arrived - self.counts.rejected - self.recorder.answered()
     }
 
     /// Gives up the requests that still wait at `now`.

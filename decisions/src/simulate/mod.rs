@@ -1,11 +1,14 @@
 //! Discrete-event simulation: requests, the service model, replicas that take time to start.
 
-#[expect(dead_code, reason = "runs with an autoscaler come next")]
+mod autoscaled;
 mod cluster;
+mod controller;
 mod dispatch;
 mod fixed;
 mod language_model;
+mod meter;
 mod outcome;
+mod policy;
 mod recorder;
 mod replicas;
 mod server;
@@ -13,7 +16,10 @@ mod single_forward;
 #[cfg(test)]
 mod tests;
 
+pub use autoscaled::{PolicyOutcome, Prices, ReplicasAt, Scenario, autoscaled};
 pub use dispatch::Dispatch;
 pub use fixed::{Fixed, fixed};
 pub use outcome::{Latency, Outcome, RESOLUTION};
+pub use policy::{Metric, Monitoring, Planned, Policy, Rule, Signal};
+pub use recorder::Slice;
 pub use replicas::{CapacityError, Load, Replicas, Search, outcome_with, replicas_for};

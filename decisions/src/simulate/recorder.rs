@@ -1,8 +1,12 @@
 //! What happens to requests, counted.
 
-use crate::service::Sla;
+use std::collections::VecDeque;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::outcome::{Latencies, Latency, Outcome};
+use crate::service::Sla;
 use crate::traffic::Arrival;
 use coldstart_profiles::Nanos;
 
@@ -25,8 +29,11 @@ pub(super) struct Recorder {
     batches: u64,
     batched: u64,
     last_end_ns: u64,
-    /// Answers of the current window, for policies that watch the latency.
-    pub(super) watch: Option<Latencies>,
+    /// Requests that are over, the warm-up's included.
+    answered: u64,
+    /// For policies that watch the latency.
+    pub(super) watch: Option<Watch>,
+    pub(super) slices: Option<Slices>,
 }
 
 /// When the parts of an answer came.
@@ -57,8 +64,20 @@ impl Recorder {
             batches: 0,
             batched: 0,
             last_end_ns: 0,
+            answered: 0,
             watch: None,
+            slices: None,
         }
+    }
+
+    /// Requests that were answered so far.
+    pub(super) fn answered(&self) -> u64 {
+        self.answered
+    }
+
+    /// Requests of which a bound was missed, or that were not answered.
+    pub(super) fn requests_missed(&self) -> u64 {
+        self.latency.count() + self.unanswered - self.within
     }
 
     /// A replica takes a request at `now`.
@@ -92,8 +111,9 @@ impl Recorder {
         let latency = answer.end_ns - answer.arrival_ns;
         self.last_end_ns = self.last_end_ns.max(answer.end_ns);
         if let Some(watch) = &mut self.watch {
-            watch.record(latency, 1);
+            watch.answers.push_back((answer.end_ns, latency));
         }
+        self.answered += 1;
         if answer.arrival_ns < self.from_ns {
             return;
         }
@@ -107,13 +127,20 @@ impl Recorder {
         let mean_gap = (answer.end_ns - answer.first_ns).checked_div(u64::from(answer.gaps)).unwrap_or(0);
         self.late += u64::from(late);
         self.late_first += u64::from(late_first);
-        self.within += u64::from(!late && !late_first && !exceeds(mean_gap, self.sla.itl_ns));
+        let within = !late && !late_first && !exceeds(mean_gap, self.sla.itl_ns);
+        self.within += u64::from(within);
+        if let Some(slices) = &mut self.slices {
+            slices.count(answer.arrival_ns, within);
+        }
     }
 
     /// A request that no replica answers.
     pub(super) fn unanswered(&mut self, arrival: Arrival) {
         if arrival.time_ns >= self.from_ns {
             self.unanswered += 1;
+            if let Some(slices) = &mut self.slices {
+                slices.count(arrival.time_ns, false);
+            }
         }
     }
 
@@ -147,6 +174,62 @@ impl Recorder {
             duration_ns: Nanos::from_nanos(self.last_end_ns),
             gave_up,
         }
+    }
+}
+
+/// Latencies of recent answers.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    /// (when it ended, how long it took), in order of the end.
+    answers: VecDeque<(u64, u64)>,
+}
+
+impl Watch {
+    /// The nearest-rank percentile of the answers that ended after `from_ns`; older ones are forgotten.
+    pub(super) fn percentile(&mut self, from_ns: u64, fraction: f64) -> Option<u64> {
+        while self.answers.front().is_some_and(|(end, _)| *end <= from_ns) {
+            self.answers.pop_front();
+        }
+        let mut latencies: Vec<u64> = self.answers.iter().map(|(_, latency)| *latency).collect();
+        let rank = ((latencies.len() as f64 * fraction).ceil() as usize).clamp(1, latencies.len().max(1));
+        (!latencies.is_empty()).then(|| *latencies.select_nth_unstable(rank - 1).1)
+    }
+}
+
+/// Requests and misses by the time of their arrival.
+#[derive(Debug)]
+pub(super) struct Slices {
+    width_ns: u64,
+    slices: Vec<Slice>,
+}
+
+/// Requests that arrived in one slice of the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Slice {
+    /// How many.
+    pub requests: u64,
+    /// How many of them missed a bound.
+    pub missed: u64,
+}
+
+impl Slices {
+    pub(super) fn new(duration_ns: u64, count: usize) -> Self {
+        let width_ns = duration_ns.div_ceil(count.max(1) as u64).max(1);
+        Slices { width_ns, slices: vec![Slice::default(); count.max(1)] }
+    }
+
+    pub(super) fn width_ns(&self) -> u64 {
+        self.width_ns
+    }
+
+    pub(super) fn into_slices(self) -> Vec<Slice> {
+        self.slices
+    }
+
+    fn count(&mut self, arrival_ns: u64, within: bool) {
+        let at = ((arrival_ns / self.width_ns) as usize).min(self.slices.len() - 1);
+        self.slices[at].requests += 1;
+        self.slices[at].missed += u64::from(!within);
     }
 }
 

@@ -47,10 +47,20 @@ pub(super) trait Server {
 pub(super) struct Draws(ChaCha8Rng);
 
 impl Draws {
+    /// Dispatch and service times.
     pub(super) fn new(seed: u64) -> Self {
+        Draws::stream(seed, 2)
+    }
+
+    /// Cold starts, and when clocks begin: apart, so that policies are compared on equal chances.
+    pub(super) fn of_starts(seed: u64) -> Self {
+        Draws::stream(seed, 3)
+    }
+
+    /// Arrivals of the same seed come from streams 0 and 1.
+    fn stream(seed: u64, stream: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        // Arrivals of the same seed come from stream 0.
-        rng.set_stream(2);
+        rng.set_stream(stream);
         Draws(rng)
     }
 

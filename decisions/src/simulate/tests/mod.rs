@@ -1,5 +1,7 @@
 //! Scripted arrivals, exact to the nanosecond.
 
+mod policies;
+
 use coldstart_profiles::{Bytes, Nanos};
 use proptest::prelude::*;
 

@@ -1,0 +1,213 @@
+//! Policies on scripted traffic.
+
+use super::*;
+use crate::scaling::{Hpa, Keda, TargetKind};
+use crate::traffic::Trace;
+
+const S: u64 = 1_000_000_000;
+
+/// `rate` requests a second, evenly, from one second to another.
+fn evenly(rate: u64, from_s: u64, to_s: u64) -> impl Iterator<Item = Arrival> {
+    (0..rate * (to_s - from_s)).map(move |i| Arrival {
+        time_ns: from_s * S + i * S / rate,
+        tokens_in: 0,
+        tokens_out: 0,
+    })
+}
+
+fn trace(parts: impl IntoIterator<Item = (u64, u64, u64)>) -> Trace {
+    Trace::new(parts.into_iter().flat_map(|(rate, from, to)| evenly(rate, from, to)).collect(), false)
+        .unwrap()
+}
+
+fn scenario<'a>(
+    service: &'a ServiceModel,
+    sla: &'a Sla,
+    trace: &'a Trace,
+    starts: &'a [Nanos],
+) -> Scenario<'a> {
+    Scenario {
+        service,
+        sla,
+        trace,
+        dispatch: Dispatch::LeastLoaded,
+        cold_starts: starts,
+        initial_replicas: 1,
+        monitoring: Monitoring::default(),
+        prices: Some(Prices { replica_hour: 2.0, missed_request: 0.01 }),
+        seed: 5,
+    }
+}
+
+fn policy(rule: Rule) -> Policy {
+    Policy { name: "tested".to_owned(), rule }
+}
+
+fn metric(signal: Signal, target: f64, target_kind: TargetKind) -> Metric {
+    Metric { signal, target, target_kind, activation: 0.0 }
+}
+
+#[test]
+fn static_replicas_are_a_fixed_number() {
+    let (service, sla) = (single(10.0, 5.0, 4), sla_ms(40));
+    let trace = trace([(100, 0, 60)]);
+    let found = autoscaled(
+        &scenario(&service, &sla, &trace, &[Nanos::from_secs(9)]),
+        &policy(Rule::Static { replicas: 3 }),
+    );
+    let same =
+        fixed(&service, &sla, Fixed::new(3, Dispatch::LeastLoaded, 5), trace.arrivals().iter().copied());
+    assert_eq!(found.outcome, same);
+    assert_eq!((found.cold_starts, found.peak_replicas, found.mean_replicas), (0, 3, 3.0));
+    assert!((found.replica_hours - 3.0 * found.outcome.duration_ns.as_secs_f64() / 3600.0).abs() < 1e-9);
+    assert!((found.cost.unwrap() - (found.replica_hours * 2.0 + found.missed as f64 * 0.01)).abs() < 1e-9);
+    assert_eq!(found.slices.iter().map(|slice| slice.requests).sum::<u64>(), 6_000);
+    assert_eq!(found.slices.iter().map(|slice| slice.missed).sum::<u64>(), found.missed);
+    let none = autoscaled(&scenario(&service, &sla, &trace, &[]), &policy(Rule::Static { replicas: 0 }));
+    assert_eq!((none.outcome.unanswered, none.replica_hours, none.outcome.attainment), (6_000, 0.0, 0.0));
+}
+
+#[test]
+fn an_hpa_follows_a_step_after_its_lead_time() {
+    // One replica carries 50 a second (T = 20 ms); at 300 s the rate steps from 20 to 200. A target of 40 asks for 5.
+    let (service, sla) = (single(20.0, 0.0, 1), sla_ms(200));
+    let trace = trace([(20, 0, 300), (200, 300, 900)]);
+    let starts = [Nanos::from_secs(60)];
+    let rule = Rule::Hpa {
+        hpa: Hpa::new(1, 20),
+        metrics: vec![metric(Signal::RequestRate, 40.0, TargetKind::AverageValue)],
+    };
+    let found = autoscaled(&scenario(&service, &sla, &trace, &starts), &policy(rule.clone()));
+    assert_eq!((found.peak_replicas, found.cold_starts), (5, 4), "{:?}", found.timeline);
+    // Ordered at the earliest with the first sync after a scrape that saw the step, ready a minute later.
+    let ready = found.timeline.iter().find(|at| at.ready == 2).unwrap().time_ns.as_secs_f64();
+    assert!((360.0..420.0).contains(&ready), "{:?}", found.timeline);
+    assert!(found.outcome.attainment > 0.3 && found.outcome.attainment < 0.9, "{}", found.outcome.attainment);
+    // Misses lie after the step.
+    let before = 300 * S / found.slice_ns.as_nanos();
+    assert!(found.slices[..before as usize - 1].iter().all(|slice| slice.missed == 0));
+    // The same seed, the same run; a faster start, fewer misses.
+    assert_eq!(autoscaled(&scenario(&service, &sla, &trace, &starts), &policy(rule.clone())), found);
+    let fast = autoscaled(&scenario(&service, &sla, &trace, &[Nanos::from_secs(5)]), &policy(rule));
+    assert!(fast.missed < found.missed, "{} {}", fast.missed, found.missed);
+}
+
+#[test]
+fn utilization_saturates_where_queues_grow() {
+    // At 400 a second eight replicas are needed. A busy GPU shows 100 %, so that utilization asks for 1.25 times as many each
+    // time, and counts those that still start as idle.
+    let (service, sla) = (single(20.0, 0.0, 1), sla_ms(100));
+    let trace = trace([(400, 0, 600)]);
+    let starts = [Nanos::from_secs(30)];
+    let run = |metric: Metric| {
+        let rule = Rule::Hpa { hpa: Hpa::new(1, 20), metrics: vec![metric] };
+        autoscaled(&scenario(&service, &sla, &trace, &starts), &policy(rule))
+    };
+    let gpu = run(metric(Signal::GpuUtilization, 0.8, TargetKind::AverageValue));
+    let cpu = run(metric(Signal::CpuUtilization { idle: 0.05, busy: 0.4 }, 0.8, TargetKind::Utilization));
+    let rate = run(metric(Signal::RequestRate, 40.0, TargetKind::AverageValue));
+    let queue = run(metric(Signal::QueueDepth, 4.0, TargetKind::AverageValue));
+    assert!(
+        rate.missed < gpu.missed && gpu.missed < cpu.missed,
+        "{} {} {}",
+        rate.missed,
+        gpu.missed,
+        cpu.missed
+    );
+    assert_eq!(cpu.peak_replicas, 1, "a CPU at 45 % never asks for more");
+    assert!(
+        queue.missed < gpu.missed && queue.peak_replicas == 20,
+        "{} {}",
+        queue.missed,
+        queue.peak_replicas
+    );
+    let latency = run(metric(Signal::P99Latency, 100e6, TargetKind::Value));
+    let concurrency = run(metric(Signal::Concurrency, 2.0, TargetKind::AverageValue));
+    let pressure = run(metric(Signal::MemoryPressure, 0.8, TargetKind::Value));
+    for found in [&latency, &concurrency, &pressure] {
+        assert!(found.peak_replicas > 1 && found.missed < cpu.missed, "{:?}", found.policy);
+    }
+}
+
+#[test]
+fn keda_goes_to_zero_and_back_by_the_gateways_signal() {
+    let (service, sla) = (single(20.0, 0.0, 1), sla_ms(200));
+    // A minute of work, half an hour of silence, a minute of work.
+    let trace = trace([(10, 0, 60), (10, 1_860, 1_920)]);
+    let starts = [Nanos::from_secs(40)];
+    let rule = |signal| Rule::Keda {
+        keda: Keda { max_replica_count: 5, ..Keda::default() },
+        hpa: Hpa::new(1, 5),
+        metrics: vec![metric(signal, 40.0, TargetKind::AverageValue)],
+    };
+    let found = autoscaled(&scenario(&service, &sla, &trace, &starts), &policy(rule(Signal::RequestRate)));
+    assert_eq!((found.outcome.unanswered, found.cold_starts), (0, 1), "{:?}", found.timeline);
+    let asleep = found.timeline.iter().position(|at| at.ordered == 0).unwrap();
+    let (down, up) =
+        (found.timeline[asleep].time_ns.as_secs_f64(), found.timeline[asleep + 1].time_ns.as_secs_f64());
+    // The rate over a minute is above zero until 60 s after the last request; then 300 s of cooldown.
+    assert!((400.0..540.0).contains(&down) && (1_860.0..1_920.0).contains(&up), "{down} {up}");
+    // Who comes first waits for the poll and the whole cold start.
+    assert!(found.outcome.latency.max_ns >= starts[0], "{:?}", found.outcome.latency);
+    assert!(found.missed > 300 && found.missed < 700, "{}", found.missed);
+    // A signal of pods is silent without pods: nothing wakes it up.
+    let blind = autoscaled(&scenario(&service, &sla, &trace, &starts), &policy(rule(Signal::P99Latency)));
+    assert!(blind.outcome.unanswered >= 600, "{}", blind.outcome.unanswered);
+    assert!(!Signal::P99Latency.from_gateway() && Signal::RequestRate.from_gateway());
+}
+
+#[test]
+fn the_plan_follows_its_table() {
+    let plan = Planned {
+        largest_rates_per_s: vec![40.0, 90.0, 140.0],
+        standby: 1,
+        min_replicas: 2,
+        max_replicas: 5,
+        period_ns: Nanos::from_secs(15),
+        scale_down_window_ns: Nanos::from_secs(60),
+    };
+    for (rate, replicas) in [(0.0, 2), (40.0, 2), (40.1, 3), (90.0, 3), (140.0, 4), (141.0, 5), (1e9, 5)] {
+        assert_eq!(plan.replicas(rate), replicas, "{rate}");
+    }
+    let (service, sla) = (single(20.0, 0.0, 1), sla_ms(100));
+    let trace = trace([(30, 0, 300), (80, 300, 600), (30, 600, 1_200)]);
+    let starts = [Nanos::from_secs(20)];
+    let found = autoscaled(&scenario(&service, &sla, &trace, &starts), &policy(Rule::Planned(plan)));
+    assert_eq!((found.peak_replicas, found.cold_starts), (3, 1), "{:?}", found.timeline);
+    assert!(found.outcome.meets, "the standby carries the step: {}", found.outcome.attainment);
+    assert_eq!(found.timeline.last().unwrap().ordered, 2);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn nothing_is_lost_whatever_the_policy_does(
+        seed in 0u64..1_000, target in 1.0f64..80.0, tokens in prop::bool::ANY, start_s in 0u64..90, zero in prop::bool::ANY,
+        dispatch in prop_oneof![Just(Dispatch::Shared), Just(Dispatch::LeastLoaded), Just(Dispatch::Random)],
+    ) {
+        let service = if tokens { language(4) } else { single(20.0, 5.0, 4) };
+        let sla = sla_ms(500);
+        let sizes = Sizes::One(RequestSize { tokens_in: 20, tokens_out: 5 });
+        let mut arrivals: Vec<Arrival> = Poisson::new(15.0, sizes, seed).take(2_000).collect();
+        let later = arrivals[1_999].time_ns + 900 * S;
+        arrivals.extend(Poisson::new(60.0, sizes, seed + 1).take(2_000).map(|arrival| Arrival { time_ns: later + arrival.time_ns, ..arrival }));
+        let trace = Trace::new(arrivals, true).unwrap();
+        let starts = [Nanos::from_secs(start_s), Nanos::from_secs(start_s * 2)];
+        let metrics = vec![metric(Signal::RequestRate, target, TargetKind::AverageValue), metric(Signal::GpuUtilization, 0.7, TargetKind::AverageValue)];
+        let hpa = Hpa::new(1, 12);
+        let rule = if zero {
+            Rule::Keda { keda: Keda { cooldown_seconds: 60, max_replica_count: 12, ..Keda::default() }, hpa, metrics }
+        } else {
+            Rule::Hpa { hpa, metrics }
+        };
+        let found = autoscaled(&Scenario { dispatch, ..scenario(&service, &sla, &trace, &starts) }, &policy(rule));
+        prop_assert_eq!((found.outcome.requests, found.outcome.unanswered), (4_000, 0));
+        prop_assert!(found.peak_replicas <= 12);
+        prop_assert!(found.mean_replicas <= f64::from(found.peak_replicas) + 1.0);
+        prop_assert!((0.0..=1.0).contains(&found.outcome.utilization), "{}", found.outcome.utilization);
+        for pair in found.timeline.windows(2) {
+            prop_assert!(pair[0].time_ns <= pair[1].time_ns && pair[1].ready <= pair[1].ordered);
+        }
+    }
+}
