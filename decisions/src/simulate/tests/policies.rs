@@ -179,7 +179,7 @@ fn the_plan_follows_its_table() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(12))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn nothing_is_lost_whatever_the_policy_does(
@@ -194,7 +194,9 @@ proptest! {
         arrivals.extend(Poisson::new(60.0, sizes, seed + 1).take(2_000).map(|arrival| Arrival { time_ns: later + arrival.time_ns, ..arrival }));
         let trace = Trace::new(arrivals, true).unwrap();
         let starts = [Nanos::from_secs(start_s), Nanos::from_secs(start_s * 2)];
-        let metrics = vec![metric(Signal::RequestRate, target, TargetKind::AverageValue), metric(Signal::GpuUtilization, 0.7, TargetKind::AverageValue)];
+        let mut metrics = vec![metric(Signal::RequestRate, target, TargetKind::AverageValue), metric(Signal::GpuUtilization, 0.7, TargetKind::AverageValue)];
+        // Without it the last requests are lost when the cooldown is shorter than the cold start: no rate, no replica.
+        metrics.push(metric(Signal::Concurrency, 1e3, TargetKind::AverageValue));
         let hpa = Hpa::new(1, 12);
         let rule = if zero {
             Rule::Keda { keda: Keda { cooldown_seconds: 60, max_replica_count: 12, ..Keda::default() }, hpa, metrics }
