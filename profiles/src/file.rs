@@ -77,7 +77,10 @@ impl Profile {
         let edited = |what: String| ProfileError::Edited { path: path.to_owned(), what };
         let outcomes = (self.measurements.iter().map(|row| (row.key.to_string(), &row.outcome)))
             .chain(self.totals.iter().map(|row| (format!("total {{{}}}", row.params), &row.outcome)))
-            .chain(self.limits.iter().map(|row| (format!("limit {}", row.kind), &row.outcome)));
+            .chain(self.limits.iter().map(|row| (format!("limit {}", row.kind), &row.outcome)))
+            .chain(
+                self.throughput_trials.iter().map(|row| (format!("{} {}", row.step, row.key), &row.outcome)),
+            );
         for (name, outcome) in outcomes {
             if let Outcome::Measured { samples, summary } = outcome
                 && summarize(samples) != **summary

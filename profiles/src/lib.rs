@@ -67,7 +67,7 @@ pub use telemetry::{
     Spread, THROTTLED_LIMIT, Telemetry, TelemetryOverview, TelemetrySample, TelemetryScope, TelemetrySummary,
     TelemetryWindow, Unread, WindowKind, pcie_bytes_per_s, summarize_telemetry, throttle_marks,
 };
-pub use throughput::{EncodeFit, Fit, Fits, Replay, ThroughputPoint};
+pub use throughput::{EncodeFit, Fit, Fits, Replay, ThroughputPoint, ThroughputTrial};
 pub use trace::{AllocDetail, Detail, Reading, Scope, TotalKind, Trace, TraceEnd};
 pub use typical::LoadParts;
 pub use units::{Bytes, Nanos};

@@ -244,6 +244,16 @@ pub enum StepKind {
         /// The points, in order.
         points: Vec<SweepPoint>,
     },
+    /// The steady state at the smallest batch of each length, in a fresh process: what the one process of the sweep can't
+    /// show is how much processes differ.
+    SteadyState {
+        /// Which repetition.
+        trial: u32,
+        /// How the weights are loaded.
+        strategy: String,
+        /// The points, in order.
+        points: Vec<SweepPoint>,
+    },
 }
 
 /// The forward passes of a trial: the same one again and again, every one recorded.

@@ -10,7 +10,7 @@ use crate::phase::Phase;
 use crate::plan::{Plan, SkippedPhase};
 use crate::target::Target;
 use crate::telemetry::Telemetry;
-use crate::throughput::{Fits, ThroughputPoint};
+use crate::throughput::{Fits, ThroughputPoint, ThroughputTrial};
 use crate::trace::{TotalKind, Trace};
 use crate::units::Nanos;
 use crate::warm_up::{TrialsAgreement, WarmUpCurve};
@@ -83,6 +83,9 @@ pub struct Profile {
     pub warm_up_agreement: Option<TrialsAgreement>,
     /// Rates of the sweep's points.
     pub throughput: Vec<ThroughputPoint>,
+    /// The steady state of single processes, which the sweep's one process can't show the spread of.
+    #[serde(default)]
+    pub throughput_trials: Vec<ThroughputTrial>,
     /// Service times as functions of batch and tokens.
     pub fits: Fits,
     /// What the GPU's management library said during the run.
@@ -168,6 +171,7 @@ impl Profile {
             warm_up: Vec::new(),
             warm_up_agreement: None,
             throughput: Vec::new(),
+            throughput_trials: Vec::new(),
             fits: Fits::default(),
             telemetry: Telemetry::default(),
             caveats: Vec::new(),

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::key::Key;
-use crate::measurement::Measurement;
+use crate::measurement::{Measurement, Outcome};
 use crate::plan::ForwardMode;
 use crate::stats::{LinearFit, PlaneFit, fit_line, fit_plane};
 use crate::units::{Bytes, Nanos};
@@ -54,6 +54,20 @@ pub struct ThroughputPoint {
     /// Whether decode steps were replayed as a recorded graph; `null` for other passes and on devices without graphs.
     #[serde(default)]
     pub replay: Option<Replay>,
+}
+
+/// The steady state at one point in one fresh process. Its iterations are never pooled with those of other processes, nor
+/// with the sweep's: the process is the unit of replication (Kalibera & Jones, ISMM 2013).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ThroughputTrial {
+    /// The step of the plan that it belongs to.
+    pub step: String,
+    /// Which repetition, counted from 0.
+    pub trial: u32,
+    /// The point, under the key of its measurement in the sweep.
+    pub key: Key,
+    /// Every iteration of this process; those before its steady state are left out of the summary.
+    pub outcome: Outcome,
 }
 
 /// How a device with graphs ran decode steps.

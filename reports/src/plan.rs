@@ -111,6 +111,7 @@ fn describe(kind: &StepKind) -> (&'static str, String) {
             ("container start", format!("{page_cache} page cache, {strategy}"))
         }
         StepKind::Sweep { points, .. } => ("throughput sweep", sweep(points)),
+        StepKind::SteadyState { points, .. } => ("steady state", sweep(points)),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Runs that go well.
 
+use coldstart_decisions::gate::{Metric, series_of};
 use coldstart_profiles::{Detail, Outcome, PageCache, Phase, Profile, RunState, Scope, exit, profile_schema};
 
 use crate::support::{NO_ENGINE, SMALL_RUN, Scratch, words};
@@ -81,6 +82,21 @@ fn a_run_without_an_engine_measures_every_other_phase() {
             "{}: the rate follows from the file",
             point.key
         );
+    }
+    // What is compared of a sweep's smallest batches is one median a process.
+    let series = series_of(&[&profile]);
+    let processes = |batch: &str| {
+        let of_batch = series.iter().filter(|(key, _)| {
+            key.phase == Phase::Throughput
+                && key.metric == Metric::Time
+                && key.params.get("batch") == Some(batch)
+        });
+        of_batch.map(|(_, series)| series.values.len()).collect::<Vec<_>>()
+    };
+    assert_eq!((processes("1"), processes("2")), (vec![3; 5], vec![1; 5]));
+    for trial in &profile.throughput_trials {
+        let (_, summary) = trial.outcome.as_measured().unwrap_or_else(|| panic!("{trial:?}"));
+        assert!(summary.n >= 8 && summary.left_out >= 2, "{} {}", trial.step, trial.key);
     }
     let modes: Vec<_> = profile.throughput.iter().map(|point| point.mode.name()).collect();
     assert!(modes.contains(&"prefill") && modes.contains(&"decode"), "{modes:?}");

@@ -79,8 +79,8 @@ pub struct Series {
 }
 
 /// Everything in one or several profiles of one machine that can be compared. Trials of several profiles stand side by
-/// side; iterations of one trial never do: a throughput point counts as one trial a profile, because its sweep is one
-/// process. Samples that a mark excludes are left out.
+/// side; iterations of one trial never do: a throughput point gives the median of each process that measured its steady
+/// state, and where there was none but the sweep's own, the sweep's one median. Samples that a mark excludes are left out.
 pub fn series_of(profiles: &[&Profile]) -> BTreeMap<SeriesKey, Series> {
     let mut all = BTreeMap::new();
     for profile in profiles {
@@ -101,7 +101,7 @@ fn rows(profile: &Profile, all: &mut BTreeMap<SeriesKey, Series>) {
     for row in &profile.measurements {
         let Some((samples, summary)) = row.outcome.as_measured() else { continue };
         let trials: Vec<Nanos> = match row.key.phase {
-            Phase::Throughput => vec![summary.p50_ns],
+            Phase::Throughput => processes(profile, &row.key).unwrap_or_else(|| vec![summary.p50_ns]),
             _ => samples.included(),
         };
         let Key { phase, ref params, clock } = row.key;
@@ -112,6 +112,14 @@ fn rows(profile: &Profile, all: &mut BTreeMap<SeriesKey, Series>) {
             add(all, key(Metric::TimesLimit), times.collect::<Vec<_>>());
         }
     }
+}
+
+/// The steady medians of the processes beside the sweep's; `None` without any.
+fn processes(profile: &Profile, key: &Key) -> Option<Vec<Nanos>> {
+    let medians: Vec<Nanos> = (profile.throughput_trials.iter().filter(|trial| trial.key == *key))
+        .filter_map(|trial| Some(trial.outcome.as_measured()?.1.p50_ns))
+        .collect();
+    (!medians.is_empty()).then_some(medians)
 }
 
 fn totals(profile: &Profile, all: &mut BTreeMap<SeriesKey, Series>) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use coldstart_profiles::{
-    CanaryReading, Nanos, Outcome, Phase, Profile, RunState, Samples, WarmUpCurve, exit,
+    CanaryReading, Nanos, Outcome, Phase, Profile, RunState, Samples, ThroughputTrial, WarmUpCurve, exit,
 };
 
 use super::*;
@@ -57,6 +57,36 @@ fn a_profile_is_the_same_as_itself() {
     assert!(verdict.of("same").count() > 5);
     let throughput = verdict.keys.iter().find(|key| key.key.phase == Phase::Throughput).unwrap();
     assert!(throughput.advisory && throughput.judgement.why().unwrap().contains("1 trial"), "{throughput:?}");
+}
+
+/// One process more at every point of the sweep, with these medians.
+fn with_processes(mut profile: Profile, millis: &[u64]) -> Profile {
+    let keys: Vec<_> = profile.of_phase(Phase::Throughput).map(|row| row.key.clone()).collect();
+    for (trial, millis) in (0..).zip(millis) {
+        profile.throughput_trials.extend(keys.iter().map(|key| ThroughputTrial {
+            step: format!("steady-state-{trial}"),
+            trial,
+            key: key.clone(),
+            outcome: Outcome::measured(Samples::new(vec![Nanos::from_millis(*millis); 8]).unwrap()),
+        }));
+    }
+    profile
+}
+
+#[test]
+fn processes_of_a_throughput_point_are_its_trials() {
+    let (base, new) =
+        (with_processes(profile(), &[50, 51, 52, 50, 51]), with_processes(profile(), &[60, 61, 62, 60, 61]));
+    let verdict = run(&[&base], &[&new], "");
+    assert_eq!(verdict.standing, Standing::Regression);
+    for key in verdict.keys.iter().filter(|key| key.key.phase == Phase::Throughput) {
+        let evidence = key.evidence.as_ref().unwrap();
+        assert_eq!(
+            (evidence.new_trials, key.judgement.name()),
+            (5, "slower"),
+            "eight iterations are one trial"
+        );
+    }
 }
 
 #[test]

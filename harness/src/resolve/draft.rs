@@ -35,6 +35,10 @@ const USUAL_ITERATIONS: u32 = 120;
 const MOST_ITERATIONS: u32 = 500;
 /// The median of a sweep point has an interval from 6 samples on; the first few may still warm up.
 pub(crate) const LEAST_POINT_ITERATIONS: u32 = 10;
+/// A process beside the sweep's is there for its median alone.
+pub(crate) const LEAST_STEADY_ITERATIONS: u32 = 8;
+/// More iterations narrow the median of one process further than processes agree.
+const MOST_STEADY_ITERATIONS: u32 = 50;
 /// A certified p99 needs this many.
 const MOST_POINT_ITERATIONS: u32 = 662;
 /// Time at most for the forward passes of one trial, and of one point of a sweep.
@@ -126,6 +130,7 @@ impl Drafting<'_> {
         }
         if round < self.scale.trials {
             steps.extend(self.limits(round));
+            steps.extend(self.steady_state(round));
         }
         if round < self.scale.containers && self.wants(&[Phase::ContainerStart]) {
             steps.push(self.container(round));
@@ -311,10 +316,30 @@ impl Drafting<'_> {
     /// The throughput sweep.
     fn sweep(&self) -> Option<(StepKind, Demand)> {
         let facts = self.machine.model.forward.as_ref().ok()?;
-        self.wants(&[Phase::Throughput]).then_some(())?;
+        let counts = (LEAST_POINT_ITERATIONS, MOST_POINT_ITERATIONS);
+        let (points, demand) = self.points(&self.scale.points(facts.encoder), counts)?;
+        Some((StepKind::Sweep { strategy: self.strategies[0].clone(), points }, demand))
+    }
+
+    /// The steady state at the smallest batch of each length, once more in a process of its own.
+    fn steady_state(&self, trial: u32) -> Option<(StepKind, Demand)> {
+        let facts = self.machine.model.forward.as_ref().ok()?;
+        let counts = (LEAST_STEADY_ITERATIONS, MOST_STEADY_ITERATIONS);
+        let (points, demand) = self.points(&self.scale.base_points(facts.encoder), counts)?;
+        Some((StepKind::SteadyState { trial, strategy: self.strategies[0].clone(), points }, demand))
+    }
+
+    /// Points with what a process that passes through them demands; `counts` are the least and the most iterations of each.
+    fn points(
+        &self,
+        points: &[(ForwardMode, u32, u32)],
+        (least, most): (u32, u32),
+    ) -> Option<(Vec<SweepPoint>, Demand)> {
+        let facts = self.machine.model.forward.as_ref().ok()?;
+        (self.wants(&[Phase::Throughput]) && !points.is_empty()).then_some(())?;
         let mut total = Demand::fixed(self.load_demand(false).least);
-        let mut points = Vec::new();
-        for (mode, batch, tokens) in self.scale.points(facts.encoder) {
+        let point = |(mode, batch, tokens): &(ForwardMode, u32, u32)| {
+            let (mode, batch, tokens) = (*mode, *batch, *tokens);
             let iteration = facts.iteration(mode, batch, tokens, &self.machine.probe);
             // A decode step needs a cache with a prompt in it.
             let fill = match mode {
@@ -323,22 +348,16 @@ impl Drafting<'_> {
                 }
                 ForwardMode::Prefill | ForwardMode::Encode => Nanos::ZERO,
             };
-            let least = times(iteration, LEAST_POINT_ITERATIONS);
-            let wanted = times(iteration, MOST_POINT_ITERATIONS).min(MOST_TIME).max(least);
+            let least = times(iteration, least);
+            let wanted = times(iteration, most).min(MOST_TIME).max(least);
             total = Demand {
                 least: total.least.saturating_add(least).saturating_add(fill),
                 wanted: total.wanted.saturating_add(wanted).saturating_add(fill),
             };
-            points.push(SweepPoint {
-                mode,
-                batch,
-                tokens,
-                max_iterations: MOST_POINT_ITERATIONS,
-                allowance_ns: least,
-            });
-        }
-        (!points.is_empty())
-            .then(|| (StepKind::Sweep { strategy: self.strategies[0].clone(), points }, total))
+            SweepPoint { mode, batch, tokens, max_iterations: most, allowance_ns: least }
+        };
+        let points = points.iter().map(point).collect();
+        Some((points, total))
     }
 }
 

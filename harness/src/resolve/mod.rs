@@ -15,7 +15,7 @@ mod scale;
 mod tests;
 
 pub use device::{Chosen, DeviceRequest, choose};
-pub(crate) use draft::LEAST_POINT_ITERATIONS;
+pub(crate) use draft::{LEAST_POINT_ITERATIONS, LEAST_STEADY_ITERATIONS};
 pub use error::ResolveError;
 pub use estimate::ForwardFacts;
 pub use gather::{Gathered, gather, gather_again, tool};

@@ -297,7 +297,7 @@ fn grant(kind: &mut StepKind, spare: Nanos) {
         | StepKind::Container { forward: Some(forward), .. } => {
             forward.max_time_ns = forward.max_time_ns.saturating_add(spare);
         }
-        StepKind::Sweep { points, .. } => {
+        StepKind::Sweep { points, .. } | StepKind::SteadyState { points, .. } => {
             let share = Nanos::from_nanos(spare.as_nanos() / (points.len() as u64).max(1));
             for point in points {
                 point.allowance_ns = point.allowance_ns.saturating_add(share);
@@ -322,6 +322,7 @@ fn slug(kind: &StepKind) -> String {
         StepKind::Pull { trial } => format!("pull-{trial}"),
         StepKind::Container { trial, .. } => format!("container-{trial}"),
         StepKind::Sweep { .. } => "sweep".to_owned(),
+        StepKind::SteadyState { trial, .. } => format!("steady-state-{trial}"),
     }
 }
 

@@ -163,4 +163,10 @@ impl Scale {
             [grid(ForwardMode::Prefill, &self.prompts), grid(ForwardMode::Decode, &self.contexts)].concat()
         }
     }
+
+    /// The points with the smallest batch.
+    pub(super) fn base_points(&self, encoder: bool) -> Vec<(ForwardMode, u32, u32)> {
+        let smallest = self.batches.first().copied();
+        self.points(encoder).into_iter().filter(|(_, batch, _)| Some(*batch) == smallest).collect()
+    }
 }

@@ -104,6 +104,7 @@ fn counts(plan: &Plan) -> BTreeMap<String, usize> {
             StepKind::Pull { .. } => "pull".to_owned(),
             StepKind::Container { .. } => "container".to_owned(),
             StepKind::Sweep { .. } => "sweep".to_owned(),
+            StepKind::SteadyState { .. } => "steady state".to_owned(),
         };
         *counts.entry(name).or_default() += 1;
     }
@@ -137,6 +138,7 @@ fn a_gpu_has_its_own_phases_and_limits() {
         ("device_read", 5),
         ("gemm", 5),
         ("sweep", 1),
+        ("steady state", 5),
     ] {
         assert_eq!(counts.get(name), Some(&count), "{name}: {counts:?}");
     }
@@ -191,6 +193,24 @@ fn short_trials_stand_between_the_whole_ones() {
     for (round, (trial, startup)) in whole.iter().zip(&warm).enumerate() {
         let next = whole.get(round + 1).copied().unwrap_or(usize::MAX);
         assert!(*startup < next, "round {round} of {whole:?} and {warm:?}, {trial}");
+    }
+}
+
+#[test]
+fn every_round_has_a_process_for_the_steady_state_at_the_smallest_batch() {
+    let quick = Request { quick: true, trials: Some(5), batches: vec![4, 2], ..request(DeviceName::Host) };
+    let plan = plan(&quick, &host()).unwrap();
+    let places = plan.steps.iter().enumerate().filter_map(|(at, step)| match &step.kind {
+        StepKind::SteadyState { trial, points, .. } => Some((at, *trial, points)),
+        _ => None,
+    });
+    let places: Vec<_> = places.collect();
+    assert_eq!(places.iter().map(|(_, trial, _)| *trial).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+    let apart = places.windows(2).all(|pair| pair[1].0 - pair[0].0 > 1);
+    assert!(apart, "they lie between the other steps: {places:?}");
+    for (_, _, points) in places {
+        assert_eq!(points.len(), 5, "three prompts and two contexts");
+        assert!(points.iter().all(|point| point.batch == 2 && point.allowance_ns > Nanos::ZERO));
     }
 }
 

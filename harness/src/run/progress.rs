@@ -75,5 +75,8 @@ fn describe(kind: &StepKind) -> String {
         StepKind::Pull { trial } => format!("image pull {}", trial + 1),
         StepKind::Container { trial, .. } => format!("container start {}", trial + 1),
         StepKind::Sweep { points, .. } => format!("throughput over {} points", points.len()),
+        StepKind::SteadyState { trial, points, .. } => {
+            format!("steady state {} at {} points", trial + 1, points.len())
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use coldstart_profiles::{
     Clock, ForwardMode, Key, LimitMeasurement, Mark, Measurement, Nanos, Outcome, Params, Phase, Profile,
-    Samples, SweepPoint, ThroughputPoint, Trace, WarmUpCurve, Work, throttle_marks,
+    Samples, SweepPoint, ThroughputPoint, ThroughputTrial, Trace, WarmUpCurve, Work, throttle_marks,
 };
 
 use super::compose::Composed;
@@ -135,6 +135,33 @@ pub(crate) fn sweep_failed(profile: &mut Profile, points: &[SweepPoint], why: &s
         let key = point_key(point);
         if profile.measurement(&key).is_none() {
             profile.measurements.push(Measurement::without_samples(key, Outcome::failed(why)));
+        }
+    }
+}
+
+/// Enters the steady state at one point in a process of its own.
+pub(crate) fn steady_state(profile: &mut Profile, (step, trial): (&str, u32), report: &PointReport) {
+    let marks = throttled(report);
+    let outcome = match &report.samples_ns {
+        Ok(samples) => steady_outcome(samples.clone(), report.steady_from, &marks),
+        Err(NoSamples::Skipped(why)) => Outcome::skipped(why.clone()),
+        Err(NoSamples::Failed(why)) => Outcome::failed(why.clone()),
+    };
+    let key = point_key(&report.point);
+    profile.throughput_trials.push(ThroughputTrial { step: step.to_owned(), trial, key, outcome });
+}
+
+/// A process that broke off: what is missing stands there with the reason.
+pub(crate) fn steady_state_failed(
+    profile: &mut Profile,
+    (step, trial): (&str, u32),
+    points: &[SweepPoint],
+    why: &str,
+) {
+    for key in points.iter().map(point_key) {
+        if !profile.throughput_trials.iter().any(|known| known.step == step && known.key == key) {
+            let outcome = Outcome::failed(why);
+            profile.throughput_trials.push(ThroughputTrial { step: step.to_owned(), trial, key, outcome });
         }
     }
 }

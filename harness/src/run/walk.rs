@@ -16,6 +16,7 @@ use super::stage::stage;
 use super::store::Store;
 use super::trials::Asked;
 use crate::driver::JitCaches;
+use crate::resolve::{LEAST_POINT_ITERATIONS, LEAST_STEADY_ITERATIONS};
 use crate::telemetry::GpuId;
 use crate::trial::{ChildLine, ChildSpec, LimitSpec, Subject, SweepSpec, run_child_with};
 use crate::weights::ModelFiles;
@@ -138,6 +139,9 @@ impl Walker<'_> {
                 self.container(step, Asked::cold_start(*trial, strategy, *page_cache, *forward)).await;
             }
             StepKind::Sweep { strategy, points } => self.sweep(step, strategy, points).await,
+            StepKind::SteadyState { trial, strategy, points } => {
+                self.steady_state(step, *trial, strategy, points).await;
+            }
         }
     }
 
@@ -200,13 +204,19 @@ impl Walker<'_> {
         }
     }
 
-    async fn sweep(&mut self, step: &Step, strategy: &str, points: &[SweepPoint]) {
-        let spec = ChildSpec::Sweep(SweepSpec {
+    /// One process that passes through these points.
+    fn sweep_spec(&self, strategy: &str, points: &[SweepPoint], least: usize) -> ChildSpec {
+        ChildSpec::Sweep(SweepSpec {
             subject: self.subject(),
             strategy: strategy.to_owned(),
             points: points.to_vec(),
+            least,
             sampled: self.gpu(),
-        });
+        })
+    }
+
+    async fn sweep(&mut self, step: &Step, strategy: &str, points: &[SweepPoint]) {
+        let spec = self.sweep_spec(strategy, points, LEAST_POINT_ITERATIONS as usize);
         let (timeout, environment) = (self.timeout(step), self.tools.environment());
         let (profile, progress) = (&mut *self.profile, self.progress);
         let ended = run_child_with(&spec, &environment, timeout, &self.tools.cancel, |line| {
@@ -230,6 +240,31 @@ impl Walker<'_> {
             Err(failure) => {
                 let why = format!("{}\n{}", failure.why, failure.stderr);
                 record::sweep_failed(self.profile, points, why.trim());
+            }
+        }
+    }
+
+    async fn steady_state(&mut self, step: &Step, trial: u32, strategy: &str, points: &[SweepPoint]) {
+        let spec = self.sweep_spec(strategy, points, LEAST_STEADY_ITERATIONS as usize);
+        let (timeout, environment) = (self.timeout(step), self.tools.environment());
+        self.profile.throughput_trials.retain(|known| known.step != step.id);
+        let profile = &mut *self.profile;
+        let ended = run_child_with(&spec, &environment, timeout, &self.tools.cancel, |line| {
+            if let ChildLine::Point(report) = line {
+                record::steady_state(profile, (&step.id, trial), report);
+            }
+        })
+        .await;
+        match ended {
+            Ok(output) => {
+                self.note_idle(output.spawned_ns);
+                let why = "the process ended without this point";
+                record::steady_state_failed(self.profile, (&step.id, trial), points, why);
+            }
+            Err(failure) if failure.cancelled => {}
+            Err(failure) => {
+                let why = format!("{}\n{}", failure.why, failure.stderr);
+                record::steady_state_failed(self.profile, (&step.id, trial), points, why.trim());
             }
         }
     }

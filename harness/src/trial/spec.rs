@@ -93,6 +93,8 @@ pub struct SweepSpec {
     pub strategy: String,
     /// The points, in order.
     pub points: Vec<SweepPoint>,
+    /// Passes of a steady window at least.
+    pub least: usize,
     /// The GPU that is sampled; `None` where none is.
     #[serde(default)]
     pub sampled: Option<GpuId>,

@@ -47,6 +47,7 @@ fn on<D: LoadDevice + Ops>(device: &D, spec: &SweepSpec) -> Result<(), ChildErro
         began,
         sampler: spec.sampled.clone().map(Sampler::start),
         seed: spec.subject.seed,
+        least: spec.least,
         resolution: clock::resolution(),
     };
     // A point that ran out of memory says what every larger one would.
@@ -110,6 +111,8 @@ struct Sweep<'s, O: Ops> {
     began: Began,
     sampler: Option<Sampler>,
     seed: u64,
+    /// Passes of a steady window at least.
+    least: usize,
     resolution: Nanos,
 }
 
@@ -132,9 +135,8 @@ impl<O: Ops> Sweep<'_, O> {
         let (flops, read_bytes) = self.cost(point, &mut runner);
         let shape = (point.mode, point.batch, point.tokens);
         let mut passes = Passes::new(self.device, &mut runner, self.forward, shape, self.seed)?;
-        let least = crate::resolve::LEAST_POINT_ITERATIONS as usize;
         let limits = StopLimits {
-            min_iterations: WARM_UP_PASSES + least,
+            min_iterations: WARM_UP_PASSES + self.least,
             ..StopLimits::for_tail(point.max_iterations as usize, point.allowance_ns)
         };
         // What was sampled since the last point is of no use but for its last sample, which lies just before this one.
@@ -151,7 +153,7 @@ impl<O: Ops> Sweep<'_, O> {
         // Where the analysis finds a later start of the steady state, and enough is left after it.
         let found = analyse(&series.samples, self.resolution).steady_start.unwrap_or(0);
         let steady_from =
-            found.clamp(WARM_UP_PASSES, series.samples.len().saturating_sub(least).max(WARM_UP_PASSES));
+            found.clamp(WARM_UP_PASSES, series.samples.len().saturating_sub(self.least).max(WARM_UP_PASSES));
         Ok(PointReport {
             point: *point,
             steady_from,
