@@ -100,18 +100,34 @@ pub struct ReplicasAt {
 /// Simulates a policy on a trace. The same arguments give the same outcome.
 pub fn autoscaled(scenario: &Scenario<'_>, policy: &Policy) -> PolicyOutcome {
     match scenario.service {
-        ServiceModel::SingleForward(model) => run::<SingleServer>(model, scenario, policy),
-        ServiceModel::LanguageModel(model) => run::<LanguageServer>(model, scenario, policy),
+        ServiceModel::SingleForward(model) => run::<SingleServer>(model, scenario, policy, u64::MAX),
+        ServiceModel::LanguageModel(model) => run::<LanguageServer>(model, scenario, policy, u64::MAX),
     }
 }
 
-fn run<S: Server>(model: &S::Model, scenario: &Scenario<'_>, policy: &Policy) -> PolicyOutcome {
+/// Whether a policy meets the SLA; stops once it is missed.
+pub(super) fn meets_sla(scenario: &Scenario<'_>, policy: &Policy) -> bool {
+    let allowed = scenario.sla.misses_allowed(scenario.trace.len() as u64);
+    let found = match scenario.service {
+        ServiceModel::SingleForward(model) => run::<SingleServer>(model, scenario, policy, allowed),
+        ServiceModel::LanguageModel(model) => run::<LanguageServer>(model, scenario, policy, allowed),
+    };
+    found.outcome.meets
+}
+
+fn run<S: Server>(
+    model: &S::Model,
+    scenario: &Scenario<'_>,
+    policy: &Policy,
+    give_up_after: u64,
+) -> PolicyOutcome {
     let mut recorder = Recorder::new(*scenario.sla, 0, S::TOKENS);
     recorder.slices = Some(Slices::new(scenario.trace.duration_ns() + 1, SLICES));
     let cluster = Cluster::<S>::new(model, scenario.dispatch, scenario.seed, recorder);
     let mut draws = Draws::of_starts(scenario.seed);
     let controller = Controller::new(&policy.rule, scenario.monitoring, &mut draws);
-    let mut run = Run { scenario, cluster, controller, draws, cold_starts: 0, timeline: Vec::new() };
+    let mut run =
+        Run { scenario, cluster, controller, draws, give_up_after, cold_starts: 0, timeline: Vec::new() };
     run.start();
     let end = run.arrivals();
     run.finish(policy, end)
@@ -122,6 +138,7 @@ struct Run<'a, S: Server> {
     cluster: Cluster<'a, S>,
     controller: Controller<'a>,
     draws: Draws,
+    give_up_after: u64,
     cold_starts: u32,
     timeline: Vec<ReplicasAt>,
 }
@@ -150,7 +167,8 @@ impl<S: Server> Run<'_, S> {
             let event = self.cluster.next_event();
             let tick = self.controller.next_tick();
             let Some(time) = [arrival, event, tick].into_iter().flatten().min() else { return now };
-            if time > last_arrival.saturating_add(PATIENCE_NS) {
+            let spent = self.cluster.recorder.misses() > self.give_up_after;
+            if spent || time > last_arrival.saturating_add(PATIENCE_NS) {
                 return now;
             }
             now = time;
@@ -201,7 +219,8 @@ impl<S: Server> Run<'_, S> {
             .sum();
         let replica_hours = replica_time as f64 / 3.6e12;
         let missed = self.cluster.recorder.requests_missed();
-        let outcome = self.cluster.recorder.outcome(self.cluster.utilization(end), false);
+        let gave_up = self.cluster.recorder.misses() > self.give_up_after;
+        let outcome = self.cluster.recorder.outcome(self.cluster.utilization(end), gave_up);
         let slices = self.cluster.recorder.slices.take();
         PolicyOutcome {
             policy: policy.clone(),

@@ -6,6 +6,7 @@ mod controller;
 mod dispatch;
 mod fixed;
 mod language_model;
+mod largest_rates;
 mod meter;
 mod outcome;
 mod policy;
@@ -13,13 +14,16 @@ mod recorder;
 mod replicas;
 mod server;
 mod single_forward;
+mod standby;
 #[cfg(test)]
 mod tests;
 
 pub use autoscaled::{PolicyOutcome, Prices, ReplicasAt, Scenario, autoscaled};
 pub use dispatch::Dispatch;
 pub use fixed::{Fixed, fixed};
+pub use largest_rates::largest_rates;
 pub use outcome::{Latency, Outcome, RESOLUTION};
 pub use policy::{Metric, Monitoring, Planned, Policy, Rule, Signal};
 pub use recorder::Slice;
 pub use replicas::{CapacityError, Load, Replicas, Search, outcome_with, replicas_for};
+pub use standby::{ParetoPoint, Standby, pareto, standby_for};

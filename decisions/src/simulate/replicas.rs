@@ -200,6 +200,17 @@ fn simulate(
     }
 }
 
+/// Whether so many replicas meet the SLA; gives up early.
+pub(super) fn meets(
+    service: &ServiceModel,
+    sla: &Sla,
+    load: Load<'_>,
+    search: Search,
+    replicas: u32,
+) -> bool {
+    simulate(service, sla, load, search, replicas, true).meets
+}
+
 /// What so many replicas do with the load: all requests answered.
 pub fn outcome_with(
     service: &ServiceModel,

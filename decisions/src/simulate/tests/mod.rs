@@ -1,6 +1,8 @@
 //! Scripted arrivals, exact to the nanosecond.
 
+mod formulas;
 mod policies;
+mod standby;
 
 use coldstart_profiles::{Bytes, Nanos};
 use proptest::prelude::*;
