@@ -12,11 +12,13 @@ mod outcome;
 mod policy;
 mod recorder;
 mod replicas;
+mod search;
 mod server;
 mod single_forward;
 mod standby;
 #[cfg(test)]
 mod tests;
+mod usual;
 
 pub use autoscaled::{PolicyOutcome, Prices, ReplicasAt, Scenario, autoscaled};
 pub use dispatch::Dispatch;
@@ -27,3 +29,4 @@ pub use policy::{Metric, Monitoring, Planned, Policy, Rule, Signal};
 pub use recorder::Slice;
 pub use replicas::{CapacityError, Load, Replicas, Search, outcome_with, replicas_for};
 pub use standby::{ParetoPoint, Standby, pareto, standby_for};
+pub use usual::usual_policies;

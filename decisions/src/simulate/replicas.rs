@@ -6,11 +6,14 @@ use serde::{Deserialize, Serialize};
 use super::dispatch::Dispatch;
 use super::fixed::{Fixed, fixed};
 use super::outcome::Outcome;
+use super::search::smallest;
 use crate::service::{Bound, ServiceError, ServiceModel, Sla};
 use crate::traffic::{Arrival, Poisson, Sizes, Trace};
 
 /// A percentile needs so many requests beyond it.
 const MISSES: u64 = 100;
+/// Fewer say nothing.
+const LEAST_REQUESTS: u64 = 100;
 
 /// What the replicas are to carry.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -60,7 +63,7 @@ pub enum CapacityError {
     Service(#[from] ServiceError),
     /// The load is above what the most replicas carry.
     #[error(
-        "carry {rate_per_s:.1} requests a second within the SLA on {most} replicas: {missed_percent:.1} % of them miss it; \
+        "carry {rate_per_s:.1} requests a second within the SLA on {most} replicas: {missed_percent:.1} % of those simulated miss it; \
          allow more replicas, more time, or make the model faster"
     )]
     TooFew {
@@ -87,7 +90,8 @@ impl Search {
 /// The smallest number of replicas with which the load meets the SLA, by simulation.
 ///
 /// The search begins at λ ÷ μ_SLA and doubles or halves from there, then bisects; it relies on more replicas never being worse.
-/// A number is given up as soon as more requests missed than may. A rate of 0 needs one replica.
+/// A number is given up as soon as more requests missed than may. A rate of 0 needs one replica. Poisson arrivals get at least so
+/// many that they could serve them at full batches, however loose the SLA: their rate lasts longer than any simulation.
 ///
 /// Fails when a request alone misses the SLA, and when the load is too much for `search.most` replicas.
 pub fn replicas_for(
@@ -106,68 +110,31 @@ pub fn replicas_for(
     sizes.can_meet(service, sla)?;
     let bound = service.bound(sla, sizes.mean());
     let most = search.most.max(1);
-    let mut tried = Tried { service, sla, load, search, simulations: 0 };
     let seed = if bound.rate_per_s > 0.0 { (rate_per_s / bound.rate_per_s).ceil() } else { 1.0 };
     let seed = (seed.min(f64::from(most)) as u32).max(1);
 
-    // `low` is known to be too few, `found` to be enough.
-    let mut low = 0;
-    let mut found = None;
-    let mut at = seed;
-    loop {
-        let outcome = tried.outcome(at);
-        if outcome.meets {
-            found = Some((at, outcome));
-            if at == low + 1 || low > 0 {
-                break;
-            }
-            at = (at / 2).max(1);
-        } else {
-            low = at;
-            if found.is_some() {
-                break;
-            }
-            if at == most {
-                return Err(tried.too_few(rate_per_s, most));
-            }
-            at = at.saturating_mul(2).min(most);
-        }
-    }
-    while let Some((high, _)) = found.as_ref().filter(|(high, _)| *high > low + 1) {
-        let middle = low + (high - low) / 2;
-        let outcome = tried.outcome(middle);
-        if outcome.meets {
-            found = Some((middle, outcome));
-        } else {
-            low = middle;
-        }
-    }
-    match found {
-        Some((replicas, outcome)) => {
-            Ok(Replicas { replicas, outcome, bound, simulations: tried.simulations })
-        }
-        None => Err(tried.too_few(rate_per_s, most)),
-    }
-}
-
-struct Tried<'a> {
-    service: &'a ServiceModel,
-    sla: &'a Sla,
-    load: Load<'a>,
-    search: Search,
-    simulations: u32,
-}
-
-impl Tried<'_> {
-    fn outcome(&mut self, replicas: u32) -> Outcome {
-        self.simulations += 1;
-        simulate(self.service, self.sla, self.load, self.search, replicas, true)
-    }
-
-    fn too_few(&self, rate_per_s: f64, most: u32) -> CapacityError {
-        let outcome = simulate(self.service, self.sla, self.load, self.search, most, false);
-        CapacityError::TooFew { rate_per_s, most, missed_percent: (1.0 - outcome.attainment) * 100.0 }
-    }
+    // A queue that grows for ever is not seen in a short run when the bound is loose.
+    let carried = service.most_per_s(sizes.mean());
+    let least = match load {
+        Load::Poisson { .. } if carried > 0.0 => (rate_per_s / carried).ceil().max(1.0),
+        _ => 1.0,
+    };
+    let mut simulations = 0;
+    let found = if least > f64::from(most) {
+        None
+    } else {
+        smallest(least as u32, seed, most, |replicas| {
+            simulations += 1;
+            let outcome = simulate(service, sla, load, search, replicas, true);
+            outcome.meets.then_some(outcome)
+        })
+    };
+    let Some((replicas, outcome)) = found else {
+        let outcome = simulate(service, sla, load, search, most, false);
+        let missed_percent = (1.0 - outcome.attainment) * 100.0;
+        return Err(CapacityError::TooFew { rate_per_s, most, missed_percent });
+    };
+    Ok(Replicas { replicas, outcome, bound, simulations })
 }
 
 /// What so many replicas do with the load; `give_up` ends the simulation once the SLA is missed.
@@ -189,12 +156,12 @@ fn simulate(
             fixed(service, sla, setup, std::iter::empty::<Arrival>())
         }
         Load::Poisson { rate_per_s, sizes } => {
-            let warm_up = search.requests / 10;
+            let requests = search.requests.max(LEAST_REQUESTS);
+            let warm_up = requests / 10;
             // From counted requests alone, since the number of those in the warm-up is a matter of chance.
-            let give_up_after = give_up.then(|| sla.misses_allowed(search.requests + warm_up));
+            let give_up_after = give_up.then(|| sla.misses_allowed(requests + warm_up));
             let warm_up_ns = (warm_up as f64 / rate_per_s * 1e9) as u64;
-            let arrivals =
-                Poisson::new(rate_per_s, sizes, search.seed).take((search.requests + warm_up) as usize);
+            let arrivals = Poisson::new(rate_per_s, sizes, search.seed).take((requests + warm_up) as usize);
             fixed(service, sla, Fixed { warm_up_ns, give_up_after, ..setup }, arrivals)
         }
     }

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::autoscaled::{PolicyOutcome, Scenario, autoscaled, meets_sla};
 use super::policy::{Planned, Policy, Rule};
 use super::replicas::CapacityError;
+use super::search::smallest;
 
 /// The fewest replicas that stand by.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -39,33 +40,21 @@ pub fn standby_for(scenario: &Scenario<'_>, plan: &Planned, seed: u32) -> Result
         (scenario, planned(plan, standby))
     };
     let mut simulations = 0;
-    let mut meets = |standby: u32| {
+    let found = smallest(0, seed, plan.max_replicas, |standby| {
         simulations += 1;
         let (scenario, policy) = with(standby);
-        meets_sla(&scenario, &policy)
-    };
-    let most = plan.max_replicas;
-    // `low` is one above the largest that is known to be too small.
-    let (mut low, mut high) = (0, seed.min(most));
-    while !meets(high) {
-        if high == most {
-            let (scenario, policy) = with(most);
-            let found = autoscaled(&scenario, &policy);
-            return Err(CapacityError::TooFew {
-                rate_per_s: scenario.trace.mean_per_s(),
-                most,
-                missed_percent: (1.0 - found.outcome.attainment) * 100.0,
-            });
-        }
-        low = high + 1;
-        high = (high * 2).clamp(low, most);
+        meets_sla(&scenario, &policy).then_some(())
+    });
+    let (scenario, policy) = with(found.map_or(plan.max_replicas, |(standby, ())| standby));
+    let outcome = autoscaled(&scenario, &policy);
+    match found {
+        Some((standby, ())) => Ok(Standby { standby, seed, outcome, simulations }),
+        None => Err(CapacityError::TooFew {
+            rate_per_s: scenario.trace.mean_per_s(),
+            most: plan.max_replicas,
+            missed_percent: (1.0 - outcome.outcome.attainment) * 100.0,
+        }),
     }
-    while low < high {
-        let middle = low + (high - low) / 2;
-        if meets(middle) { high = middle } else { low = middle + 1 }
-    }
-    let (scenario, policy) = with(high);
-    Ok(Standby { standby: high, seed, outcome: autoscaled(&scenario, &policy), simulations })
 }
 
 fn planned(plan: &Planned, standby: u32) -> Policy {

@@ -116,3 +116,72 @@ pub(crate) fn quantile(values: &mut [f64], q: f64) -> f64 {
     let (_, value, _) = values.select_nth_unstable_by(rank - 1, f64::total_cmp);
     *value
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::traffic::Arrival;
+
+    const S: u64 = 1_000_000_000;
+
+    fn trace(times_ns: &[u64]) -> Trace {
+        let arrivals =
+            times_ns.iter().map(|time_ns| Arrival { time_ns: *time_ns, tokens_in: 0, tokens_out: 0 });
+        Trace::new(arrivals.collect(), false).unwrap()
+    }
+
+    #[test]
+    fn a_step_grows_by_its_height() {
+        // 2 a second for 100 s, then 5 a second for 100 s.
+        let slow = (0..200).map(|i| i * S / 2);
+        let fast = (0..500).map(|i| 100 * S + i * S / 5);
+        let rates = RateSeries::new(&trace(&slow.chain(fast).collect::<Vec<_>>()), 10 * S);
+        assert_eq!((rates.window_ns(), rates.step_ns(), rates.start_ns()), (10 * S, S, 10 * S));
+        assert!((rates.values()[20] - 2.0).abs() < 0.11 && (rates.peak_per_s() - 5.0).abs() < 0.11);
+        // The step is ahead of one moment in four within 45 s, of one in sixteen within 10 s.
+        assert!((rates.growth(45 * S, 0.95) - 3.0).abs() < 0.2, "{}", rates.growth(45 * S, 0.95));
+        assert!(rates.growth(45 * S, 0.5) < 0.2 && rates.growth(0, 1.0) < 0.2);
+        assert_eq!(rates.growth(10_000 * S, 1.0), rates.max_ahead(10_000 * S)[0] - rates.values()[0]);
+    }
+
+    #[test]
+    fn a_trace_shorter_than_the_window_has_its_mean() {
+        let rates = RateSeries::new(&trace(&[0, S, 2 * S]), 10 * S);
+        assert_eq!((rates.values(), rates.growth(S, 0.99)), (&[1.5][..], 0.0));
+        assert!(RateSeries::new(&trace(&[0, S]), 0).values().len() <= 1_000_001);
+    }
+
+    proptest! {
+        #[test]
+        fn windows_and_look_ahead_are_what_they_say(
+            mut times in prop::collection::vec(0u64..600 * S, 2..200), window_s in 1u64..60, lead_s in 0u64..200,
+        ) {
+            times.sort_unstable();
+            times.dedup();
+            prop_assume!(times.len() >= 2);
+            let trace = trace(&times);
+            let rates = RateSeries::new(&trace, window_s * S);
+            let ahead = rates.max_ahead(lead_s * S);
+            prop_assert_eq!(ahead.len(), rates.values().len());
+            if rates.values().len() > 1 {
+                for (i, value) in rates.values().iter().enumerate() {
+                    let until = rates.start_ns() + i as u64 * rates.step_ns();
+                    let inside = trace.arrivals().iter().filter(|arrival| {
+                        arrival.time_ns <= until && (arrival.time_ns + window_s * S > until || (i == 0 && arrival.time_ns == 0))
+                    });
+                    prop_assert!((value - inside.count() as f64 / window_s as f64).abs() < 1e-9);
+                }
+            }
+            let reach = (lead_s * S).div_ceil(rates.step_ns()) as usize;
+            for (i, most) in ahead.iter().enumerate() {
+                let end = (i + reach + 1).min(rates.values().len());
+                let naive = rates.values()[i..end].iter().copied().fold(0.0, f64::max);
+                prop_assert_eq!(*most, naive);
+            }
+            prop_assert!(rates.growth(lead_s * S, 0.9) <= rates.growth(lead_s * S, 1.0));
+            prop_assert!(rates.growth(lead_s * S, 0.5) >= 0.0);
+        }
+    }
+}

@@ -140,6 +140,18 @@ fn pooling_is_not_linear() {
 }
 
 #[test]
+fn a_loose_sla_is_no_excuse_for_a_queue_that_grows() {
+    // 101 a second for replicas that serve 100 each: within ten minutes of latency for a long time, but not for ever.
+    let (service, sla) = (single(10.0, 0.0, 1), sla_ms(600_000));
+    let load = Load::Poisson { rate_per_s: 101.0, sizes: Sizes::One(RequestSize::ONE) };
+    let search = Search::new(Dispatch::Shared, &sla, 1, 10);
+    assert!(outcome_with(&service, &sla, load, search, 1).meets);
+    assert_eq!(replicas_for(&service, &sla, load, search).unwrap().replicas, 2);
+    let one = Search { most: 1, ..search };
+    assert!(matches!(replicas_for(&service, &sla, load, one), Err(CapacityError::TooFew { most: 1, .. })));
+}
+
+#[test]
 fn what_cannot_be_met_is_refused() {
     let sla = sla_ms(10);
     let search = Search::new(Dispatch::Shared, &sla, 1, 20);

@@ -213,3 +213,31 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_usual_policies_run_side_by_side() {
+    let (service, sla) = (single(50.0, 10.0, 8), sla_ms(400));
+    let bound = service.bound(&sla, RequestSize::ONE);
+    let trace = trace([(20, 0, 300), (120, 300, 600), (20, 600, 900)]);
+    let starts = [Nanos::from_secs(30)];
+    let found: Vec<PolicyOutcome> = usual_policies(&Hpa::new(1, 10), &bound, &sla, 2)
+        .iter()
+        .map(|policy| autoscaled(&scenario(&service, &sla, &trace, &starts), policy))
+        .collect();
+    println!("policy                attainment       p99  replica-hours  cold starts  cost");
+    for found in &found {
+        println!(
+            "{:20}  {:10.4}  {:>8}  {:13.3}  {:11}  {:.2}",
+            found.policy.name,
+            found.outcome.attainment,
+            found.outcome.latency.p99_ns,
+            found.replica_hours,
+            found.cold_starts,
+            found.cost.unwrap()
+        );
+        assert_eq!(found.outcome.requests, 48_000);
+        assert!(found.cost.unwrap().is_finite() && found.replica_hours > 0.0);
+    }
+    assert_eq!(found[0].cold_starts, 0);
+    assert!(found[6].replica_hours <= found[5].replica_hours * 1.2);
+}

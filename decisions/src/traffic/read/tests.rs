@@ -1,5 +1,7 @@
 //! Traces as people and public data sets write them, and how they can be broken.
 
+use proptest::prelude::*;
+
 use super::*;
 
 /// Azure's trace of a conversation service, as it is published.
@@ -136,4 +138,34 @@ fn broken_traces_name_the_line() {
     assert_eq!(binary.to_string(), "read line 3 of the trace: it is not text in UTF-8: is this a trace?");
     let many = read("1\n2\n3\n4\n".as_bytes(), 3).unwrap_err();
     assert!(many.to_string().starts_with("read line 4 of the trace: more than 3 requests"), "{many}");
+}
+
+proptest! {
+    #[test]
+    fn nothing_that_is_read_panics(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        let _ = read(&bytes[..], 10);
+    }
+
+    #[test]
+    fn nothing_that_looks_like_a_trace_panics(text in "(timestamp(,isl,osl)?\n)?([-0-9.e:TZ ,;{}\"a-c]{0,20}\n){0,9}") {
+        if let Ok(file) = read(text.as_bytes(), 10) {
+            prop_assert!(file.trace.len() >= 2 && file.trace.duration_ns() > 0);
+            prop_assert!(file.trace.mean_per_s().is_finite() && file.trace.cv_squared().is_finite());
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_read(
+        rows in prop::collection::vec((0u64..10_000_000_000_000, 0u32..100_000, 0u32..100_000), 2..50), crlf in prop::bool::ANY,
+    ) {
+        prop_assume!(rows.iter().any(|row| row.0 != rows[0].0));
+        let end = if crlf { "\r\n" } else { "\n" };
+        let body: Vec<String> = rows.iter().map(|(time, tokens_in, tokens_out)| format!("{time},{tokens_in},{tokens_out}")).collect();
+        let file = read_text(&format!("time_ns,tokens in,tokens out{end}{}", body.join(end))).unwrap();
+        let mut expected: Vec<Arrival> = rows.iter().map(|(time_ns, tokens_in, tokens_out)| Arrival { time_ns: *time_ns, tokens_in: *tokens_in, tokens_out: *tokens_out }).collect();
+        expected.sort_unstable();
+        let first = expected[0].time_ns;
+        expected.iter_mut().for_each(|arrival| arrival.time_ns -= first);
+        prop_assert_eq!(file.trace.arrivals(), &expected[..]);
+    }
 }

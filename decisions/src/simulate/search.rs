@@ -1,0 +1,63 @@
+//! The smallest number that is enough.
+
+/// The smallest number in `least..=most` for which `enough` gives something, with that; `None` where not even `most` does.
+///
+/// Begins at `seed`, doubles or halves until the answer lies in between, then bisects: a good seed saves most of the work. It
+/// relies on larger numbers never being worse.
+pub(super) fn smallest<T>(
+    least: u32,
+    seed: u32,
+    most: u32,
+    mut enough: impl FnMut(u32) -> Option<T>,
+) -> Option<(u32, T)> {
+    let mut at = seed.clamp(least, most.max(least));
+    // The largest number that is known to be too small.
+    let mut small = None;
+    let mut found = loop {
+        if let Some(answer) = enough(at) {
+            break (at, answer);
+        }
+        small = Some(at);
+        if at >= most {
+            return None;
+        }
+        at = at.saturating_mul(2).clamp(at + 1, most);
+    };
+    while small.is_none() && found.0 > least {
+        let half = (found.0 / 2).max(least);
+        match enough(half) {
+            Some(answer) => found = (half, answer),
+            None => small = Some(half),
+        }
+    }
+    while let Some(low) = small.filter(|low| low + 1 < found.0) {
+        let middle = low + (found.0 - low) / 2;
+        match enough(middle) {
+            Some(answer) => found = (middle, answer),
+            None => small = Some(middle),
+        }
+    }
+    Some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn it_is_found_from_any_seed(least in 0u32..3, seed in 0u32..300, most in 1u32..300, needed in 0u32..400) {
+            let mut calls = 0;
+            let found = smallest(least, seed, most, |n| {
+                calls += 1;
+                (n >= needed).then_some(n * 2)
+            });
+            let most = most.max(least);
+            let expected = needed.max(least);
+            prop_assert_eq!(found, (expected <= most).then_some((expected, expected * 2)));
+            prop_assert!(calls <= 20, "{}", calls);
+        }
+    }
+}
