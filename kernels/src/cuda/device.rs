@@ -16,7 +16,7 @@ use super::launch::Launch;
 use super::linear::Products;
 use super::memory::{self, CudaBuffer, inside};
 use super::modules::Kernels;
-use super::pinned::{CudaPinned, page_locked};
+use super::pinned::{CudaPinned, Locked, page_locked};
 use super::primary::{Primary, lock};
 use super::registered::CudaRegistered;
 use super::stream::CudaStream;
@@ -175,6 +175,27 @@ impl CudaDevice {
         })
     }
 
+    /// Enqueues a copy from page-locked memory, which waits for it.
+    fn upload_locked(
+        &self,
+        stream: &CudaStream,
+        source: &impl Locked,
+        range: Range<usize>,
+        target: &CudaBuffer,
+        offset: usize,
+    ) -> Result<()> {
+        let bytes = range.len();
+        let from = source.source(range)?;
+        let place = target.part("the target of an upload", offset, bytes)?;
+        self.refuse_host_copy(stream, "upload from the host")?;
+        if bytes == 0 {
+            return Ok(());
+        }
+        // SAFETY: both were checked; the memory waits for the copy, of which it is told, before it is written or given up.
+        unsafe { self.enqueue_upload(stream, from, place, bytes)? };
+        source.uploading(stream)
+    }
+
     /// Enqueues a copy to the host. What `target` points to must stay until the copy is done.
     ///
     /// # Safety
@@ -267,16 +288,7 @@ impl Device for CudaDevice {
         target: &mut CudaBuffer,
         offset: usize,
     ) -> Result<()> {
-        let bytes = range.len();
-        let from = source.source(range)?;
-        let place = target.part("the target of an upload", offset, bytes)?;
-        self.refuse_host_copy(stream, "upload from the host")?;
-        if bytes == 0 {
-            return Ok(());
-        }
-        // SAFETY: both were checked; the pinned memory waits for the copy before it is written or freed.
-        unsafe { self.enqueue_upload(stream, from, place, bytes)? };
-        source.uploading(stream)
+        self.upload_locked(stream, source, range, target, offset)
     }
 
     fn upload_registered(
@@ -287,16 +299,7 @@ impl Device for CudaDevice {
         target: &mut CudaBuffer,
         offset: usize,
     ) -> Result<()> {
-        let bytes = range.len();
-        let from = source.source(range)?;
-        let place = target.part("the target of an upload", offset, bytes)?;
-        self.refuse_host_copy(stream, "upload from the host")?;
-        if bytes == 0 {
-            return Ok(());
-        }
-        // SAFETY: both were checked; the memory is only read as long as it is borrowed, and the drop waits for the copy.
-        unsafe { self.enqueue_upload(stream, from, place, bytes)? };
-        source.uploading(stream)
+        self.upload_locked(stream, source, range, target, offset)
     }
 
     fn download(

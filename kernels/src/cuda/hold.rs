@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::bytes;
 use super::device::CudaDevice;
-use super::pinned::CudaPinned;
+use super::pinned::{CudaPinned, Locked as _};
 use crate::{Device, Pinning, Result};
 
 /// What was enqueued on the compute stream after it waits until this is dropped.

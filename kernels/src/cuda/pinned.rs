@@ -16,6 +16,16 @@ use super::stream::CudaStream;
 use crate::host::ram;
 use crate::{Error, HostMemory, Pinning, Result};
 
+/// Page-locked memory that uploads are made from. It keeps what it gives until the uploads that it was told of are done: it waits
+/// for them before it is written, unlocked or freed.
+pub(super) trait Locked {
+    /// Where `range` begins, to be read by an upload.
+    fn source(&self, range: Range<usize>) -> Result<*const c_void>;
+
+    /// Remembers an upload from it that was just enqueued.
+    fn uploading(&self, stream: &CudaStream) -> Result<()>;
+}
+
 /// The copies that were enqueued on a piece of host memory, one event a stream: a later copy of the same stream ends
 /// later, so it takes over the event.
 #[derive(Debug, Default)]
@@ -108,26 +118,26 @@ impl CudaPinned {
         })
     }
 
-    /// Where `range` begins, to be read by an upload.
-    pub(super) fn source(&self, range: Range<usize>) -> Result<*const c_void> {
-        let range = inside("the source of an upload", range, self.len)?;
-        Ok(self.begin.as_ptr().wrapping_add(range.start).cast_const().cast())
-    }
-
     /// Where `range` begins, to be written by a download.
     pub(super) fn target(&mut self, range: Range<usize>) -> Result<*mut c_void> {
         let range = inside("the target of a download", range, self.len)?;
         Ok(self.begin.as_ptr().wrapping_add(range.start).cast())
     }
 
-    /// Remembers an upload from it that was just enqueued.
-    pub(super) fn uploading(&self, stream: &CudaStream) -> Result<()> {
-        self.uploads.add(stream)
-    }
-
     /// Remembers a download to it that was just enqueued.
     pub(super) fn downloading(&mut self, stream: &CudaStream) -> Result<()> {
         self.downloads.add(stream)
+    }
+}
+
+impl Locked for CudaPinned {
+    fn source(&self, range: Range<usize>) -> Result<*const c_void> {
+        let range = inside("the source of an upload", range, self.len)?;
+        Ok(self.begin.as_ptr().wrapping_add(range.start).cast_const().cast())
+    }
+
+    fn uploading(&self, stream: &CudaStream) -> Result<()> {
+        self.uploads.add(stream)
     }
 }
 

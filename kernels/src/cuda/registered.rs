@@ -11,7 +11,7 @@ use cudarc::driver::sys::CUdevice_attribute as Attribute;
 
 use super::facts::reads_pageable;
 use super::memory::inside;
-use super::pinned::{Uses, page_locked};
+use super::pinned::{Locked, Uses, page_locked};
 use super::primary::Primary;
 use super::status::check;
 use super::stream::CudaStream;
@@ -74,15 +74,15 @@ impl<'m> CudaRegistered<'m> {
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
+}
 
-    /// Where `range` begins, to be read by an upload.
-    pub(super) fn source(&self, range: Range<usize>) -> Result<*const c_void> {
+impl Locked for CudaRegistered<'_> {
+    fn source(&self, range: Range<usize>) -> Result<*const c_void> {
         let range = inside("the source of an upload", range, self.len)?;
         Ok((self.begin + range.start) as *const c_void)
     }
 
-    /// Remembers an upload from it that was just enqueued.
-    pub(super) fn uploading(&self, stream: &CudaStream) -> Result<()> {
+    fn uploading(&self, stream: &CudaStream) -> Result<()> {
         self.uploads.add(stream)
     }
 }

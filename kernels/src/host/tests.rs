@@ -1,5 +1,8 @@
 //! Every operation against the plain formula in f64, on random shapes, for each instruction set and thread count.
 
+#[path = "../../tests/common/activations.rs"]
+mod activations;
+
 use half::{bf16, f16};
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
@@ -339,22 +342,7 @@ fn reference(
 fn activations_work_in_place_on_wide_rows() {
     let x: Vec<f32> = random(5, 3 * 5000).iter().map(|x| x * 6.0).collect();
     for device in devices() {
-        for (activation, f) in [
-            (Activation::Silu, (|x| x / (1.0 + (-x).exp())) as fn(f64) -> f64),
-            (Activation::Relu, |x| x.max(0.0)),
-            (Activation::Tanh, f64::tanh),
-            (Activation::GeluTanh, |x| {
-                0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3))).tanh())
-            }),
-            // erf by its derivative, Simpson's rule on 2000 steps.
-            (Activation::GeluErf, |x| {
-                let (n, z) = (2000, x / std::f64::consts::SQRT_2);
-                let f = |i: usize| (-(z * i as f64 / n as f64).powi(2)).exp();
-                let inner: f64 = (1..n).map(|i| f(i) * if i % 2 == 1 { 4.0 } else { 2.0 }).sum();
-                let erf = 2.0 / std::f64::consts::PI.sqrt() * z / n as f64 / 3.0 * (f(0) + inner + f(n));
-                0.5 * x * (1.0 + erf)
-            }),
-        ] {
+        for (activation, f) in activations::FORMULAS {
             let mut y = upload(&device, &x);
             device.activate(write(&mut y, [3, 5000]), activation).unwrap();
             let expected: Vec<f64> = x[..600].iter().map(|x| f(f64::from(*x))).collect();

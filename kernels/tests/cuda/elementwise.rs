@@ -7,6 +7,7 @@ use coldstart_kernels::{
 use coldstart_stand_in::this_test;
 use half::{bf16, f16};
 
+use crate::activations;
 use crate::support::{
     as_numbers, close, device, floats, memory, numbers, random, read, read_floats, read_numbers, self_test,
     small_device,
@@ -84,22 +85,7 @@ fn wherever_operands_lie() {
 fn activations_are_their_formulas() {
     let Some(device) = device(this_test!()) else { return };
     let x: Vec<f32> = (-4000..4000).map(|i| i as f32 / 300.0).collect();
-    for (activation, f) in [
-        (Activation::Silu, (|x| x / (1.0 + (-x).exp())) as fn(f64) -> f64),
-        (Activation::Relu, |x| x.max(0.0)),
-        (Activation::Tanh, f64::tanh),
-        (Activation::GeluTanh, |x| {
-            0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3))).tanh())
-        }),
-        // erf by its derivative, Simpson's rule on 2000 steps.
-        (Activation::GeluErf, |x| {
-            let (n, z) = (2000, x / std::f64::consts::SQRT_2);
-            let f = |i: usize| (-(z * i as f64 / n as f64).powi(2)).exp();
-            let inner: f64 = (1..n).map(|i| f(i) * if i % 2 == 1 { 4.0 } else { 2.0 }).sum();
-            let erf = 2.0 / std::f64::consts::PI.sqrt() * z / n as f64 / 3.0 * (f(0) + inner + f(n));
-            0.5 * x * (1.0 + erf)
-        }),
-    ] {
+    for (activation, f) in activations::FORMULAS {
         let expected: Vec<f32> = x.iter().map(|x| f(f64::from(*x)) as f32).collect();
         // In packs, and one by one.
         for skip in [0, 1] {

@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "tests, helpers included")]
 
+#[path = "../common/activations.rs"]
+mod activations;
 mod attention;
 mod bytes;
 mod elementwise;
@@ -12,4 +14,5 @@ mod linear;
 mod rows;
 mod support;
 
+use coldstart_kernels::Activation;
 use support::on_device;

@@ -52,35 +52,30 @@ const ROWS_F32: &[Rows] = &[
     rows_32("attention_rows_f32_128", 128, 64, 32),
     rows_32("attention_rows_f32_256", 256, 32, 16),
 ];
-const ROWS_F16: &[Rows] = &[
-    rows_16("attention_rows_f16_64", 64, 128, 64),
-    rows_16("attention_rows_f16_96", 96, 128, 64),
-    rows_16("attention_rows_f16_128", 128, 128, 48),
-    rows_16("attention_rows_f16_256", 256, 64, 32),
-];
-const ROWS_BF16: &[Rows] = &[
-    rows_16("attention_rows_bf16_64", 64, 128, 64),
-    rows_16("attention_rows_bf16_96", 96, 128, 64),
-    rows_16("attention_rows_bf16_128", 128, 128, 48),
-    rows_16("attention_rows_bf16_256", 256, 64, 32),
-];
 const DECODE_F32: &[Decode] = &[
     decode_32("attention_decode_f32_64", 64, 32),
     decode_32("attention_decode_f32_128", 128, 32),
     decode_32("attention_decode_f32_256", 256, 32),
 ];
-const DECODE_F16: &[Decode] = &[
-    decode_16("attention_decode_f16_64", 64, 4, 4),
-    decode_16("attention_decode_f16_96", 96, 4, 3),
-    decode_16("attention_decode_f16_128", 128, 4, 2),
-    decode_16("attention_decode_f16_256", 256, 2, 2),
-];
-const DECODE_BF16: &[Decode] = &[
-    decode_16("attention_decode_bf16_64", 64, 4, 4),
-    decode_16("attention_decode_bf16_96", 96, 4, 3),
-    decode_16("attention_decode_bf16_128", 128, 4, 2),
-    decode_16("attention_decode_bf16_256", 256, 2, 2),
-];
+/// The kernels of a 16-bit format, which only differ in their names.
+macro_rules! kernels_16 {
+    ($rows:ident, $decode:ident, $format:literal) => {
+        const $rows: &[Rows] = &[
+            rows_16(concat!("attention_rows_", $format, "_64"), 64, 128, 64),
+            rows_16(concat!("attention_rows_", $format, "_96"), 96, 128, 64),
+            rows_16(concat!("attention_rows_", $format, "_128"), 128, 128, 48),
+            rows_16(concat!("attention_rows_", $format, "_256"), 256, 64, 32),
+        ];
+        const $decode: &[Decode] = &[
+            decode_16(concat!("attention_decode_", $format, "_64"), 64, 4, 4),
+            decode_16(concat!("attention_decode_", $format, "_96"), 96, 4, 3),
+            decode_16(concat!("attention_decode_", $format, "_128"), 128, 4, 2),
+            decode_16(concat!("attention_decode_", $format, "_256"), 256, 2, 2),
+        ];
+    };
+}
+kernels_16!(ROWS_F16, DECODE_F16, "f16");
+kernels_16!(ROWS_BF16, DECODE_BF16, "bf16");
 
 impl Rows {
     /// The one for heads of `head_dim`.

@@ -8,7 +8,7 @@ mod stand_in;
 use std::fs;
 use std::path::Path;
 
-use coldstart_kernels::{Device, HostBuffer, HostDevice};
+use coldstart_kernels::{Device, HostDevice};
 use coldstart_profiles::{Bytes, LoadDetail, Nanos, ResidencyMethod};
 
 use super::*;
@@ -37,12 +37,12 @@ fn sharded(dir: &Path) -> ModelFiles {
     open(dir)
 }
 
-fn load<D: LoadDevice<Buffer = HostBuffer>>(
+fn load<D: LoadDevice>(
     device: &D,
     model: &ModelFiles,
     strategy: Strategy,
     options: LoadOptions,
-) -> Result<(HostBuffer, LoadReading), WeightsError> {
+) -> Result<(D::Buffer, LoadReading), WeightsError> {
     let layout = DeviceLayout::of(model);
     check_device_fits(device, &layout)?;
     let mut buffer = alloc_weights(device, &layout)?;

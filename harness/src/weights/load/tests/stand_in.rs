@@ -9,19 +9,6 @@ use coldstart_stand_in::{in_process, this_test};
 use super::*;
 use crate::weights::limits;
 
-fn load_cuda(
-    device: &CudaDevice,
-    model: &ModelFiles,
-    strategy: Strategy,
-    options: LoadOptions,
-) -> Result<(CudaBuffer, LoadReading), WeightsError> {
-    let layout = DeviceLayout::of(model);
-    check_device_fits(device, &layout)?;
-    let mut buffer = alloc_weights(device, &layout)?;
-    let reading = load_weights(device, model, &layout, &mut buffer, strategy, options)?;
-    Ok((buffer, reading))
-}
-
 /// Checked on the device, by its own checksums.
 #[track_caller]
 fn verified(device: &CudaDevice, model: &ModelFiles, buffer: CudaBuffer, case: &str) {
@@ -46,12 +33,12 @@ fn every_strategy_brings_every_byte_to_a_gpu() {
                 LoadOptions::default(),
             ] {
                 let case = format!("{strategy} {options:?}");
-                let (buffer, reading) = load_cuda(&device, &model, strategy, options).unwrap();
+                let (buffer, reading) = load(&device, &model, strategy, options).unwrap();
                 plausible(strategy, false, &reading, &model);
                 verified(&device, &model, buffer, &case);
             }
         }
-        let error = load_cuda(&device, &model, Strategy::BufferedInPlace, OPTIONS).unwrap_err();
+        let error = load(&device, &model, Strategy::BufferedInPlace, OPTIONS).unwrap_err();
         assert!(matches!(error, WeightsError::NotHostMemory { .. }), "{error:?}");
     });
 }
@@ -62,7 +49,7 @@ fn the_check_on_the_device_finds_one_wrong_byte() {
         let dir = dir();
         let model = sharded(dir.path());
         let device = CudaDevice::open(0).unwrap();
-        let (mut buffer, _) = load_cuda(&device, &model, Strategy::Direct, OPTIONS).unwrap();
+        let (mut buffer, _) = load(&device, &model, Strategy::Direct, OPTIONS).unwrap();
         let table = DeviceLayout::of(&model).table().clone();
         let at = table.require("f").unwrap().offset + 12_345;
         let mut byte = [0];
@@ -84,13 +71,13 @@ fn a_driver_that_does_not_page_lock_mappings_refuses_with_its_code() {
             let dir = dir();
             let model = sharded(dir.path());
             let device = CudaDevice::open(0).unwrap();
-            let error = load_cuda(&device, &model, Strategy::Registered, OPTIONS).unwrap_err();
+            let error = load(&device, &model, Strategy::Registered, OPTIONS).unwrap_err();
             assert!(error.is_refusal(), "{error:?}");
             for part in ["CUDA_ERROR_NOT_SUPPORTED (801)", "safetensors", "`direct`"] {
                 assert!(error.to_string().contains(part), "{error}");
             }
             // Nothing is broken by it.
-            let (buffer, _) = load_cuda(&device, &model, Strategy::Direct, OPTIONS).unwrap();
+            let (buffer, _) = load(&device, &model, Strategy::Direct, OPTIONS).unwrap();
             verified(&device, &model, buffer, "after a refusal");
         });
     }
@@ -105,7 +92,7 @@ fn a_device_that_is_lost_in_the_middle_of_an_upload_ends_the_load() {
             let model = sharded(dir.path());
             let device = CudaDevice::open(0).unwrap();
             let options = LoadOptions { threads: 2, chunk_bytes: 4096, slots: 2, streams: 2 };
-            let error = load_cuda(&device, &model, strategy, options).unwrap_err();
+            let error = load(&device, &model, strategy, options).unwrap_err();
             assert!(error.to_string().contains("CUDA_ERROR_LAUNCH_FAILED (719)"), "{strategy}: {error}");
             let lost = matches!(&error, WeightsError::Device { source, .. }
                 if matches!(**source, DeviceError::DeviceLost { .. }));
@@ -121,7 +108,7 @@ fn a_copy_that_the_driver_refuses_ends_the_load() {
             let dir = dir();
             let model = sharded(dir.path());
             let device = CudaDevice::open(0).unwrap();
-            let error = load_cuda(&device, &model, strategy, OPTIONS).unwrap_err();
+            let error = load(&device, &model, strategy, OPTIONS).unwrap_err();
             assert!(error.to_string().contains("copy weights to the device"), "{strategy}: {error}");
         });
     }
@@ -134,7 +121,7 @@ fn pinned_memory_that_cannot_be_had_is_named() {
             let dir = dir();
             let model = sharded(dir.path());
             let device = CudaDevice::open(0).unwrap();
-            let error = load_cuda(&device, &model, strategy, OPTIONS).unwrap_err();
+            let error = load(&device, &model, strategy, OPTIONS).unwrap_err();
             assert!(error.to_string().contains("of pinned host memory"), "{strategy}: {error}");
         });
     }
@@ -148,7 +135,7 @@ fn a_model_that_the_gpu_has_no_room_for_is_refused_with_both_sizes() {
         raw_file(&dir.path().join("model.safetensors"), header, 100_000_000);
         let model = open(dir.path());
         let device = CudaDevice::open(0).unwrap();
-        let error = load_cuda(&device, &model, Strategy::Direct, OPTIONS).unwrap_err();
+        let error = load(&device, &model, Strategy::Direct, OPTIONS).unwrap_err();
         assert!(matches!(error, WeightsError::TooLarge { .. }), "{error:?}");
         let error = error.to_string();
         assert!(error.contains("95.4 MiB") && error.contains("the free memory of the device"), "{error}");
@@ -171,7 +158,7 @@ fn a_slow_copy_is_seen_as_one() {
         let options = LoadOptions { threads: 2, chunk_bytes: 64 << 10, slots: 4, streams: 1 };
         let least = Nanos::from_nanos(model.bytes() * 20 * 9 / 10);
         for strategy in Strategy::available(false) {
-            let (_, reading) = load_cuda(&device, &model, strategy, options).unwrap();
+            let (_, reading) = load(&device, &model, strategy, options).unwrap();
             let detail = &reading.detail;
             assert!(detail.upload_ns.unwrap() >= least, "{strategy}: {detail:?}");
             assert!(detail.first_tensor_ns.unwrap() >= least, "{strategy}: {detail:?}");
