@@ -2,18 +2,20 @@
 """Compiles cuda/*.cu to ptx/*.ptx with NVRTC. Run it after every change of a kernel.
 
     python3 kernels/build_ptx.py            compiles what is stale
-    python3 kernels/build_ptx.py --check    also assembles every PTX for all supported GPUs with ptxas
+    python3 kernels/build_ptx.py --check    also assembles every PTX for all supported GPUs with ptxas (-v: shows what it says)
 
 Needs no GPU and no CUDA toolkit: NVRTC (and ptxas) come from PyPI and are kept in ~/.cache/coldstart-nvrtc. The NVRTC is that of
 CUDA 12.2, because a driver only takes PTX that is not newer than itself, and R535 drivers are CUDA 12.2.
 The first line of each PTX holds the SHA-256 of the source that it was made of (prelude.cuh, a zero byte, the .cu):
 a test compares it, so that nobody can forget to run this.
 """
+import concurrent.futures
 import ctypes
 import glob
 import hashlib
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -89,20 +91,38 @@ def build():
         print(f"{target.relative_to(HERE.parent)} is new")
 
 
+def assemble(ptxas, path, machine, scratch):
+    """What ptxas says of one PTX on one GPU, and whether it took it."""
+    command = [ptxas, "-v", f"-arch={machine}", str(path), "-o", f"{scratch}/{path.stem}-{machine}.cubin"]
+    result = subprocess.run(command, capture_output=True, text=True)
+    return result.returncode == 0, result.stderr
+
+
+def spills(said):
+    """The kernels that keep registers in memory, with the bytes, from what `ptxas -v` says."""
+    kernel, found = "", []
+    for line in said.splitlines():
+        kernel = line.split("'")[1] if "Compiling entry function" in line else kernel
+        stored = re.search(r"(\d+) bytes spill stores", line)
+        if stored and int(stored[1]) > 0:
+            found.append(f"{kernel} spills {stored[1]} bytes")
+    return found
+
+
 def check():
     ptxas = package(PTXAS, "nvidia/cuda_nvcc/bin/ptxas")
     os.chmod(ptxas, 0o755)
-    failed = False
-    verbose = ["-v"] if "-v" in sys.argv else []
-    with tempfile.TemporaryDirectory() as scratch:
-        for path in sorted((HERE / "ptx").glob("*.ptx")):
-            for machine in MACHINES:
-                command = [ptxas, *verbose, f"-arch={machine}", str(path), "-o", f"{scratch}/out.cubin"]
-                result = subprocess.run(command, capture_output=True, text=True)
-                print(f"{path.stem} {machine}: {'ok' if result.returncode == 0 else 'FAILED'}")
-                if result.returncode != 0 or verbose:
-                    print(result.stderr, file=sys.stderr)
-                failed |= result.returncode != 0
+    pairs = [(path, machine) for path in sorted((HERE / "ptx").glob("*.ptx")) for machine in MACHINES]
+    failed = 0
+    with tempfile.TemporaryDirectory() as scratch, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        done = pool.map(lambda pair: assemble(ptxas, *pair, scratch), pairs)
+        for (path, machine), (taken, said) in zip(pairs, done):
+            failed += not taken
+            if not taken or "-v" in sys.argv:
+                print(f"{path.stem} {machine}: {'ok' if taken else 'FAILED'}\n{said}", file=sys.stderr)
+            for spill in spills(said):
+                print(f"{path.stem} {machine}: {spill}")
+    print(f"{len(pairs) - failed} of {len(pairs)} assemblies are ok ({', '.join(MACHINES)})")
     if failed:
         sys.exit("some PTX does not assemble")
 

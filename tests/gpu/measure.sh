@@ -117,8 +117,11 @@ machine() {
 }
 
 sanitizer() {
-    local found
-    found=$(command -v compute-sanitizer || ls /usr/local/cuda*/bin/compute-sanitizer 2>/dev/null | tail -n 1)
+    local found candidate
+    found=$(command -v compute-sanitizer)
+    for candidate in /usr/local/cuda*/bin/compute-sanitizer; do
+        [ -n "$found" ] || [ ! -x "$candidate" ] || found=$candidate
+    done
     if [ -n "$dry" ]; then
         skip sanitizer "the stand-in is no GPU"
     elif [ -z "$found" ]; then
@@ -196,20 +199,22 @@ profiles() {
     benches
 }
 
-# The executables that `cargo bench` made; the newest of each name.
+# The benches of the device: the newest executable that `cargo bench` made of them.
 benches() {
-    local bench found
-    for bench in device; do
-        found=$(ls -t "$BENCHES/$bench" "$BENCHES/$bench"-* 2>/dev/null | grep -v '\.d$' | head -n 1)
-        if [ -n "$dry" ]; then
-            skip "bench-$bench" "a dry run takes no times"
-        elif [ -z "$found" ] || [ ! -x "$found" ]; then
-            skip "bench-$bench" "there is no executable $bench in $BENCHES: cargo bench --no-run"
-        else
-            CRITERION_HOME=$OUT/criterion COLDSTART_DEVICE=$DEVICE COLDSTART_EXE=$COLDSTART \
-                step "bench-$bench" 90 "$found" --bench --warm-up-time 0.3 --measurement-time 0.5
+    local candidate found=
+    for candidate in "$BENCHES/device" "$BENCHES"/device-*; do
+        if [ -x "$candidate" ] && { [ -z "$found" ] || [ "$candidate" -nt "$found" ]; }; then
+            found=$candidate
         fi
     done
+    if [ -n "$dry" ]; then
+        skip bench-device "a dry run takes no times"
+    elif [ -z "$found" ]; then
+        skip bench-device "there is no executable device in $BENCHES: cargo bench --no-run"
+    else
+        CRITERION_HOME=$OUT/criterion COLDSTART_DEVICE=$DEVICE COLDSTART_EXE=$COLDSTART \
+            step bench-device 90 "$found" --bench --warm-up-time 0.3 --measurement-time 0.5
+    fi
 }
 
 table() {
