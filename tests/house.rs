@@ -18,7 +18,15 @@ fn arrows() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
     BTreeMap::from([
         (
             "coldstart",
-            BTreeSet::from(["reports", "decisions", "profiles", "kernels", "stand-in", "stand-in-nvml"]),
+            BTreeSet::from([
+                "reports",
+                "decisions",
+                "profiles",
+                "kernels",
+                "stand-in",
+                "stand-in-cublaslt",
+                "stand-in-nvml",
+            ]),
         ),
         ("reports", BTreeSet::from(["decisions", "profiles"])),
         ("decisions", BTreeSet::from(["profiles"])),

@@ -1,7 +1,7 @@
 //! A matrix product of its own, for the peak that a device reaches.
 
-use crate::cuda::{CudaBuffer, CudaDevice, Implementation};
-use crate::{Dtype, Error, Matrix, MatrixMut, Memory, Ops, Result, flops};
+use crate::cuda::{CudaBuffer, CudaDevice};
+use crate::{Dtype, Error, Implementation, Matrix, MatrixMut, Memory, Ops, Result, flops};
 
 /// The operands of one `y[m, n] = x[m, k]·w[n, k]ᵀ`, allocated and filled with random numbers, to be run again and again.
 #[derive(Debug)]

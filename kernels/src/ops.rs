@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::{Device, Dtype, Error, Indices, IndicesMut, KvCache, Matrix, MatrixMut, Result};
+use crate::{Device, Dtype, Error, Indices, IndicesMut, KvCache, Matrix, MatrixMut, Product, Result};
 
 /// A function that is applied to each element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -100,7 +100,8 @@ pub trait Ops: Device {
 
     /// Records what `body` enqueues on the compute stream instead of running it. All buffers that it uses must live as long
     /// as the graph; numbers in device memory (ids, positions, slots) are read when it is replayed, so that one graph
-    /// serves all steps of a decode loop. `body` must not wait for the device nor allocate. `None`, without calling
+    /// serves all steps of a decode loop. `body` must not wait for the device (as [`checksum`](Ops::checksum) and
+    /// [`verify_pattern`](Ops::verify_pattern) do, whose results are for the host) nor allocate: what does is refused. `None`, without calling
     /// `body`, on a device that has no graphs (host).
     fn record<E: From<Error>>(&self, body: impl FnOnce() -> Result<(), E>) -> Result<Option<Self::Graph>, E>;
 
@@ -112,6 +113,10 @@ pub trait Ops: Device {
 
     /// The implementation of matrix products that [`linear`](Ops::linear) uses, for the record.
     fn gemm_name(&self) -> String;
+
+    /// Every product that was enqueued or recorded so far, by shape and format, and what ran it; in the order in which they
+    /// first came. Empty on a device with only one implementation (host).
+    fn products(&self) -> Vec<Product>;
 
     /// y\[t\] = table\[ids\[t\]\]. `ids: [tokens]`, `table: [vocabulary, hidden]`, `y: [tokens, hidden]`.
     fn embedding(

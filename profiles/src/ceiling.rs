@@ -76,11 +76,9 @@ fn memory(device: &DeviceTarget) -> Ceiling {
 /// Multiprocessors × highest clock × operations per cycle.
 fn products(dtype: &str, device: &DeviceTarget, clock: Option<u64>) -> Ceiling {
     let (of, params) = (LimitKind::Gemm, Params::new().with("dtype", dtype));
-    let capability = device.features.iter().find_map(|feature| feature.strip_prefix("sm_"));
-    let per_cycle = capability.and_then(|capability| flop_per_cycle(capability, dtype));
-    match (device.multiprocessors, clock, per_cycle) {
+    match (device.multiprocessors, clock, device.flop_per_cycle.get(dtype)) {
         (Some(count), Some(clock), Some(per_cycle)) => {
-            let rate = f64::from(count) * clock as f64 * f64::from(per_cycle);
+            let rate = f64::from(count) * clock as f64 * f64::from(*per_cycle);
             let ghz = clock as f64 / 1e9;
             let from = format!("{count} SMs × {ghz:.2} GHz × {per_cycle} FLOP per cycle");
             Ceiling::computed(of, params, rate, from)
@@ -88,34 +86,16 @@ fn products(dtype: &str, device: &DeviceTarget, clock: Option<u64>) -> Ceiling {
         (None, ..) => Ceiling::skipped(of, params, "the number of multiprocessors is not known"),
         (_, None, _) => Ceiling::skipped(of, params, "neither the driver nor NVML tells the highest clock"),
         (.., None) => {
-            let name = capability.unwrap_or("unknown");
-            Ceiling::skipped(
-                of,
-                params,
-                format!("operations per cycle of compute capability {name} are not known here"),
-            )
+            let name = device.features.first().map_or("this GPU", String::as_str);
+            Ceiling::skipped(of, params, format!("operations per cycle of {name} are not known here"))
         }
     }
 }
 
-/// Dense operations per cycle of one multiprocessor, a multiply-add counting as two.
-///
-/// f32 is that of the CUDA cores, 16-bit formats that of the tensor cores with sums in f32. From NVIDIA's architecture white
-/// papers: GA100 (64 f32 cores, 1024 FMA of tensor cores), GA102 and AD102 (128 and 512, as sold for data centres and
-/// workstations; GeForce runs sums in f32 at half of it), GH100 (128 and 2048), GB100 (128 and 4096), GB202 (128 and 512).
-fn flop_per_cycle(capability: &str, dtype: &str) -> Option<u32> {
-    let (cores, tensor) = match capability {
-        "80" => (64, 1024),
-        "86" | "87" | "89" | "120" | "121" => (128, 512),
-        "90" => (128, 2048),
-        "100" | "103" => (128, 4096),
-        _ => return None,
-    };
-    Some(2 * if dtype == "f32" { cores } else { tensor })
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::telemetry::GpuFacts;
     use crate::units::Bytes;
@@ -129,6 +109,9 @@ mod tests {
             threads: None,
             multiprocessors: Some(132),
             clock_hz: Some(1_980_000_000),
+            flop_per_cycle: [("f32", 256), ("f16", 4096), ("bf16", 4096)]
+                .map(|(dtype, operations)| (dtype.to_owned(), operations))
+                .into(),
             memory_bytes_per_s: Some(3_352_320_000_000),
             features: vec!["sm_90".into()],
             uuid: Some("GPU-1".into()),
@@ -173,7 +156,12 @@ mod tests {
         for (reason, part) in reasons.iter().zip(["bus", "clock"]) {
             assert!(reason.contains(part), "{reasons:?}");
         }
-        let unknown = DeviceTarget { clock_hz: None, features: vec!["sm_200".into()], ..h100() };
+        let unknown = DeviceTarget {
+            clock_hz: None,
+            features: vec!["sm_200".into()],
+            flop_per_cycle: BTreeMap::new(),
+            ..h100()
+        };
         let gpu = GpuFacts { sm_clock_max_mhz: Some(1000), ..GpuFacts::default() };
         let seen = Telemetry { gpus: vec![gpu], ..Telemetry::default() };
         let reasons = why(&unknown, &seen);

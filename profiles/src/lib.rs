@@ -16,6 +16,7 @@ mod load;
 mod measurement;
 mod phase;
 mod plan;
+mod product;
 mod profile;
 mod pull;
 mod samples;
@@ -51,6 +52,7 @@ pub use plan::{
     DeviceProbe, ForwardMode, ForwardPlan, ImageSpec, ModelSpec, Plan, Probe, SkippedPhase, Step, StepKind,
     SweepPoint, SyntheticImage,
 };
+pub use product::{Product, ProductGroup};
 pub use profile::{CanaryReading, Caveat, Fitness, Profile, Refused, RunState, Tool, Total};
 pub use pull::{
     ContainerDetail, ExtractBound, InflateDetail, Interval, LayerDetail, LayerStatus, PullDetail,

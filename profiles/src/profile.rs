@@ -8,6 +8,7 @@ use crate::format::FormatVersion;
 use crate::measurement::{Measurement, Outcome};
 use crate::phase::Phase;
 use crate::plan::{Plan, SkippedPhase};
+use crate::product::Product;
 use crate::target::Target;
 use crate::telemetry::Telemetry;
 use crate::throughput::{Fits, ThroughputPoint, ThroughputTrial};
@@ -86,6 +87,9 @@ pub struct Profile {
     /// The steady state of single processes, which the sweep's one process can't show the spread of.
     #[serde(default)]
     pub throughput_trials: Vec<ThroughputTrial>,
+    /// Which implementation ran which matrix product in trials and in the sweep; empty on devices with only one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub products: Vec<Product>,
     /// Service times as functions of batch and tokens.
     pub fits: Fits,
     /// What the GPU's management library said during the run.
@@ -172,6 +176,7 @@ impl Profile {
             warm_up_agreement: None,
             throughput: Vec::new(),
             throughput_trials: Vec::new(),
+            products: Vec::new(),
             fits: Fits::default(),
             telemetry: Telemetry::default(),
             caveats: Vec::new(),

@@ -90,6 +90,10 @@ pub struct DeviceTarget {
     /// The highest clock of the multiprocessors, where the driver tells it.
     #[serde(default)]
     pub clock_hz: Option<u64>,
+    /// Operations of one multiprocessor in a cycle, for products in each format (`f32`, `f16`, `bf16`), a multiply-add counting
+    /// as two; a format that is missing is not known.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub flop_per_cycle: BTreeMap<String, u32>,
     /// Bytes per second that its memory is made for: two bits for each line of the bus and cycle of its highest clock.
     #[serde(default)]
     pub memory_bytes_per_s: Option<u64>,
@@ -104,7 +108,8 @@ pub struct DeviceTarget {
     pub pci_bus_id: Option<String>,
     /// The CUDA version of the driver, where there is a driver: what it supports at most, not the number of its release.
     pub driver: Option<String>,
-    /// Which implementation runs matrix products.
+    /// Which implementation runs matrix products in the sweep: a GPU's library takes too long to load for a cold start, so
+    /// that whole trials use our own kernels. The profile's `products` say what ran where.
     pub gemm: String,
     /// Whether a stand-in plays the driver's part: nothing measured on it means anything.
     pub stand_in: bool,

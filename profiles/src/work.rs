@@ -80,6 +80,9 @@ pub enum LimitKind {
     DirectRead,
     /// Raw read of the model's files from the page cache, into fresh memory.
     CachedRead,
+    /// Raw read of the model's files from the page cache into a ring of pinned memory that is made beforehand: what a load to a
+    /// device with memory of its own can read at most where the CPU copies at all.
+    CachedReadStaged,
     /// Reading a touched buffer that no cache holds, with all cores.
     MemoryRead,
     /// Copy between two touched buffers with all cores: bytes copied per second.
@@ -111,6 +114,7 @@ impl LimitKind {
         match self {
             LimitKind::DirectRead => "direct_read",
             LimitKind::CachedRead => "cached_read",
+            LimitKind::CachedReadStaged => "cached_read_staged",
             LimitKind::MemoryRead => "memory_read",
             LimitKind::Memcpy => "memcpy",
             LimitKind::MemcpyFresh => "memcpy_fresh",

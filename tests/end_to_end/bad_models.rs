@@ -127,15 +127,20 @@ fn an_unknown_architecture_is_loaded_and_its_forward_phases_are_skipped() {
     }
 }
 
-#[test]
-fn a_number_format_that_no_kernel_computes_with() {
-    let scratch = Scratch::new();
-    let path = model(&scratch, "integers");
+/// A decoder `integers` of a number format that no kernel computes with.
+pub(crate) fn integers(scratch: &Scratch) {
+    let path = model(scratch, "integers");
     let header = r#"{"model.embed_tokens.weight":{"dtype":"I16","shape":[10,4],"data_offsets":[0,80]}}"#;
     write_safetensors(&path.join("model.safetensors"), header, 80);
     let config = r#"{"architectures":["LlamaForCausalLM"],"model_type":"llama","hidden_size":4,"intermediate_size":8,
         "num_hidden_layers":1,"num_attention_heads":2,"num_key_value_heads":2,"vocab_size":10,"rms_norm_eps":1e-5,"max_position_embeddings":64}"#;
     std::fs::write(path.join("config.json"), config).unwrap();
+}
+
+#[test]
+fn a_number_format_that_no_kernel_computes_with() {
+    let scratch = Scratch::new();
+    integers(&scratch);
     let args = [
         "run",
         "--model",

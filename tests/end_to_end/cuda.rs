@@ -1,12 +1,13 @@
 //! Runs on a GPU that the stand-in driver plays: the whole way, and everything that can go wrong on it.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use coldstart_profiles::{
-    Clock, Detail, LimitKind, Measurement, Outcome, Phase, Plan, Profile, Replay, RunState, Scope, TraceEnd,
-    exit, profile_schema,
+    Ceiling, CeilingHeight, Clock, Detail, LimitKind, Measurement, Outcome, Phase, Plan, Profile, Replay,
+    RunState, Scope, TraceEnd, exit, profile_schema,
 };
 
 use crate::support::{Ran, Scratch, words};
@@ -16,19 +17,20 @@ const QUICK: &str = "run --synthetic tiny --device cuda:0 --quick --prompts 2,3,
      --phases process_start,driver_init,context_create,module_load,alloc,weights_load,first_batch,warm_up,throughput";
 
 /// Three loads in three processes.
-const LOADS: &str = "run --synthetic tiny --device cuda:0 --quick --strategies direct --phases alloc,weights_load --out p.json";
+pub(crate) const LOADS: &str = "run --synthetic tiny --device cuda:0 --quick --strategies direct --phases alloc,weights_load --out p.json";
 
 /// `coldstart` with a stand-in driver before every other.
-fn on(directory: &Path, scratch: &Scratch, line: &str) -> Command {
+pub(crate) fn on(directory: &Path, scratch: &Scratch, line: &str) -> Command {
     let mut command = scratch.coldstart(&words(line));
     command
         .env_remove("CUDA_VISIBLE_DEVICES")
         .env("LD_LIBRARY_PATH", coldstart_stand_in::library_path(directory))
+        .env("COLDSTART_CUBLASLT", "/nowhere/libcublasLt.so.12")
         .env("COLDSTART_STAND_IN_RACES", "0");
     command
 }
 
-fn run(command: &mut Command) -> Ran {
+pub(crate) fn run(command: &mut Command) -> Ran {
     Ran::of(command.output().unwrap())
 }
 
@@ -44,7 +46,7 @@ fn children(scratch: &Scratch, what: &str, setup: &str) -> PathBuf {
 }
 
 /// The driver, or a word that there is none.
-fn stand_in() -> Option<PathBuf> {
+pub(crate) fn stand_in() -> Option<PathBuf> {
     coldstart_stand_in::available()
 }
 
@@ -52,7 +54,7 @@ fn median(row: &Measurement) -> u64 {
     row.outcome.as_measured().unwrap_or_else(|| panic!("{row:?}")).1.p50_ns.as_nanos()
 }
 
-fn find<'p>(profile: &'p Profile, phase: Phase, params: &[(&str, &str)]) -> &'p Measurement {
+pub(crate) fn find<'p>(profile: &'p Profile, phase: Phase, params: &[(&str, &str)]) -> &'p Measurement {
     let fits = |row: &&Measurement| {
         row.key.clock == Clock::Host
             && params.iter().all(|(name, value)| row.key.params.get(name) == Some(*value))
@@ -91,11 +93,62 @@ fn a_run_measures_every_phase() {
     for dtype in ["f32", "f16", "bf16"] {
         assert!(dtypes.contains(&dtype), "{dtypes:?}");
     }
+    products_are_our_own(&profile);
     let schema: serde_json::Value = serde_json::from_str(&profile_schema()).unwrap();
     let instance = serde_json::to_value(&profile).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
     let errors: Vec<String> = validator.iter_errors(&instance).map(|error| error.to_string()).collect();
     assert!(errors.is_empty(), "{errors:#?}");
+}
+
+/// Without the library of products every reading is labelled so, and the place of the library says why.
+fn products_are_our_own(profile: &Profile) {
+    let products: Vec<_> = profile.limits.iter().filter(|limit| limit.kind == LimitKind::Gemm).collect();
+    let (measured, other): (Vec<_>, Vec<_>) =
+        products.into_iter().partition(|limit| limit.outcome.as_measured().is_some());
+    assert_eq!(measured.len(), 3);
+    assert!(measured.iter().all(|limit| limit.params.get("implementation") == Some("own kernel")));
+    let Outcome::Skipped { why } = &other[0].outcome else { panic!("{other:?}") };
+    assert!(other.len() == 1 && why.contains("COLDSTART_CUBLASLT"), "{other:?}");
+    assert_eq!(profile.target.device.gemm, "own kernel");
+    let steps: BTreeSet<&str> = profile.products.iter().map(|product| product.step.as_str()).collect();
+    assert_eq!(steps.len(), 4, "three trials and the sweep: {steps:?}");
+    for product in &profile.products {
+        assert_eq!((product.dtype.as_str(), product.implementation.as_str()), ("bf16", "own kernel"));
+        assert!(product.m * product.n * product.k * product.calls > 0, "{product:?}");
+        assert!(product.kernel.starts_with("gem"), "{product:?}");
+    }
+    let lines: Vec<_> = profile.ceilings.iter().filter(|line| line.of == LimitKind::Gemm).collect();
+    let computed = |line: &&&Ceiling| matches!(line.height, CeilingHeight::Computed { .. });
+    assert_eq!(lines.iter().filter(computed).count(), 3, "{lines:?}");
+}
+
+#[test]
+fn products_are_tried_by_the_library_too() {
+    let Some(driver) = stand_in() else { return };
+    let scratch = Scratch::new();
+    let library = coldstart_stand_in_cublaslt::library().unwrap();
+    let line = "run --synthetic tiny --device cuda:0 --quick --strategies direct --prompts 2,20 --contexts 2 --batches 1 \
+                --phases warm_up,throughput --out p.json";
+    let ran = run(on(&driver, &scratch, line).env("COLDSTART_CUBLASLT", &library));
+    ran.expect_code(exit::OK);
+    let profile = scratch.profile("p.json");
+    let readings = |dtype: &str| -> Vec<String> {
+        let of_dtype = profile.limits.iter().filter(|limit| limit.params.get("dtype") == Some(dtype));
+        of_dtype.filter_map(|limit| Some(limit.params.get("implementation")?.to_owned())).collect()
+    };
+    for dtype in ["f32", "f16", "bf16"] {
+        assert_eq!(readings(dtype), ["own kernel", "cuBLASLt 12.4.5"], "{dtype}");
+    }
+    assert_eq!(profile.target.device.gemm, "cuBLASLt 12.4.5 (m > 16), own kernel (m ≤ 16)");
+    for product in &profile.products {
+        let sweep = product.step.contains("sweep");
+        let theirs = product.implementation == "cuBLASLt";
+        assert_eq!(theirs, sweep && product.m > 16, "{product:?}");
+        assert_eq!(theirs, product.kernel == "cuBLASLt 12.4.5", "{product:?}");
+    }
+    assert!(profile.products.iter().any(|product| product.m == 20));
+    assert!(ran.stdout.contains("Matrix products"), "{}", ran.stdout);
 }
 
 /// Every whole trial passes through all phases of a GPU, and its parts and the rest are its total.

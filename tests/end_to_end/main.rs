@@ -5,6 +5,7 @@
 mod bad_models;
 mod bad_usage;
 mod cuda;
+mod cuda_faults;
 mod engine;
 mod export;
 mod failures;

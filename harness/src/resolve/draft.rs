@@ -273,7 +273,11 @@ impl Drafting<'_> {
             if self.machine.model.page_cache == PageCacheFacts::Evictable {
                 kinds.push((LimitKind::DirectRead, read));
             }
-            kinds.push((LimitKind::CachedRead, read.saturating_add(read)));
+            let cached = match self.machine.gpu {
+                None => LimitKind::CachedRead,
+                Some(_) => LimitKind::CachedReadStaged,
+            };
+            kinds.push((cached, read.saturating_add(read)));
         }
         let every_limit = round == 0 || !self.request.quick;
         if every_limit && self.wants(&[Phase::WeightsLoad]) {

@@ -305,6 +305,7 @@ fn describe(device: &HostDevice) -> Result<DeviceTarget, ResolveError> {
         threads: u32::try_from(description.compute_units).ok(),
         multiprocessors: None,
         clock_hz: None,
+        flop_per_cycle: std::collections::BTreeMap::new(),
         memory_bytes_per_s: None,
         features: description.features,
         uuid: None,

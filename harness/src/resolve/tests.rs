@@ -132,6 +132,7 @@ fn a_gpu_has_its_own_phases_and_limits() {
         ("startup warm eager", 5),
         ("startup cold eager", 5),
         ("load", 25),
+        ("cached_read_staged", 5),
         ("host_to_device", 5),
         ("device_to_host", 5),
         ("device_copy", 5),

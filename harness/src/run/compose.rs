@@ -1,8 +1,8 @@
 //! From what a child reported to a trace. Pure: tested on scripted reports, exact to the digit.
 
 use coldstart_profiles::{
-    ContainerDetail, Detail, Nanos, Params, Phase, Reading, Samples, Scope, Telemetry, TelemetrySample,
-    TotalKind, Trace, TraceEnd, WarmUpCurve, throttle_marks,
+    ContainerDetail, Detail, Nanos, Params, Phase, Product, Reading, Samples, Scope, Telemetry,
+    TelemetrySample, TotalKind, Trace, TraceEnd, WarmUpCurve, throttle_marks,
 };
 
 use crate::telemetry::{Passes, trial_windows};
@@ -49,6 +49,8 @@ pub(crate) struct Composed {
     pub(crate) curve: Option<WarmUpCurve>,
     /// What the GPU's management library said, where it was asked.
     pub(crate) telemetry: Telemetry,
+    /// Which implementation ran which product.
+    pub(crate) products: Vec<Product>,
 }
 
 /// The trace of a trial, its warm-up curve where it made forward passes, and the telemetry of its windows.
@@ -101,7 +103,7 @@ pub(crate) fn compose(context: Context, origin: Origin, report: TrialReport, std
         readings,
         end,
     };
-    Composed { trace, curve, telemetry }
+    Composed { trace, curve, telemetry, products: report.products }
 }
 
 /// The phase before the first line of `main`, and where it began.
@@ -242,6 +244,7 @@ mod tests {
             total_ns: Nanos::from_nanos(5_900_000),
             curve: Some(passes()),
             telemetry: None,
+            products: Vec::new(),
             error: None,
             refused: false,
         };
@@ -297,6 +300,7 @@ mod tests {
             total_ns: Nanos::from_millis(5_400),
             curve: Some(slow_passes()),
             telemetry: Some(sampled()),
+            products: Vec::new(),
             error: None,
             refused: false,
         };
@@ -332,6 +336,7 @@ mod tests {
             total_ns: Nanos::from_nanos(30),
             curve: None,
             telemetry: None,
+            products: Vec::new(),
             error: Some("load the weights: disk on fire".into()),
             refused: false,
         };

@@ -1,8 +1,8 @@
 //! What came out of a step, entered into the profile. Pure.
 
 use coldstart_profiles::{
-    Clock, ForwardMode, Key, LimitMeasurement, Mark, Measurement, Nanos, Outcome, Params, Phase, Profile,
-    Samples, SweepPoint, ThroughputPoint, ThroughputTrial, Trace, WarmUpCurve, Work, throttle_marks,
+    Clock, ForwardMode, Key, LimitMeasurement, Mark, Measurement, Nanos, Outcome, Params, Phase, Product,
+    Profile, Samples, SweepPoint, ThroughputPoint, ThroughputTrial, Trace, WarmUpCurve, Work, throttle_marks,
 };
 
 use super::compose::Composed;
@@ -13,6 +13,7 @@ use crate::trial::{NoSamples, PointReport};
 /// Enters a trial: its trace, its warm-up curve, its telemetry.
 pub(crate) fn trial(profile: &mut Profile, composed: Composed) {
     profile.telemetry.merge(composed.telemetry);
+    products(profile, &composed.trace.step, composed.products);
     trace(profile, composed.trace, composed.curve);
 }
 
@@ -29,6 +30,12 @@ pub(crate) fn trace(profile: &mut Profile, trace: Trace, curve: Option<WarmUpCur
     // A step that was stopped after its trace was entered is taken again when the run goes on.
     profile.traces.retain(|known| known.step != trace.step);
     profile.traces.push(trace);
+}
+
+/// Enters which implementation ran the products of a step; what was known of that step before is replaced.
+pub(crate) fn products(profile: &mut Profile, step: &str, products: Vec<Product>) {
+    profile.products.retain(|known| known.step != step);
+    profile.products.extend(products.into_iter().map(|product| Product { step: step.to_owned(), ..product }));
 }
 
 /// Enters a reading of a limit. Readings of one kind, taken in one way, stand together.

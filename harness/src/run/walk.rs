@@ -179,7 +179,7 @@ impl Walker<'_> {
 
     async fn limit(&mut self, kind: LimitKind, timeout: Duration) {
         // Reads past the cache leave it as it is, and reads through it want it warm.
-        if kind == LimitKind::CachedRead {
+        if matches!(kind, LimitKind::CachedRead | LimitKind::CachedReadStaged) {
             let _ = tokio::task::block_in_place(|| stage(&self.tools.files, PageCache::Warm));
         }
         let spec = ChildSpec::Limit(LimitSpec { kind, subject: self.subject() });
@@ -219,8 +219,8 @@ impl Walker<'_> {
         let spec = self.sweep_spec(strategy, points, LEAST_POINT_ITERATIONS as usize);
         let (timeout, environment) = (self.timeout(step), self.tools.environment());
         let (profile, progress) = (&mut *self.profile, self.progress);
-        let ended = run_child_with(&spec, &environment, timeout, &self.tools.cancel, |line| {
-            if let ChildLine::Point(report) = line {
+        let ended = run_child_with(&spec, &environment, timeout, &self.tools.cancel, |line| match line {
+            ChildLine::Point(report) => {
                 record::point(profile, &step.id, report);
                 let SweepPoint { mode, batch, tokens, .. } = report.point;
                 progress.note(format!(
@@ -229,6 +229,8 @@ impl Walker<'_> {
                     mode.tokens_name()
                 ));
             }
+            ChildLine::Products { products } => record::products(profile, &step.id, products.clone()),
+            _ => {}
         })
         .await;
         match ended {

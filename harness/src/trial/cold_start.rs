@@ -2,11 +2,11 @@
 
 use coldstart_kernels::cuda::CudaDevice;
 use coldstart_kernels::{Device as _, HostDevice, Ops};
-use coldstart_profiles::{Detail, DriverConditions, Nanos, Reading};
+use coldstart_profiles::{Detail, DriverConditions, Nanos, Product, Reading};
 
 use super::child::{ChildError, open_model, say};
 use super::spec::{ChildLine, CurveReport, TrialReport, TrialSpec};
-use super::uploads;
+use super::{products, uploads};
 use crate::clock;
 use crate::model::{Capacity, Forward, Runner, read_config};
 use crate::phases::{self, Began, Files, Passes};
@@ -15,7 +15,14 @@ use crate::weights::{DeviceLayout, LoadDevice, Loaded, ModelFiles, check_device_
 
 /// Takes the trial and prints its report. What goes wrong on the way is part of the report, beside the phases that ended.
 pub(super) fn run(spec: &TrialSpec, started: Nanos) -> Result<(), ChildError> {
-    let mut trial = Trial { spec, began: Began(started), readings: Vec::new(), curve: None, sampler: None };
+    let mut trial = Trial {
+        spec,
+        began: Began(started),
+        readings: Vec::new(),
+        curve: None,
+        products: Vec::new(),
+        sampler: None,
+    };
     let error = trial.take().err();
     let refused = matches!(&error, Some(ChildError::Weights(error)) if error.is_refusal());
     let error = error.map(|error| error.to_string());
@@ -28,6 +35,7 @@ pub(super) fn run(spec: &TrialSpec, started: Nanos) -> Result<(), ChildError> {
         total_ns,
         curve: trial.curve,
         telemetry,
+        products: trial.products,
         error,
         refused,
     };
@@ -40,6 +48,7 @@ struct Trial<'s> {
     began: Began,
     readings: Vec<Reading>,
     curve: Option<CurveReport>,
+    products: Vec<Product>,
     /// Opened after the context: before, it would warm the driver.
     sampler: Option<Sampler>,
 }
@@ -84,7 +93,9 @@ impl Trial<'_> {
         check_device_fits(device, &layout)?;
         let weights = self.load(device, &model, layout)?;
         if let Some(forward) = &forward {
-            self.forward(device, forward, &weights)?;
+            let passed = self.forward(device, forward, &weights);
+            self.products = products::ran(device);
+            passed?;
         }
         // After all timed regions: reading the files again would warm the page cache, and the device's caches.
         if self.spec.verify {

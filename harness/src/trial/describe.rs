@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use coldstart_kernels::cuda::{Context, CudaDevice, Driver, Facts, Loaded};
+use coldstart_kernels::cuda::{Context, CudaDevice, Driver, Facts, Loaded, flop_per_cycle};
 use coldstart_kernels::{Description, Device as _, Dtype, Error, Ops as _};
 use coldstart_profiles::{Bytes, CanaryReading, DeviceProbe, DeviceTarget, Nanos};
 use serde::{Deserialize, Serialize};
@@ -82,8 +82,6 @@ fn look(name: &DeviceName, driver: Driver, begin: Instant) -> Result<DeviceFacts
     let (device, _) = context.load_kernels()?;
     let kernels_ns = Nanos::from(begin.elapsed());
     let stand_in = driver.is_stand_in();
-    let described = (device.describe()?, device.facts()?);
-    let target = target(described, name.gpus().len(), device.gemm_name(), stand_in);
     let free_bytes = Bytes::new(device.memory()?.free);
     let probe = DeviceProbe {
         upload_bytes_per_s: limits::host_to_device(&device, PROBE_BYTES)?.rate(),
@@ -93,6 +91,10 @@ fn look(name: &DeviceName, driver: Driver, begin: Instant) -> Result<DeviceFacts
     };
     let gemm_flops_per_s = product_rate(&device, Dtype::Bf16)?;
     let canary = if stand_in { None } else { Some(fitness::canary(&device, "before")?) };
+    // Last of all: what it takes of the device would be missing above.
+    device.load_cublaslt().ok();
+    let described = (device.describe()?, device.facts()?);
+    let target = target(described, name.gpus().len(), device.gemm_name(), stand_in);
     Ok(DeviceFacts { target, free_bytes, probe, gemm_flops_per_s, canary })
 }
 
@@ -119,6 +121,11 @@ fn target(
 ) -> DeviceTarget {
     // Two transfers a cycle: every memory of a GPU of the last decade is counted in half of its transfers.
     let memory = facts.memory_clock_hz.zip(facts.memory_bus_bits);
+    let per_cycle = |dtype: Dtype| {
+        let operations = flop_per_cycle(&description.name, facts.capability, dtype)?;
+        Some((dtype.to_string().to_lowercase(), operations))
+    };
+    let flop_per_cycle = Dtype::ALL.into_iter().filter_map(per_cycle).collect();
     DeviceTarget {
         kind: description.kind.to_string(),
         name: description.name,
@@ -127,6 +134,7 @@ fn target(
         threads: None,
         multiprocessors: u32::try_from(description.compute_units).ok(),
         clock_hz: facts.clock_hz,
+        flop_per_cycle,
         memory_bytes_per_s: memory.map(|(clock, bits)| 2 * clock * u64::from(bits) / 8),
         features: description.features,
         uuid: description.uuid,

@@ -9,6 +9,7 @@ mod cold_start;
 mod describe;
 mod limit;
 mod parent;
+mod products;
 mod spec;
 mod sweep;
 mod uploads;

@@ -1,8 +1,8 @@
 //! What a parent asks of a fresh process, and what it gets back: the JSON between the two.
 
 use coldstart_profiles::{
-    CanaryReading, DriverConditions, ForwardPlan, LimitKind, LimitMeasurement, Nanos, PageCache, Reading,
-    Replay, StopReason, SweepPoint,
+    CanaryReading, DriverConditions, ForwardPlan, LimitKind, LimitMeasurement, Nanos, PageCache, Product,
+    Reading, Replay, StopReason, SweepPoint,
 };
 use serde::{Deserialize, Serialize};
 
@@ -114,6 +114,11 @@ pub enum ChildLine {
     Limit(LimitMeasurement),
     /// One point of a sweep, as soon as it is measured.
     Point(PointReport),
+    /// Which implementation ran which product of the sweep so far. The step is for the parent to name.
+    Products {
+        /// All since the sweep began.
+        products: Vec<Product>,
+    },
     /// A step of a self-test.
     SelfTest(SelfTestEvent),
     /// What went wrong, in words; nothing follows.
@@ -137,6 +142,9 @@ pub struct TrialReport {
     /// What the GPU's management library said meanwhile; `None` where it was not to be asked.
     #[serde(default)]
     pub telemetry: Option<TelemetryReport>,
+    /// Which implementation ran which product. The step is for the parent to name.
+    #[serde(default)]
+    pub products: Vec<Product>,
     /// What went wrong after the last reading; `None` if all went well.
     pub error: Option<String>,
     /// Whether that is something that this machine can't do at all, so that nothing failed.

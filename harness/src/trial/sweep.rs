@@ -6,6 +6,7 @@ use coldstart_profiles::warm_up::analyse;
 use coldstart_profiles::{Bytes, ForwardMode, Nanos, StopLimits, SweepPoint};
 
 use super::child::{ChildError, open_model, say};
+use super::products;
 use super::spec::{ChildLine, NoSamples, PointReport, SweepSpec};
 use crate::clock;
 use crate::model::{Capacity, Forward, ModelError, Runner, read_config};
@@ -23,7 +24,13 @@ const CONTEXT_PIECE: usize = 256;
 /// device is lost.
 pub(super) fn run(spec: &SweepSpec) -> Result<(), ChildError> {
     match spec.subject.device.gpus().first() {
-        Some(index) => on(&CudaDevice::open(*index)?, spec),
+        Some(index) => {
+            let device = CudaDevice::open(*index)?;
+            // The steady state of a server that has loaded what serves it best. Where there is no such library, the record of
+            // the products says who ran them, and the limit of products says why.
+            device.load_cublaslt().ok();
+            on(&device, spec)
+        }
         None => on(&HostDevice::open(0)?, spec),
     }
 }
@@ -78,6 +85,7 @@ fn on<D: LoadDevice + Ops>(device: &D, spec: &SweepSpec) -> Result<(), ChildErro
             },
         };
         say(&ChildLine::Point(report));
+        say(&ChildLine::Products { products: products::ran(device) });
     }
     Ok(())
 }

@@ -18,6 +18,7 @@
 mod attention;
 mod bytes;
 mod context;
+mod cycle;
 mod device;
 mod diagnosis;
 mod driver;
@@ -32,7 +33,7 @@ mod memory;
 mod modules;
 mod ops;
 mod packs;
-mod peak;
+
 mod pinned;
 mod primary;
 mod ptx;
@@ -43,16 +44,16 @@ mod stream;
 mod symbols;
 
 pub use context::{Context, Loading};
+pub use cycle::flop_per_cycle;
 pub use device::CudaDevice;
 pub use driver::{Driver, Loaded};
 pub use event::CudaMark;
 pub use facts::Facts;
 pub use graph::CudaGraph;
 pub use hold::Hold;
-pub use linear::{CublasLt, Implementation, Product};
+pub use linear::CublasLt;
 pub use memory::CudaBuffer;
 pub use modules::ModuleReport;
-pub use peak::{Peak, peak};
 pub use pinned::CudaPinned;
 pub use registered::CudaRegistered;
 pub use stream::CudaStream;

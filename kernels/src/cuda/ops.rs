@@ -8,7 +8,7 @@ use super::memory::CudaBuffer;
 use super::{attention, bytes, elementwise, linear, rows};
 use crate::{
     Activation, Attention, Dtype, Error, Indices, IndicesMut, KvCache, Matrix, MatrixMut, Mismatch, Ops,
-    Placement, Ragged, Result,
+    Placement, Product, Ragged, Result,
 };
 
 pub(super) type Read<'a> = Matrix<'a, CudaBuffer>;
@@ -36,6 +36,10 @@ impl Ops for CudaDevice {
 
     fn gemm_name(&self) -> String {
         linear::name(self)
+    }
+
+    fn products(&self) -> Vec<Product> {
+        linear::products(self)
     }
 
     fn embedding(&self, ids: Indices<'_, CudaBuffer>, table: Read<'_>, y: Write<'_>) -> Result<()> {

@@ -10,7 +10,7 @@ use super::{bytes, convert, elementwise, linear};
 use crate::shape;
 use crate::{
     Activation, Attention, Dtype, Error, Indices, IndicesMut, KvCache, Matrix, MatrixMut, Mismatch, Ops,
-    Placement, Ragged, Result,
+    Placement, Product, Ragged, Result,
 };
 
 type Read<'a> = Matrix<'a, HostBuffer>;
@@ -91,6 +91,10 @@ impl Ops for HostDevice {
 
     fn gemm_name(&self) -> String {
         linear::name(self.isa)
+    }
+
+    fn products(&self) -> Vec<Product> {
+        Vec::new()
     }
 
     fn embedding(&self, ids: Indices<'_, HostBuffer>, table: Read<'_>, y: Write<'_>) -> Result<()> {

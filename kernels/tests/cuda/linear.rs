@@ -2,8 +2,10 @@
 
 use std::fs;
 
-use coldstart_kernels::cuda::{CudaBuffer, CudaDevice, Implementation, Product};
-use coldstart_kernels::{Device, Dtype, Error, GemmRun, Matrix, MatrixMut, Memory, Ops, Result};
+use coldstart_kernels::cuda::{CudaBuffer, CudaDevice};
+use coldstart_kernels::{
+    Device, Dtype, Error, GemmRun, Implementation, Matrix, MatrixMut, Memory, Ops, Product, Result,
+};
 use coldstart_stand_in::{in_process, this_test};
 
 use crate::support::{close, device, floats, on_device, random, read, read_floats, self_test, small_device};

@@ -83,6 +83,9 @@ fn what_would_break_a_recording_is_refused_and_breaks_nothing() {
                     device.upload(device.compute(), &[0; 8], &mut other, 0),
                     device.download(device.compute(), &other, 0, &mut eight),
                     device.record(|| Ok::<(), Error>(())).map(|_| ()),
+                    // Their results are for the host, which has to wait for them.
+                    device.checksum(&other, 0..8).map(|_| ()),
+                    device.verify_pattern(&other, 0..8, 1).map(|_| ()),
                 ] {
                     assert!(matches!(refused, Err(Error::Recording { .. })), "{refused:?}");
                 }

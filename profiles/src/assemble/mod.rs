@@ -293,9 +293,12 @@ fn limit_of(row: &Measurement, limits: &[LimitMeasurement], points: &[Throughput
             None
         }
         Phase::WeightsLoad => {
-            let read = match row.key.params.get("page_cache") {
-                Some("cold") => best(limits, LimitKind::DirectRead),
-                _ => best(limits, LimitKind::CachedRead),
+            let staged = best(limits, LimitKind::CachedReadStaged);
+            let read = match (row.key.params.get("page_cache"), row.key.params.get("staging")) {
+                (Some("cold"), _) => best(limits, LimitKind::DirectRead),
+                // The device reads the page cache itself.
+                (_, Some("registered")) => None,
+                _ => staged.or_else(|| best(limits, LimitKind::CachedRead)),
             };
             // Every byte is read and then copied to the device: the slower of the two bounds both.
             slower(read, best(limits, LimitKind::HostToDevice))
@@ -339,4 +342,4 @@ fn roofline(point: &ThroughputPoint, work: Work, limits: &[LimitMeasurement]) ->
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

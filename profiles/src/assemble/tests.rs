@@ -13,7 +13,7 @@ use crate::units::Bytes;
 use crate::warm_up::StopReason;
 
 /// A profile in which nothing was measured yet.
-fn empty() -> Profile {
+pub(crate) fn empty() -> Profile {
     let model = ModelTarget {
         source: "synthetic:tiny".into(),
         bytes: Bytes::new(1_000_000),
@@ -44,6 +44,7 @@ fn empty() -> Profile {
         threads: Some(2),
         multiprocessors: None,
         clock_hz: None,
+        flop_per_cycle: std::collections::BTreeMap::new(),
         memory_bytes_per_s: None,
         features: Vec::new(),
         uuid: None,
@@ -319,4 +320,21 @@ fn a_profile_follows_its_schema() {
     let errors: Vec<String> = validator.iter_errors(&instance).map(|error| error.to_string()).collect();
     assert!(errors.is_empty(), "{errors:#?}");
     assert!(!validator.is_valid(&serde_json::json!({"format": {"major": "one"}})));
+}
+
+#[test]
+fn a_warm_load_to_a_gpu_is_bound_by_what_its_memory_allows() {
+    let rates = |kind, nanos| limit(kind, Work::Bytes(Bytes::new(1_000)), &[nanos]);
+    let bound = |staging: &str, limits: &[LimitMeasurement]| {
+        let params = Params::new().with("page_cache", "warm").with("staging", staging);
+        let row = Measurement::without_samples(Key::host(Phase::WeightsLoad, params), Outcome::skipped(""));
+        limit_of(&row, limits, &[]).map(|limit| (limit.kind, limit.best_ns.as_nanos()))
+    };
+    let host = [rates(LimitKind::CachedRead, 300)];
+    assert_eq!(bound("buffered", &host), Some((LimitKind::CachedRead, 300)));
+    let gpu = [rates(LimitKind::CachedRead, 300), rates(LimitKind::CachedReadStaged, 50)];
+    assert_eq!(bound("buffered", &gpu), Some((LimitKind::CachedReadStaged, 50)));
+    let linked = [gpu[1].clone(), rates(LimitKind::HostToDevice, 40)];
+    assert_eq!(bound("mmap-staged", &linked), Some((LimitKind::CachedReadStaged, 50)));
+    assert_eq!(bound("registered", &linked), Some((LimitKind::HostToDevice, 40)), "nothing is staged");
 }

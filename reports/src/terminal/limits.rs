@@ -1,7 +1,8 @@
 //! What the hardware allows, and whether the machine was quiet.
 
 use coldstart_profiles::{
-    Bytes, CanaryReading, Ceiling, CeilingHeight, LimitKind, Nanos, Outcome, Params, Profile, Work,
+    Bytes, CanaryReading, Ceiling, CeilingHeight, LimitKind, LimitMeasurement, Nanos, Outcome, Params,
+    Profile, Work,
 };
 
 use super::section;
@@ -21,7 +22,7 @@ pub(crate) fn limits(profile: &Profile, style: &Style) -> String {
             Column::text("taken with").wrap(),
         ],
     );
-    let mut without: Vec<(&str, String)> = Vec::new();
+    let mut without: Vec<(String, String)> = Vec::new();
     for limit in &profile.limits {
         match &limit.outcome {
             Outcome::Measured { summary, .. } => {
@@ -36,8 +37,8 @@ pub(crate) fn limits(profile: &Profile, style: &Style) -> String {
                     Cell::new(Tone::Faint, conditions(&limit.params)),
                 ]);
             }
-            Outcome::Skipped { why } => without.push((limit.kind.name(), format!("skipped: {why}"))),
-            Outcome::Failed { why } => without.push((limit.kind.name(), format!("failed: {why}"))),
+            Outcome::Skipped { why } => without.push((named(limit), format!("skipped: {why}"))),
+            Outcome::Failed { why } => without.push((named(limit), format!("failed: {why}"))),
         }
     }
     for link in profile.telemetry.gpus.iter().filter_map(|gpu| gpu.pcie) {
@@ -52,8 +53,19 @@ pub(crate) fn limits(profile: &Profile, style: &Style) -> String {
     }
     let mut body = grid.render();
     body.push_str(&ceilings(&profile.ceilings, style));
-    body.push_str(&notes(style, Tone::Faint, without.iter().map(|(name, why)| (*name, why.as_str()))));
+    body.push_str(&notes(
+        style,
+        Tone::Faint,
+        without.iter().map(|(name, why)| (name.as_str(), why.as_str())),
+    ));
     section(style, "Limits", "what the hardware allowed in the same run", &body)
+}
+
+/// A limit that has no readings, with whom they would have been of: `gemm f32 by cuBLASLt 13.1`.
+fn named(limit: &LimitMeasurement) -> String {
+    let part = |name, before: &str| limit.params.get(name).map(|value| format!(" {before}{value}"));
+    let parts = [part("dtype", ""), part("implementation", "by ")];
+    parts.into_iter().flatten().fold(limit.kind.name().to_owned(), |name, part| name + &part)
 }
 
 /// What the device was sold as: the lines that no measurement is held against.

@@ -4,6 +4,7 @@ mod answer;
 mod fits;
 mod limits;
 mod notes;
+mod products;
 mod pull;
 mod section;
 mod startup;
@@ -22,7 +23,7 @@ pub(crate) use answer::answer_sentence;
 pub(crate) use section::section;
 
 /// A profile as tables: what was measured on what, the answer in one sentence, the waterfall of the cold start,
-/// ways of loading the weights, the image pull, warm-up, throughput, fits, telemetry, limits, and what to know before trusting it.
+/// ways of loading the weights, the image pull, warm-up, throughput, fits, telemetry, matrix products, limits, and what to know before trusting it.
 ///
 /// Tables keep to the width of `style` from 40 columns on. Every profile can be shown, whatever it lacks.
 pub fn terminal(profile: &Profile, style: &Style) -> String {
@@ -37,6 +38,7 @@ pub fn terminal(profile: &Profile, style: &Style) -> String {
         throughput::throughput(profile, style),
         fits::fits(profile, style),
         telemetry::telemetry(profile, style),
+        products::products(profile, style),
         limits::limits(profile, style),
         limits::fitness(profile, style),
         notes::notes(profile, style),

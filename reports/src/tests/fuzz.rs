@@ -176,6 +176,9 @@ fn rename(profile: &mut Profile, name: &str) {
         (gpu.uuid, gpu.driver) = (Some(name()), Some(name()));
         gpu.unread.iter_mut().for_each(|unread| (unread.what, unread.why) = (name(), name()));
     }
+    for product in &mut profile.products {
+        (product.dtype, product.implementation, product.kernel) = (name(), name(), name());
+    }
     profile.plan.strategy = name();
     profile.plan.model = ModelSpec::Directory { path: name(), follow_symlinks: false };
 }
@@ -259,9 +262,13 @@ proptest! {
         width in prop_oneof![0_usize..160, Just(usize::MAX)],
         unicode in any::<bool>(),
         label in hostile(),
-        gpu in any::<bool>(),
+        device in 0..3,
     ) {
-        let mut profile = if gpu { scripted::on_a_gpu() } else { scripted::complete() };
+        let mut profile = match device {
+            0 => scripted::complete(),
+            1 => scripted::on_a_gpu(),
+            _ => scripted::on_cuda(),
+        };
         for damage in damages {
             apply(&mut profile, damage);
         }

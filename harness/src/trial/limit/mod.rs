@@ -5,7 +5,7 @@ mod memory;
 mod products;
 
 use coldstart_kernels::cuda::CudaDevice;
-use coldstart_kernels::{Device as _, Dtype, HostDevice, Kind, Ops};
+use coldstart_kernels::{Device as _, Dtype, HostDevice, Ops};
 use coldstart_profiles::{Bytes, LimitKind, LimitMeasurement, Nanos, Outcome, Params, Samples, Work};
 
 use super::child::{ChildError, open_model, say};
@@ -36,13 +36,17 @@ pub(super) fn run(spec: &LimitSpec) -> Result<(), ChildError> {
         LimitKind::InflateGzip | LimitKind::InflateZstd | LimitKind::Sha256 => {
             vec![layer::reading(kind, spec.subject.seed)?]
         }
-        LimitKind::Gemm
+        LimitKind::Gemm => match spec.subject.device.gpus().first() {
+            Some(index) => products::of_gpu(&CudaDevice::open(*index)?)?,
+            None => vec![products::fixed(&HostDevice::open(0)?, 1024, Dtype::F32)?],
+        },
+        LimitKind::CachedReadStaged
         | LimitKind::HostToDevice
         | LimitKind::DeviceToHost
         | LimitKind::DeviceCopy
         | LimitKind::DeviceRead => match spec.subject.device.gpus().first() {
-            Some(index) => on(&CudaDevice::open(*index)?, Kind::Cuda, kind)?,
-            None => on(&HostDevice::open(0)?, Kind::Host, kind)?,
+            Some(index) => on(&CudaDevice::open(*index)?, spec)?,
+            None => on(&HostDevice::open(0)?, spec)?,
         },
     };
     for reading in readings {
@@ -52,19 +56,19 @@ pub(super) fn run(spec: &LimitSpec) -> Result<(), ChildError> {
 }
 
 /// What a device allows. On a host device the copies are those of RAM, which have limits of their own: no plan asks.
-fn on<D: Ops>(device: &D, device_kind: Kind, kind: LimitKind) -> Result<Vec<LimitMeasurement>, ChildError> {
+fn on<D: Ops>(device: &D, spec: &LimitSpec) -> Result<Vec<LimitMeasurement>, ChildError> {
+    let kind = spec.kind;
     let of_bytes = |readings: LimitReadings| {
         vec![measurement(kind, readings.params, Work::Bytes(readings.work), readings.times)]
     };
-    Ok(match (kind, device_kind) {
-        (LimitKind::HostToDevice, _) => of_bytes(limits::host_to_device(device, DEVICE_BYTES)?),
-        (LimitKind::DeviceToHost, _) => of_bytes(limits::device_to_host(device, DEVICE_BYTES)?),
-        (LimitKind::DeviceCopy, _) => of_bytes(limits::device_copy(device, DEVICE_BYTES)?),
-        (LimitKind::DeviceRead, _) => memory::read(device)?,
-        (_, Kind::Host) => vec![products::fixed(device, 1024, Dtype::F32)?],
-        (_, Kind::Cuda) => {
-            Dtype::ALL.into_iter().map(|dtype| products::largest(device, dtype)).collect::<Result<_, _>>()?
+    Ok(match kind {
+        LimitKind::CachedReadStaged => {
+            of_bytes(limits::cached_read_staged(device, &open_model(&spec.subject)?, READ_BYTES)?)
         }
+        LimitKind::HostToDevice => of_bytes(limits::host_to_device(device, DEVICE_BYTES)?),
+        LimitKind::DeviceToHost => of_bytes(limits::device_to_host(device, DEVICE_BYTES)?),
+        LimitKind::DeviceCopy => of_bytes(limits::device_copy(device, DEVICE_BYTES)?),
+        _ => memory::read(device)?,
     })
 }
 

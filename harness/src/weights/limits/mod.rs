@@ -1,6 +1,7 @@
 //! What the hardware allows for a load: raw reads and copies, without a model in the way.
 //!
-//! Every function takes readings into memory that is prepared as a load's is: fresh anonymous pages that ask for huge ones.
+//! Every function takes readings into memory that is prepared as a load's is: on the host device fresh anonymous pages that ask
+//! for huge ones, on a device with memory of its own a small ring of pinned memory.
 //! The caller takes them back to back with what they bound, and keeps the best of the run.
 
 mod copy;
@@ -11,7 +12,7 @@ mod read;
 
 pub use copy::{memcpy, memcpy_fresh, memory_read};
 pub use device::{device_copy, device_to_host, host_to_device};
-pub use read::{cached_read, direct_read, read_rate};
+pub use read::{cached_read, cached_read_staged, direct_read, read_rate};
 
 use coldstart_profiles::{Bytes, Nanos, Params};
 

@@ -38,7 +38,8 @@ impl Way {
 }
 
 /// Read each block into its part of `target`; the time from the first read begun to the last one ended, and the bytes that
-/// were read: a block at the end of its file may be short.
+/// were read: a block at the end of its file may be short. Where `target` is smaller than all blocks, each thread has an equal
+/// part of it for a ring, and reads over what it has read before (not by io_uring, whose reads are under way together).
 pub(super) fn read_blocks(
     files: &[File],
     blocks: &[Block],
@@ -47,13 +48,14 @@ pub(super) fn read_blocks(
     way: Way,
 ) -> io::Result<(Nanos, u64)> {
     let share = blocks.len().div_ceil(way.threads()).max(1);
+    let pieces = if target.len() < blocks.len() * size { target.len() / size / way.threads() } else { share };
     let start = Instant::now();
     let maps = if matches!(way, Way::Mapped { .. }) { map(files)? } else { Vec::new() };
     let maps = &maps;
     let bytes = thread::scope(|scope| {
         let workers: Vec<_> = blocks
             .chunks(share)
-            .zip(target.chunks_mut(share * size))
+            .zip(target.chunks_mut(pieces.max(1) * size))
             .map(|(blocks, target)| {
                 scope.spawn(move || match way {
                     Way::Uring { depth, .. } => by_uring(files, blocks, target, size, depth),
@@ -82,9 +84,18 @@ fn map(files: &[File]) -> io::Result<Vec<Mmap>> {
     files.iter().map(map).collect()
 }
 
+/// The piece of a thread's memory for its block number `at`: one after the other, and from the front again.
+fn piece(target: &mut [u8], at: usize, size: usize) -> &mut [u8] {
+    let pieces = target.len().div_ceil(size).max(1);
+    let begin = at % pieces * size;
+    let end = target.len().min(begin + size);
+    &mut target[begin..end]
+}
+
 fn by_copy(maps: &[Mmap], blocks: &[Block], target: &mut [u8], size: usize) -> io::Result<u64> {
     let mut bytes = 0;
-    for (block, target) in blocks.iter().zip(target.chunks_mut(size)) {
+    for (at, block) in blocks.iter().enumerate() {
+        let target = piece(target, at, size);
         let rest = maps[block.file].get(block.begin as usize..).unwrap_or_default();
         let source = &rest[..rest.len().min(target.len())];
         target[..source.len()].copy_from_slice(source);
@@ -95,7 +106,8 @@ fn by_copy(maps: &[Mmap], blocks: &[Block], target: &mut [u8], size: usize) -> i
 
 fn by_pread(files: &[File], blocks: &[Block], target: &mut [u8], size: usize) -> io::Result<u64> {
     let mut bytes = 0;
-    for (block, target) in blocks.iter().zip(target.chunks_mut(size)) {
+    for (at, block) in blocks.iter().enumerate() {
+        let target = piece(target, at, size);
         bytes += files[block.file].read_at(target, block.begin)? as u64;
     }
     Ok(bytes)

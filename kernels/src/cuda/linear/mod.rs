@@ -2,7 +2,7 @@
 //!
 //! Our own run from the first call on. cuBLASLt takes hundreds of milliseconds to load, so it is used only by whom that
 //! was worth it ([`CudaDevice::load_cublaslt`]), and then for products of more than [`FEW`] rows: those of fewer are bound by
-//! reading `w` once, which our own do. What ran for which shape is kept ([`CudaDevice::products`]).
+//! reading `w` once, which our own do. What ran for which shape is kept ([`Ops::products`](crate::Ops::products)).
 
 mod choose;
 mod library;
@@ -10,41 +10,21 @@ mod lt;
 mod own;
 mod record;
 
-use std::fmt;
 use std::sync::Mutex;
 
 pub use lt::CublasLt;
-pub use record::Product;
 
 use super::device::CudaDevice;
 use super::ops::{Read, Write};
 use super::primary::lock;
 use crate::view::Place;
-use crate::{Dtype, Error, Result, shape};
+use crate::{Dtype, Error, Implementation, Product, Result, shape};
 use choose::Plan;
 use lt::Lt;
 use record::Record;
 
 /// Up to so many rows of x our own kernels are used in any case.
 const FEW: usize = 16;
-
-/// Who multiplies matrices.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Implementation {
-    /// The kernels of this crate.
-    Own,
-    /// NVIDIA's cuBLASLt.
-    CublasLt,
-}
-
-impl fmt::Display for Implementation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Implementation::Own => "own kernel",
-            Implementation::CublasLt => "cuBLASLt",
-        })
-    }
-}
 
 /// What a device knows of its products.
 #[derive(Debug, Default)]
@@ -141,6 +121,11 @@ pub(super) fn name(device: &CudaDevice) -> String {
         }
         _ => Implementation::Own.to_string(),
     }
+}
+
+/// Every product so far, and what ran it.
+pub(super) fn products(device: &CudaDevice) -> Vec<Product> {
+    lock(&device.gemm_state().0).record.products()
 }
 
 pub(super) fn linear(
@@ -265,12 +250,6 @@ impl CudaDevice {
         y: Write<'_>,
     ) -> Result<()> {
         run(self, Some(implementation), x, w, bias, y)
-    }
-
-    /// Every product that was enqueued or recorded so far, by shape and format, and what ran it; in the order in which they
-    /// first came.
-    pub fn products(&self) -> Vec<Product> {
-        lock(&self.gemm_state().0).record.products()
     }
 }
 

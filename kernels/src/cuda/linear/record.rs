@@ -2,27 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::{Implementation, Key, Way};
-use crate::Dtype;
+use super::{Key, Way};
+use crate::{Implementation, Product};
 
 /// Plans that are kept at most. A model has a few dozen shapes; a program that makes up new ones forever starts again.
 const MOST: usize = 4096;
-
-/// Products of one shape and one set of formats, and what ran them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Product {
-    /// `[m, n, k]` of `y[m, n] = x[m, k]·w[n, k]ᵀ`.
-    pub shape: [usize; 3],
-    /// The formats of x, w and y.
-    pub dtypes: [Dtype; 3],
-    /// Who ran them.
-    pub implementation: Implementation,
-    /// The kernel of ours, with the number of shares that k was split into where it was (`gemm_64x64_bf16 × 4`), or the
-    /// library and its version.
-    pub kernel: String,
-    /// How often it was enqueued or recorded. Replays of a graph do not count.
-    pub calls: u64,
-}
 
 /// Plans and how often they were used.
 #[derive(Debug, Default)]
@@ -88,6 +72,7 @@ impl Record {
 mod tests {
     use super::super::{Operand, choose};
     use super::*;
+    use crate::Dtype;
 
     fn key(m: usize, offset: u32) -> Key {
         let x = Operand { dtype: Dtype::F32, stride: 8, alignment: 1 << offset };

@@ -2,8 +2,8 @@
 
 use coldstart_profiles::{
     Bytes, Detail, DeviceTarget, DriverConditions, DriverDetail, DriverState, JitCache, LimitKind,
-    LimitMeasurement, ModuleDetail, ModuleLoading, Nanos, Outcome, Params, Phase, Profile, Reading, Replay,
-    Samples, Scope, TotalKind, Trace, Work,
+    LimitMeasurement, ModuleDetail, ModuleLoading, Nanos, Outcome, Params, Phase, Product, Profile, Reading,
+    Replay, Samples, Scope, TotalKind, Trace, Work,
 };
 
 use super::{Noise, complete, ms};
@@ -25,6 +25,9 @@ pub(crate) fn on_cuda() -> Profile {
         threads: None,
         multiprocessors: Some(132),
         clock_hz: Some(1_980_000_000),
+        flop_per_cycle: [("f32", 256), ("f16", 4096), ("bf16", 4096)]
+            .map(|(dtype, operations)| (dtype.to_owned(), operations))
+            .into(),
         memory_bytes_per_s: Some(3_352_320_000_000),
         features: vec!["sm_90".into()],
         uuid: Some("GPU-8f6d".into()),
@@ -52,6 +55,7 @@ pub(crate) fn on_cuda() -> Profile {
         !matches!(limit.kind, LimitKind::MemoryRead | LimitKind::MemcpyFresh | LimitKind::Gemm)
     });
     profile.limits.extend(limits());
+    profile.products = products();
     profile.derive();
     profile
 }
@@ -137,7 +141,10 @@ fn limits() -> Vec<LimitMeasurement> {
         LimitMeasurement { kind, params, work, outcome: Outcome::measured(Samples::new(samples).unwrap()) }
     };
     let bytes = |mib| Work::Bytes(Bytes::from_mib(mib));
-    let product = |dtype: &str| Params::new().with("clock", "device").with("dtype", dtype).with("edge", 8192);
+    let product = |dtype: &str, implementation: &str| {
+        let params = Params::new().with("clock", "device").with("dtype", dtype).with("edge", 8192);
+        params.with("implementation", implementation)
+    };
     vec![
         limit(
             LimitKind::HostToDevice,
@@ -153,7 +160,34 @@ fn limits() -> Vec<LimitMeasurement> {
         ),
         limit(LimitKind::DeviceCopy, bytes(1024), 2.61e12, Params::new()),
         limit(LimitKind::DeviceRead, bytes(2048), 3.01e12, Params::new().with("by", "checksum")),
-        limit(LimitKind::Gemm, Work::Flops(1 << 40), 51.2e12, product("f32")),
-        limit(LimitKind::Gemm, Work::Flops(1 << 40), 702e12, product("bf16")),
+        limit(LimitKind::Gemm, Work::Flops(1 << 40), 51.2e12, product("f32", "own kernel")),
+        limit(LimitKind::Gemm, Work::Flops(1 << 40), 389e12, product("bf16", "own kernel")),
+        limit(LimitKind::Gemm, Work::Flops(1 << 40), 702e12, product("bf16", "cuBLASLt 12.4.5")),
+        LimitMeasurement {
+            kind: LimitKind::Gemm,
+            params: product("f32", "cuBLASLt 12.4.5"),
+            work: Work::Flops(0),
+            outcome: Outcome::skipped("failed to use cuBLASLt: it has no algorithm for f32"),
+        },
+    ]
+}
+
+fn products() -> Vec<Product> {
+    let product = |step: &str, m, (implementation, kernel): (&str, &str), calls| Product {
+        step: step.into(),
+        dtype: "bf16".into(),
+        m,
+        n: 4096,
+        k: 4096,
+        implementation: implementation.into(),
+        kernel: kernel.into(),
+        calls,
+    };
+    vec![
+        product("trial-cold-direct-0", 16, ("own kernel", "gemv_16_bf16"), 2_400),
+        product("sweep", 1, ("own kernel", "gemv_8_bf16"), 96),
+        product("sweep", 16, ("own kernel", "gemv_16_bf16"), 96),
+        product("sweep", 512, ("cuBLASLt", "cuBLASLt 12.4.5"), 1_200),
+        product("sweep", 4096, ("cuBLASLt", "cuBLASLt 12.4.5"), 1_200),
     ]
 }

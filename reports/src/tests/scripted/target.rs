@@ -37,6 +37,7 @@ pub(crate) fn target() -> Target {
             threads: Some(2),
             multiprocessors: None,
             clock_hz: None,
+            flop_per_cycle: std::collections::BTreeMap::new(),
             memory_bytes_per_s: None,
             features: vec!["avx2".into()],
             uuid: None,
