@@ -25,15 +25,25 @@ pub(crate) fn benches<D: LoadDevice>(c: &mut Criterion, device: &D, kind: &str) 
             eprintln!("skipped `{strategy}`: failed to {error}");
             continue;
         }
-        group.bench_function(strategy.name(), |b| {
-            b.iter_batched_ref(
-                || must(alloc_weights(device, &layout)),
-                |buffer| {
-                    must(load_weights(device, &files, &layout, buffer, strategy, LoadOptions::default()));
-                },
-                BatchSize::PerIteration,
-            );
-        });
+        // Where there are streams, the ring's copies take turns on so many of them.
+        let streams: &[usize] =
+            if strategy == Strategy::Buffered && !host_memory { &[1, 2, 4] } else { &[0] };
+        for streams in streams.iter().copied() {
+            let options = LoadOptions { streams, ..LoadOptions::default() };
+            let name = match streams {
+                0 => strategy.name().to_owned(),
+                streams => format!("{strategy} on {streams} streams"),
+            };
+            group.bench_function(name, |b| {
+                b.iter_batched_ref(
+                    || must(alloc_weights(device, &layout)),
+                    |buffer| {
+                        must(load_weights(device, &files, &layout, buffer, strategy, options));
+                    },
+                    BatchSize::PerIteration,
+                );
+            });
+        }
     }
     group.finish();
     Ok(())
