@@ -117,7 +117,9 @@ impl Lt {
             let (functions, handle) = match open(&primary, &name) {
                 Ok(found) => found,
                 Err(why) => {
-                    tried.push(format!("{}: {why}", name.display()));
+                    let name = name.display().to_string();
+                    // The loader names what it can't open.
+                    tried.push(if why.starts_with(&name) { why } else { format!("{name}: {why}") });
                     continue;
                 }
             };
