@@ -251,10 +251,10 @@ impl Walker<'_> {
         let (timeout, environment) = (self.timeout(step), self.tools.environment());
         self.profile.throughput_trials.retain(|known| known.step != step.id);
         let profile = &mut *self.profile;
-        let ended = run_child_with(&spec, &environment, timeout, &self.tools.cancel, |line| {
-            if let ChildLine::Point(report) = line {
-                record::steady_state(profile, (&step.id, trial), report);
-            }
+        let ended = run_child_with(&spec, &environment, timeout, &self.tools.cancel, |line| match line {
+            ChildLine::Point(report) => record::steady_state(profile, (&step.id, trial), report),
+            ChildLine::Products { products } => record::products(profile, &step.id, products.clone()),
+            _ => {}
         })
         .await;
         match ended {
