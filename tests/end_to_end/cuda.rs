@@ -66,7 +66,7 @@ pub(crate) fn find<'p>(profile: &'p Profile, phase: Phase, params: &[(&str, &str
 fn a_run_measures_every_phase() {
     let Some(driver) = stand_in() else { return };
     let scratch = Scratch::new();
-    let ran = run(&mut on(&driver, &scratch, QUICK));
+    let ran = run(on(&driver, &scratch, QUICK).env("COLDSTART_STAND_IN_JIT_US_PER_KERNEL", "5000"));
     ran.expect_code(exit::OK);
     assert!(ran.stdout.contains("STAND-IN driver: no number means anything"), "{}", ran.stdout);
     let profile = scratch.profile("p.json");
@@ -183,12 +183,12 @@ fn phases_in_order(profile: &Profile) {
     }
 }
 
-/// The stand-in compiles for half a millisecond a kernel, unless its cache has them.
+/// The stand-in compiles for five milliseconds a kernel, unless its cache has them: far more than a busy machine adds.
 fn conditions_are_kept_apart(profile: &Profile) {
     let load =
         |cache, loading| find(profile, Phase::ModuleLoad, &[("jit_cache", cache), ("loading", loading)]);
     let [cold, warm] = [load("cold", "lazy"), load("warm", "lazy")].map(median);
-    assert!(cold > warm + 20_000_000, "cold {cold} ns, warm {warm} ns");
+    assert!(cold > warm + 100_000_000, "cold {cold} ns, warm {warm} ns");
     assert_eq!(load("warm", "eager").outcome.as_measured().unwrap().0.len(), 3);
     let context = find(profile, Phase::ContextCreate, &[("loading", "lazy")]);
     assert!(median(context) >= 20_000_000, "the stand-in takes 20 ms for a context");
