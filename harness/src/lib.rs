@@ -5,6 +5,7 @@
 
 pub mod cli;
 pub mod clock;
+pub mod cluster;
 mod device_name;
 pub mod docker;
 pub mod doctor;

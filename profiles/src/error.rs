@@ -8,7 +8,7 @@ use crate::phase::Phase;
 /// Why a profile could not be read, written or computed on. Messages complete "failed to …".
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
-    /// A phase that does not exist.
+    /// A phase that does not exist, or that no run on a machine measures.
     #[error("know the phase `{name}`: the phases are {}", phase_names())]
     UnknownPhase {
         /// What was asked for.
@@ -89,5 +89,5 @@ pub enum ProfileError {
 }
 
 fn phase_names() -> String {
-    Phase::ALL.map(Phase::name).join(", ")
+    Phase::MACHINE.map(Phase::name).join(", ")
 }

@@ -6,6 +6,7 @@
 
 mod assemble;
 mod ceiling;
+mod cluster;
 mod doctor;
 mod error;
 pub mod exit;
@@ -37,6 +38,7 @@ mod work;
 
 pub use assemble::LOOSE;
 pub use ceiling::{Ceiling, CeilingHeight};
+pub use cluster::{ClusterTarget, LeftOutPod, ObservedDetail};
 pub use doctor::{Check, CheckStatus, DoctorReport};
 pub use error::ProfileError;
 pub use file::{write_atomic, write_directory};

@@ -9,12 +9,18 @@ use serde::{Deserialize, Serialize};
 use crate::error::ProfileError;
 
 /// One phase of a cold start. `Phase::ALL` and `Ord` follow the cold-start order.
+///
+/// A run on a machine measures [`Phase::MACHINE`]. What a cluster tells of its pods has four: scheduling, image_pull,
+/// container_start and readiness, the last of which covers from outside all that the process does until it serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
+    /// From the creation of a pod, to its being bound to a node. Seen in a cluster only.
+    Scheduling,
     /// From the pull request to the engine, to the end of its stream without an error and with a digest.
     ImagePull,
     /// From the create request, to the first line of the program in the container (its CLOCK_MONOTONIC, which it sends).
+    /// In a cluster: from the image being there, to the runtime's start of the container.
     ContainerStart,
     /// From the exec of the child, to the first line of its `main`.
     ProcessStart,
@@ -32,13 +38,32 @@ pub enum Phase {
     FirstBatch,
     /// From the end of the first batch, to the start of the steady state.
     WarmUp,
+    /// From the start of a pod's container, to the pod being ready. Seen in a cluster only.
+    Readiness,
     /// Steady state only; never part of a trace.
     Throughput,
 }
 
 impl Phase {
     /// Every phase, in cold-start order.
-    pub const ALL: [Phase; 11] = [
+    pub const ALL: [Phase; 13] = [
+        Phase::Scheduling,
+        Phase::ImagePull,
+        Phase::ContainerStart,
+        Phase::ProcessStart,
+        Phase::DriverInit,
+        Phase::ContextCreate,
+        Phase::ModuleLoad,
+        Phase::Alloc,
+        Phase::WeightsLoad,
+        Phase::FirstBatch,
+        Phase::WarmUp,
+        Phase::Readiness,
+        Phase::Throughput,
+    ];
+
+    /// The phases that a run on a machine can measure, in cold-start order.
+    pub const MACHINE: [Phase; 11] = [
         Phase::ImagePull,
         Phase::ContainerStart,
         Phase::ProcessStart,
@@ -55,6 +80,7 @@ impl Phase {
     /// The name in JSON, on the command line and in tables.
     pub const fn name(self) -> &'static str {
         match self {
+            Phase::Scheduling => "scheduling",
             Phase::ImagePull => "image_pull",
             Phase::ContainerStart => "container_start",
             Phase::ProcessStart => "process_start",
@@ -65,6 +91,7 @@ impl Phase {
             Phase::WeightsLoad => "weights_load",
             Phase::FirstBatch => "first_batch",
             Phase::WarmUp => "warm_up",
+            Phase::Readiness => "readiness",
             Phase::Throughput => "throughput",
         }
     }
@@ -102,6 +129,6 @@ mod tests {
 
     #[test]
     fn all_is_in_order() {
-        assert!(Phase::ALL.is_sorted());
+        assert!(Phase::ALL.is_sorted() && Phase::MACHINE.is_sorted());
     }
 }

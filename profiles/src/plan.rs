@@ -68,12 +68,18 @@ pub enum ModelSpec {
         /// Whether links out of the directory are followed.
         follow_symlinks: bool,
     },
+    /// Nobody told which: cold starts that were imported.
+    Unknown {
+        /// Where they were imported from.
+        source: String,
+    },
 }
 
 impl ModelSpec {
-    /// The directory or file.
+    /// The directory or file; empty where it is unknown.
     pub fn path(&self) -> &str {
         match self {
+            ModelSpec::Unknown { .. } => "",
             ModelSpec::Synthetic { path, .. } | ModelSpec::Directory { path, .. } => path,
         }
     }
@@ -90,6 +96,7 @@ impl fmt::Display for ModelSpec {
         match self {
             ModelSpec::Synthetic { size, .. } => f.pad(&format!("synthetic:{size}")),
             ModelSpec::Directory { path, .. } => f.pad(path),
+            ModelSpec::Unknown { source } => f.pad(&format!("unknown ({source})")),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::cluster::ClusterTarget;
 use crate::units::Bytes;
 
 /// What was measured.
@@ -20,6 +21,10 @@ pub struct Target {
     pub host: HostTarget,
     /// The container engine; `null` with no engine in reach.
     pub engine: Option<EngineTarget>,
+    /// The cluster whose pods these are; `null` where a machine was measured. Device and host are then what the pods ask for,
+    /// and zero where they don't say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<ClusterTarget>,
 }
 
 /// Where a pulled image came from.

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::cluster::ObservedDetail;
 use crate::key::Params;
 use crate::load::{LoadDetail, TogetherDetail};
 use crate::phase::Phase;
@@ -50,6 +51,8 @@ pub enum Detail {
     Load(LoadDetail),
     /// Of weights_load to several devices at once: the share of each.
     Together(TogetherDetail),
+    /// Of a phase that a cluster told: what its ends rest on, and how sure they are.
+    Observed(ObservedDetail),
 }
 
 /// Memory of the device around the first allocation.
@@ -87,6 +90,8 @@ pub enum TotalKind {
     Container,
     /// An image pull by itself. Never added to another total.
     Pull,
+    /// From the creation of a pod until it is ready, as a cluster told it.
+    Pod,
 }
 
 impl TotalKind {
@@ -96,6 +101,7 @@ impl TotalKind {
             TotalKind::Process => "process",
             TotalKind::Container => "container",
             TotalKind::Pull => "pull",
+            TotalKind::Pod => "pod",
         }
     }
 }

@@ -72,8 +72,8 @@ impl Waterfall<'_> {
 }
 
 impl Profile {
-    /// The cold start that stands for all of one kind: with the plan's strategy and a cold page cache where there is
-    /// one, else the one with the most trials. `None` before the first that reached its end.
+    /// The cold start that stands for all of one kind: with the plan's strategy and a cold page cache (of pods: with the
+    /// image pulled) where there is one, else the one with the most trials. `None` before the first that reached its end.
     pub fn waterfall(&self, kind: TotalKind) -> Option<Waterfall<'_>> {
         let mut groups: BTreeMap<(&Params, Phase), Vec<&Trace>> = BTreeMap::new();
         for trace in
@@ -86,7 +86,8 @@ impl Profile {
         let ((params, ends_with), traces) =
             groups.into_iter().max_by_key(|((params, ends_with), traces)| {
                 let planned = params.get("staging") == Some(self.plan.strategy.as_str());
-                (planned, params.get("page_cache") == Some("cold"), traces.len(), *ends_with)
+                let cold = params.get("page_cache") == Some("cold") || params.get("image") == Some("pulled");
+                (planned, cold, traces.len(), *ends_with)
             })?;
         self.chained(kind, params, ends_with, &traces)
     }

@@ -88,6 +88,9 @@ fn phases(profiles: &[(&str, &Profile)]) -> Vec<Line> {
             lines.push(Line { name: name.to_owned(), tone, medians });
         }
     };
+    for phase in [Phase::Scheduling, Phase::Readiness] {
+        line(phase.name(), Tone::Plain, &|profile| profile.of_phase(phase).find_map(median_of));
+    }
     line("image_pull", Tone::Plain, &|profile| profile.of_phase(Phase::ImagePull).find_map(median_of));
     line("container_start", Tone::Plain, &|profile| {
         profile.of_phase(Phase::ContainerStart).find_map(median_of)
@@ -98,9 +101,11 @@ fn phases(profiles: &[(&str, &Profile)]) -> Vec<Line> {
             waterfall.parts.iter().find(|part| part.phase == phase).map(|part| part.time.p50_ns)
         });
     }
-    for (name, kind) in
-        [("total of a process", TotalKind::Process), ("total of a container", TotalKind::Container)]
-    {
+    for (name, kind) in [
+        ("total of a process", TotalKind::Process),
+        ("total of a container", TotalKind::Container),
+        ("total of a pod", TotalKind::Pod),
+    ] {
         line(name, Tone::Strong, &|profile| Some(profile.waterfall(kind)?.total.p50_ns));
     }
     lines

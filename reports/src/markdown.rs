@@ -17,8 +17,12 @@ pub fn markdown(profiles: &[(&str, &Profile)]) -> String {
     for (name, profile) in profiles {
         let device = &profile.target.device.name;
         let model = profile.target.model.as_ref().map_or("no model", |model| model.source.as_str());
+        let heading = match &profile.target.cluster {
+            Some(cluster) => format!("Cold start of pods of {}", cluster.image),
+            None => format!("Cold start of {model} on {device}"),
+        };
         let named = if profiles.len() > 1 { format!("{name}: ") } else { String::new() };
-        text.push_str(&format!("### {}\n\n", escape(&format!("{named}Cold start of {model} on {device}"))));
+        text.push_str(&format!("### {}\n\n", escape(&format!("{named}{heading}"))));
         if profile.target.device.stand_in {
             text.push_str("**STAND-IN driver: nothing measured on it means anything.**\n\n");
         }
@@ -26,7 +30,7 @@ pub fn markdown(profiles: &[(&str, &Profile)]) -> String {
             text.push_str("**This run is not complete: `coldstart run --resume` continues it.**\n\n");
         }
         text.push_str(&format!("{}\n\n", escape(&answer_sentence(profile))));
-        for kind in [TotalKind::Process, TotalKind::Container] {
+        for kind in [TotalKind::Pod, TotalKind::Process, TotalKind::Container] {
             if let Some(waterfall) = profile.waterfall(kind) {
                 text.push_str(&table(&waterfall));
             }

@@ -11,6 +11,7 @@ mod export;
 mod failures;
 mod gate;
 mod gpu_table;
+mod import;
 mod interrupt;
 mod runs;
 mod self_test;

@@ -20,6 +20,8 @@ pub struct Calibrated {
 const PULL_FLOOR_NS: f64 = 20e6;
 /// Differences of one-shot phases below this are the operating system's.
 const ONE_SHOT_FLOOR_NS: f64 = 5e6;
+/// Stamps of a cluster are cut off to whole seconds, on either side.
+const STAMP_FLOOR_NS: f64 = 2e9;
 /// Steady iterations are compared down to so many steps of the clock.
 const STEPS: f64 = 3.0;
 
@@ -31,7 +33,7 @@ pub fn thresholds(key: &SeriesKey, calibrated: Option<&Calibrated>, resolution: 
         (Metric::Total, _) | (Metric::TimesLimit, _) => 0.10,
         (_, Phase::FirstBatch | Phase::WarmUp | Phase::Throughput) => 0.05,
         (_, Phase::WeightsLoad) => 0.10,
-        (_, Phase::ImagePull | Phase::ContainerStart) => 0.25,
+        (_, Phase::ImagePull | Phase::ContainerStart | Phase::Scheduling | Phase::Readiness) => 0.25,
         (
             _,
             Phase::ProcessStart | Phase::DriverInit | Phase::ContextCreate | Phase::ModuleLoad | Phase::Alloc,
@@ -40,6 +42,7 @@ pub fn thresholds(key: &SeriesKey, calibrated: Option<&Calibrated>, resolution: 
     let floor = match (key.metric, key.phase) {
         (Metric::TimesLimit, _) => 0.0,
         (Metric::SteadyTime, _) | (_, Phase::Throughput) => STEPS * resolution,
+        (_, Phase::Scheduling | Phase::Readiness) => STAMP_FLOOR_NS,
         (_, Phase::ImagePull | Phase::ContainerStart) => PULL_FLOOR_NS,
         _ => ONE_SHOT_FLOOR_NS,
     };

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::export::ExportArgs;
 use super::gate::{CalibrateArgs, GateArgs};
+use super::import::ImportSource;
 use crate::self_test::Choice;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -56,6 +57,12 @@ pub enum Command {
     Calibrate(CalibrateArgs),
     /// Write profiles in the format of another tool.
     Export(ExportArgs),
+    /// Make a profile of cold starts that others have seen.
+    Import {
+        /// Where they come from.
+        #[command(subcommand)]
+        source: ImportSource,
+    },
     /// Say what can be measured here, what not, and what would have to change.
     Doctor(DoctorArgs),
     /// Print the JSON Schema of a profile.

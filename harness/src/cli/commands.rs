@@ -8,7 +8,7 @@ use coldstart_reports as reports;
 use super::args::{Cli, Command, DoctorArgs, ReportArgs};
 use super::exit::CliError;
 use super::run::cancel_on_ctrl_c;
-use super::{export, gate, output, run};
+use super::{export, gate, import, output, run};
 use crate::{doctor, self_test, trial};
 
 /// Runs the command.
@@ -20,6 +20,7 @@ pub(super) fn dispatch(cli: Cli, started: Nanos) -> Result<u8, CliError> {
         Command::Gate(args) => block_on(gate::gate(*args, cli.json, &style)),
         Command::Calibrate(args) => block_on(gate::calibration(args, cli.json, &style)),
         Command::Export(args) => export::export(&args, cli.json),
+        Command::Import { source } => import::import(source, cli.json, &style),
         Command::Doctor(args) if args.self_test => block_on(test_device(args, cli.json, &style)),
         Command::Doctor(_) => block_on(examine(cli.json, &style)),
         Command::Schema => {

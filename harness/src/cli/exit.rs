@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use coldstart_profiles::{ProfileError, exit};
 
+use crate::cluster::ClusterError;
 use crate::gate::{AbError, GateFiles};
 use crate::resolve::ResolveError;
 use crate::run::RunError;
@@ -27,6 +28,9 @@ pub(super) enum CliError {
     /// A result that has no JSON.
     #[error("write the result as JSON: {0}")]
     Json(#[from] serde_json::Error),
+    /// Objects of a cluster that make no profile.
+    #[error("{0}")]
+    Cluster(#[from] ClusterError),
     /// Files of a gate that can't be used.
     #[error("{0}")]
     GateFiles(#[from] GateFiles),
@@ -51,7 +55,7 @@ impl CliError {
             CliError::Resolve(ResolveError::Interrupted) => exit::INTERRUPTED,
             CliError::Resolve(ResolveError::BrokenDevice { .. }) => exit::FAILED,
             CliError::Resolve(_) | CliError::Run(_) | CliError::Profile(_) => exit::USAGE,
-            CliError::GateFiles(_) | CliError::Usage(_) => exit::USAGE,
+            CliError::GateFiles(_) | CliError::Cluster(_) | CliError::Usage(_) => exit::USAGE,
             CliError::Ab(AbError::Interrupted) => exit::INTERRUPTED,
             CliError::Ab(AbError::NoOut { .. }) => exit::USAGE,
             CliError::Ab(_) | CliError::SelfTest(_) => exit::FAILED,

@@ -5,6 +5,7 @@ mod commands;
 mod exit;
 mod export;
 mod gate;
+mod import;
 mod output;
 mod run;
 

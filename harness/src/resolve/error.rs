@@ -24,6 +24,12 @@ pub enum ResolveError {
         /// What was tried, and what went wrong.
         why: String,
     },
+    /// A run to be continued that never was one.
+    #[error("continue what was imported from {source_name}: measure with `coldstart run` instead")]
+    Imported {
+        /// Where the cold starts come from.
+        source_name: String,
+    },
     /// A phase that does not exist.
     #[error(transparent)]
     Phase(ProfileError),

@@ -143,6 +143,7 @@ pub async fn gather_again(profile: &Profile, cancel: &CancellationToken) -> Resu
         ModelSpec::Directory { path, follow_symlinks } => {
             ModelRequest::Directory { path: PathBuf::from(path), follow_symlinks: *follow_symlinks }
         }
+        ModelSpec::Unknown { source } => return Err(ResolveError::Imported { source_name: source.clone() }),
     };
     let request = DeviceRequest::parse(&profile.plan.device)?;
     let device = choose(&request, profile.plan.trial_timeout_ns.as_duration(), cancel).await?;
@@ -233,6 +234,7 @@ fn look(spec: &ModelSpec, gpu: Option<&Gpu>) -> Result<Seen, ResolveError> {
         device: seen.target,
         host: host::describe(),
         engine: None,
+        cluster: None,
     };
     Ok(Seen { target, files, model, strategies: seen.strategies, probe: seen.probe, canary: seen.canary })
 }

@@ -204,6 +204,7 @@ fn skipped(request: &Request, machine: &Machine) -> Vec<SkippedPhase> {
                 Ok(engine) => no_container(machine, engine),
             },
             Phase::ProcessStart | Phase::Alloc | Phase::WeightsLoad => None,
+            Phase::Scheduling | Phase::Readiness => Some("only a cluster tells it".to_owned()),
         }
     };
     request

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr as _;
 
-use coldstart_profiles::{Nanos, Phase, SyntheticImage};
+use coldstart_profiles::{Nanos, Phase, ProfileError, SyntheticImage};
 
 use super::error::ResolveError;
 use crate::DeviceName;
@@ -79,12 +79,15 @@ pub struct Synthetic {
 /// When a name is none of a phase.
 pub fn phases(names: &[String]) -> Result<Vec<Phase>, ResolveError> {
     if names.is_empty() || names.iter().any(|name| name == "all") {
-        return Ok(Phase::ALL.to_vec());
+        return Ok(Phase::MACHINE.to_vec());
     }
     let mut phases = names
         .iter()
         .map(|name| Phase::from_str(name.trim()).map_err(ResolveError::Phase))
         .collect::<Result<Vec<_>, _>>()?;
+    if let Some(phase) = phases.iter().find(|phase| !Phase::MACHINE.contains(phase)) {
+        return Err(ResolveError::Phase(ProfileError::UnknownPhase { name: phase.name().to_owned() }));
+    }
     phases.sort_unstable();
     phases.dedup();
     Ok(phases)
@@ -97,11 +100,15 @@ mod tests {
     #[test]
     fn lists_of_phases() {
         let names = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        assert_eq!(phases(&[]).unwrap(), Phase::ALL);
-        assert_eq!(phases(&names(&["all", "alloc"])).unwrap(), Phase::ALL);
+        assert_eq!(phases(&[]).unwrap(), Phase::MACHINE);
+        assert_eq!(phases(&names(&["all", "alloc"])).unwrap(), Phase::MACHINE);
         assert_eq!(
             phases(&names(&["first_batch", "alloc", "alloc"])).unwrap(),
             [Phase::Alloc, Phase::FirstBatch]
+        );
+        assert!(
+            phases(&names(&["scheduling"])).unwrap_err().to_string().contains("image_pull"),
+            "a cluster's"
         );
         assert!(phases(&names(&["weights"])).unwrap_err().to_string().contains("weights_load"));
     }

@@ -27,7 +27,7 @@ fn request(device: DeviceName) -> Request {
             },
             size_given: false,
         }),
-        phases: Phase::ALL.to_vec(),
+        phases: Phase::MACHINE.to_vec(),
         strategies: Vec::new(),
         quick: false,
         budget: None,

@@ -72,7 +72,8 @@ impl Profile {
                 rows.push(Measurement::without_samples(key, Outcome::skipped(skipped.why.clone())));
             }
         }
-        for phase in Phase::ALL {
+        let of_this_run = |phase: &Phase| Phase::MACHINE.contains(phase) || self.plan.phases.contains(phase);
+        for phase in Phase::ALL.into_iter().filter(of_this_run) {
             if rows.iter().any(|row| row.key.phase == phase) {
                 continue;
             }
@@ -148,6 +149,9 @@ fn covered(trace: &Trace) -> &'static [Phase] {
         Scope::Load => &[Phase::WeightsLoad],
         Scope::Startup => &[Phase::DriverInit, Phase::ContextCreate, Phase::ModuleLoad],
         Scope::ColdStart if trace.total_kind == TotalKind::Container => &[Phase::ContainerStart],
+        Scope::ColdStart if trace.total_kind == TotalKind::Pod => {
+            &[Phase::Scheduling, Phase::ImagePull, Phase::ContainerStart, Phase::Readiness]
+        }
         Scope::ColdStart => &[
             Phase::ProcessStart,
             Phase::DriverInit,

@@ -56,7 +56,7 @@ pub(crate) fn empty() -> Profile {
     Profile::begin(
         Tool { name: "coldstart".into(), version: "0.0.0".into(), method: 1 },
         "2026-01-01T00:00:00Z".into(),
-        Target { image: None, model: Some(model), device, host, engine: None },
+        Target { image: None, model: Some(model), device, host, engine: None, cluster: None },
         Plan {
             seed: 1,
             quick: false,
@@ -64,7 +64,7 @@ pub(crate) fn empty() -> Profile {
             device: "host".into(),
             model: ModelSpec::Synthetic { size: "tiny".into(), path: "/cache/tiny".into() },
             image: None,
-            phases: Phase::ALL.to_vec(),
+            phases: Phase::MACHINE.to_vec(),
             trials: 3,
             trial_timeout_ns: Nanos::from_secs(1),
             strategy: "direct".into(),
@@ -156,7 +156,7 @@ fn every_phase_stands_in_the_table() {
     let mut profile = empty();
     profile.traces.push(cold_start(0, 1));
     profile.derive();
-    for phase in Phase::ALL {
+    for phase in Phase::MACHINE {
         assert!(profile.of_phase(phase).count() > 0, "{phase}");
     }
     let why = |phase| match &row(&profile, phase).outcome {

@@ -33,12 +33,18 @@ pub(super) fn clean(text: &str) -> String {
 pub(super) fn of(profile: &Profile, name: Option<&str>, index: usize) -> Result<Page, String> {
     let target = &profile.target;
     let model = target.model.as_ref().map_or("no model", |model| model.source.as_str());
-    let heading = format!("Cold start of {model} on {}", target.device.name);
+    let heading = match &target.cluster {
+        Some(cluster) => format!("Cold start of pods of {}", cluster.image),
+        None => format!("Cold start of {model} on {}", target.device.name),
+    };
     let named = name.map_or(heading.clone(), |name| format!("{name}: {heading}"));
     let facts = [
         target.model.as_ref().map(|model| model.bytes.to_string()),
         target.device.driver.as_ref().map(|driver| format!("driver {driver}")),
-        Some(format!("{} ({}, {} cores)", target.host.name, target.host.cpu, target.host.cores)),
+        Some(match &target.cluster {
+            Some(cluster) => format!("{} pods on {} nodes", cluster.pods, cluster.nodes.len()),
+            None => format!("{} ({}, {} cores)", target.host.name, target.host.cpu, target.host.cores),
+        }),
         Some(format!("{} {}", profile.tool.name, profile.tool.version)),
         Some(profile.started_at.clone()),
     ];
@@ -89,8 +95,8 @@ pub(super) fn comparison(profiles: &[(&str, &Profile)]) -> Result<Page, String> 
     let totals: Vec<(String, Nanos)> = profiles
         .iter()
         .filter_map(|(name, profile)| {
-            let waterfall =
-                profile.waterfall(TotalKind::Process).or_else(|| profile.waterfall(TotalKind::Container))?;
+            let kinds = [TotalKind::Process, TotalKind::Container, TotalKind::Pod];
+            let waterfall = kinds.into_iter().find_map(|kind| profile.waterfall(kind))?;
             Some(((*name).to_owned(), waterfall.total.p50_ns))
         })
         .collect();

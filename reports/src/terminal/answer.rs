@@ -13,7 +13,8 @@ pub(crate) fn answer(profile: &Profile, style: &Style) -> String {
 
 /// The same without a layout.
 pub(crate) fn answer_sentence(profile: &Profile) -> String {
-    match profile.waterfall(TotalKind::Process).or_else(|| profile.waterfall(TotalKind::Container)) {
+    let kinds = [TotalKind::Process, TotalKind::Container, TotalKind::Pod];
+    match kinds.into_iter().find_map(|kind| profile.waterfall(kind)) {
         Some(waterfall) => of_waterfall(&waterfall),
         None => of_pull(profile)
             .unwrap_or_else(|| "No whole cold start was measured: the notes at the end say why.".to_owned()),
@@ -27,9 +28,11 @@ fn of_waterfall(waterfall: &Waterfall<'_>) -> String {
         TotalKind::Process => "from exec",
         TotalKind::Container => "from the create request of a container",
         TotalKind::Pull => "from the pull request",
+        TotalKind::Pod => "from the creation of a pod",
     };
     let end = match waterfall.ends_with {
         Phase::WarmUp | Phase::Throughput => "to the steady state".to_owned(),
+        Phase::Readiness => "until it is ready".to_owned(),
         Phase::FirstBatch => "to the first output".to_owned(),
         Phase::WeightsLoad => "to the weights on the device".to_owned(),
         phase => format!("to the end of {phase}"),

@@ -1,7 +1,8 @@
 //! What was measured, on what, by what, and how far it came.
 
 use coldstart_profiles::{
-    DeviceTarget, EngineTarget, HostTarget, ImageSource, ImageTarget, ModelTarget, Profile, RunState,
+    ClusterTarget, DeviceTarget, EngineTarget, HostTarget, ImageSource, ImageTarget, ModelTarget, Profile,
+    RunState,
 };
 
 use super::section::heading;
@@ -14,7 +15,10 @@ pub(crate) fn title(profile: &Profile, style: &Style) -> String {
     let target = &profile.target;
     let model = target.model.as_ref().map_or("no model", |model| model.source.as_str());
     let stand_in = if target.device.stand_in { " (STAND-IN driver: no number means anything)" } else { "" };
-    let head = format!("Cold start of {model} on {}{stand_in}", target.device.name);
+    let head = match &target.cluster {
+        Some(cluster) => format!("Cold start of pods of {}", cluster.image),
+        None => format!("Cold start of {model} on {}{stand_in}", target.device.name),
+    };
     let mut text = warnings(profile, style);
     text.push_str(&heading(style, &head));
     let mut grid = Grid::new(style, [Column::text(""), Column::text("").wrap()]);
@@ -22,8 +26,13 @@ pub(crate) fn title(profile: &Profile, style: &Style) -> String {
     if let Some(model) = &target.model {
         line("model", model_line(model));
     }
-    line("device", device_line(&target.device));
-    line("host", host_line(&target.host, &target.device));
+    match &target.cluster {
+        Some(cluster) => line("cluster", cluster_line(cluster, &target.device)),
+        None => {
+            line("device", device_line(&target.device));
+            line("host", host_line(&target.host, &target.device));
+        }
+    }
     if let Some(engine) = &target.engine {
         line("engine", engine_line(engine));
     }
@@ -102,6 +111,17 @@ fn host_line(host: &HostTarget, device: &DeviceTarget) -> String {
     ])
 }
 
+/// What pods tell of where they ran.
+fn cluster_line(cluster: &ClusterTarget, device: &DeviceTarget) -> String {
+    joined([
+        Some(counted(u64::from(cluster.pods), "pod")),
+        (!cluster.left_out.is_empty()).then(|| format!("{} left out", cluster.left_out.len())),
+        Some(counted(cluster.nodes.len() as u64, "node")),
+        Some(format!("container {}", cluster.container)),
+        (device.count > 0).then(|| format!("{} × {}", device.count, device.name)),
+    ])
+}
+
 fn engine_line(engine: &EngineTarget) -> String {
     joined([
         Some(engine.version.clone()),
@@ -130,7 +150,8 @@ fn run_line(profile: &Profile) -> String {
     joined([
         Some(format!("{} {}, method {}", profile.tool.name, profile.tool.version, profile.tool.method)),
         Some(profile.started_at.clone()),
-        Some(format!("{} of a budget of {}", profile.elapsed_ns, profile.plan.budget_ns)),
+        (profile.target.cluster.is_none())
+            .then(|| format!("{} of a budget of {}", profile.elapsed_ns, profile.plan.budget_ns)),
         profile.plan.quick.then(|| "quick".to_owned()),
     ])
 }

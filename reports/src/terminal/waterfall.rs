@@ -14,7 +14,7 @@ const LEAST_BAR: usize = 8;
 /// A bar wider than this says no more.
 const LARGEST_BAR: usize = 48;
 
-/// The cold start of a process, and that of a container where one was measured.
+/// The cold start of a process, of a container, or of a pod: whichever the profile holds.
 pub(crate) fn waterfalls(profile: &Profile, style: &Style) -> String {
     let of_kind = |kind: TotalKind| {
         let waterfall = profile.waterfall(kind)?;
@@ -23,7 +23,7 @@ pub(crate) fn waterfalls(profile: &Profile, style: &Style) -> String {
         Some(section(style, heading(kind), &conditions(&waterfall), &body))
     };
     let filled: Vec<String> =
-        [TotalKind::Process, TotalKind::Container].into_iter().filter_map(of_kind).collect();
+        [TotalKind::Pod, TotalKind::Process, TotalKind::Container].into_iter().filter_map(of_kind).collect();
     filled.join("\n")
 }
 
@@ -32,6 +32,7 @@ fn heading(kind: TotalKind) -> &'static str {
         TotalKind::Process => "Cold start of a process",
         TotalKind::Container => "Cold start of a container",
         TotalKind::Pull => "Image pull",
+        TotalKind::Pod => "Cold start of a pod",
     }
 }
 

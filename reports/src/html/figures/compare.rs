@@ -12,9 +12,8 @@ pub(in crate::html) fn comparison(profiles: &[(&str, &Profile)]) -> Result<Vec<F
     let mut rows = Vec::new();
     let mut reference: Option<f64> = None;
     for (name, profile) in profiles {
-        let waterfall =
-            profile.waterfall(TotalKind::Process).or_else(|| profile.waterfall(TotalKind::Container));
-        let Some(waterfall) = waterfall else { continue };
+        let kinds = [TotalKind::Process, TotalKind::Container, TotalKind::Pod];
+        let Some(waterfall) = kinds.into_iter().find_map(|kind| profile.waterfall(kind)) else { continue };
         let mut place = 0.0;
         let mut parts: Vec<Bar> = Vec::new();
         for (color, part) in waterfall.parts.iter().enumerate() {

@@ -9,7 +9,8 @@ use crate::scale::percent;
 
 /// The cold start of a process, and that of a container where one was measured.
 pub(super) fn waterfalls(profile: &Profile) -> Result<Vec<Figure>, String> {
-    let kinds = [(TotalKind::Process, "process"), (TotalKind::Container, "container")];
+    let kinds =
+        [(TotalKind::Pod, "pod"), (TotalKind::Process, "process"), (TotalKind::Container, "container")];
     kinds
         .into_iter()
         .filter_map(|(kind, name)| Some((profile.waterfall(kind)?, name)))

@@ -64,6 +64,7 @@ pub(crate) fn target() -> Target {
             storage: "overlay2".into(),
             local: true,
         }),
+        cluster: None,
     }
 }
 
@@ -131,7 +132,7 @@ pub(crate) fn plan() -> Plan {
                 codec: "gzip".into(),
             }),
         }),
-        phases: Phase::ALL.to_vec(),
+        phases: Phase::MACHINE.to_vec(),
         trials: 5,
         trial_timeout_ns: ms(60_000.0),
         strategy: "direct".into(),

@@ -1,0 +1,75 @@
+//! `coldstart import`: cold starts that others have seen, as a profile.
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use coldstart_profiles::{Profile, exit};
+use coldstart_reports as reports;
+
+use super::exit::CliError;
+use super::output;
+use crate::cluster::{self, ClusterError};
+use crate::resolve;
+use crate::run::Store;
+use crate::say::say;
+
+/// Where the cold starts come from.
+#[derive(Debug, Subcommand)]
+pub enum ImportSource {
+    /// Pods and events, as `kubectl get pod,event -o json` prints them: scheduling, image pull, container start, readiness.
+    Kubectl(KubectlArgs),
+}
+
+/// Options of `coldstart import kubectl`.
+#[derive(Debug, Args)]
+pub struct KubectlArgs {
+    /// What kubectl printed; `-` for stdin. Pods and events may lie in several files.
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// The container whose start counts; by default the first of a pod that asks for a GPU, else its first.
+    #[arg(long, value_name = "NAME")]
+    pub container: Option<String>,
+    /// Only pods whose container has this image; needed where there are several.
+    #[arg(long, value_name = "REF")]
+    pub image: Option<String>,
+    /// Where the profile goes. A profile that is there is kept as `*.prev.json`, `*.prev-2.json`, …; another file is not touched.
+    #[arg(long, value_name = "FILE", default_value = "coldstart-cluster-profile.json")]
+    pub out: PathBuf,
+}
+
+/// `coldstart import`.
+pub(super) fn import(source: ImportSource, json: bool, style: &reports::Style) -> Result<u8, CliError> {
+    let ImportSource::Kubectl(args) = source;
+    let profile = of_kubectl(&args)?;
+    let store = Store::create(&args.out)?;
+    if let Some(kept) = store.kept() {
+        say(format_args!("the profile that was in {} is now {}", store.path().display(), kept.display()));
+    }
+    store.save(&profile)?;
+    output::print(&if json { profile.to_json()? } else { reports::terminal(&profile, style) })?;
+    say(format_args!("the profile is in {}", store.path().display()));
+    Ok(exit::OK)
+}
+
+fn of_kubectl(args: &KubectlArgs) -> Result<Profile, CliError> {
+    let texts = args.files.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
+    let sources: Vec<cluster::Source<'_>> =
+        texts.iter().map(|(name, text)| cluster::Source { name, text }).collect();
+    let choice = cluster::Choice { container: args.container.clone(), image: args.image.clone() };
+    Ok(cluster::import(&sources, &choice, resolve::tool())?)
+}
+
+/// The name of a file and what it holds.
+fn read(path: &Path) -> Result<(String, String), ClusterError> {
+    let (name, text) = if path == Path::new("-") {
+        let mut text = String::new();
+        ("stdin".to_owned(), std::io::stdin().read_to_string(&mut text).map(|_| text))
+    } else {
+        (path.display().to_string(), std::fs::read_to_string(path))
+    };
+    match text {
+        Ok(text) => Ok((name, text)),
+        Err(source) => Err(ClusterError::Read { name, source }),
+    }
+}

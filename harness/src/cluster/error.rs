@@ -1,0 +1,54 @@
+//! Why no profile could be made of a cluster's objects.
+
+/// Why no profile could be made of a cluster's objects. Messages complete "failed to …".
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// A file that can't be read.
+    #[error("read {name}: {source}")]
+    Read {
+        /// The file.
+        name: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Not JSON, or JSON of another shape.
+    #[error(
+        "read {name} as objects of a cluster: {source}: give what `kubectl get pod,event -o json` printed"
+    )]
+    Json {
+        /// The file.
+        name: String,
+        /// Where and why parsing ended.
+        source: serde_json::Error,
+    },
+    /// No pod in any file.
+    #[error("find a pod in {names}: give what `kubectl get pod,event -o json` printed")]
+    NoPods {
+        /// The files.
+        names: String,
+    },
+    /// No pod has the container or the image that was asked for.
+    #[error("find a pod with {what}: there are {there}")]
+    NoSuch {
+        /// What was asked for.
+        what: String,
+        /// What there is instead.
+        there: String,
+    },
+    /// Pods of several images: no one cold start stands for all of them.
+    #[error("make one profile of pods with {n} images: choose one with `--image`: {images}")]
+    SeveralImages {
+        /// How many.
+        n: usize,
+        /// The images.
+        images: String,
+    },
+    /// Pods, but no cold start.
+    #[error("find a cold start in {pods} pods: {first}")]
+    NoColdStart {
+        /// How many pods.
+        pods: usize,
+        /// Why the first of them tells of none.
+        first: String,
+    },
+}

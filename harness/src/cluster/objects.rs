@@ -1,0 +1,268 @@
+//! The parts of a cluster's objects that tell of cold starts.
+//!
+//! Shapes: Kubernetes API reference, core/v1 `List`, `Pod` and `Event`, events.k8s.io/v1 `Event`. Fields that are not named
+//! here are skipped; one object type takes all kinds, so that no file is held in memory twice.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::error::ClusterError;
+use super::stamp::Stamp;
+
+/// Any object: a pod, an event of either API, a list, or something else.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Object {
+    kind: Option<String>,
+    items: Option<Vec<Object>>,
+    metadata: Option<Metadata>,
+    // Pod
+    spec: Option<PodSpec>,
+    status: Option<PodStatus>,
+    // Event of core/v1
+    involved_object: Option<Reference>,
+    reason: Option<String>,
+    message: Option<String>,
+    first_timestamp: Option<Stamp>,
+    last_timestamp: Option<Stamp>,
+    // Event of events.k8s.io/v1; core/v1 has eventTime, too
+    regarding: Option<Reference>,
+    note: Option<String>,
+    event_time: Option<Stamp>,
+    deprecated_first_timestamp: Option<Stamp>,
+    deprecated_last_timestamp: Option<Stamp>,
+}
+
+/// Name and birth of an object.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Metadata {
+    pub(super) name: String,
+    pub(super) namespace: String,
+    pub(super) uid: String,
+    pub(super) creation_timestamp: Option<Stamp>,
+}
+
+/// What an event is about.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Reference {
+    kind: String,
+    namespace: String,
+    name: String,
+    uid: String,
+    field_path: String,
+}
+
+/// The parts of a pod's specification that are looked at.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct PodSpec {
+    pub(super) node_name: Option<String>,
+    pub(super) containers: Vec<ContainerSpec>,
+}
+
+/// One container of a pod.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ContainerSpec {
+    pub(super) name: String,
+    pub(super) image: String,
+    pub(super) resources: Resources,
+}
+
+/// What a container asks for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Resources {
+    pub(super) limits: BTreeMap<String, Value>,
+}
+
+impl Resources {
+    /// The GPUs that it asks for: the extended resource and how many.
+    pub(super) fn gpus(&self) -> Option<(&str, u32)> {
+        let is_gpu = |name: &str| {
+            name.ends_with("/gpu") || name.starts_with("nvidia.com/mig-") || name.starts_with("gpu.")
+        };
+        let (name, count) = self.limits.iter().find(|(name, _)| is_gpu(name))?;
+        let count = match count {
+            Value::String(text) => text.parse().ok()?,
+            Value::Number(number) => u32::try_from(number.as_u64()?).ok()?,
+            _ => return None,
+        };
+        (count > 0).then_some((name, count))
+    }
+}
+
+/// The parts of a pod's status that are looked at.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct PodStatus {
+    pub(super) conditions: Vec<Condition>,
+    pub(super) container_statuses: Vec<ContainerStatus>,
+}
+
+/// One condition of a pod.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Condition {
+    #[serde(rename = "type")]
+    kind: String,
+    status: String,
+    last_transition_time: Option<Stamp>,
+}
+
+/// The state of one container.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct ContainerStatus {
+    pub(super) name: String,
+    pub(super) restart_count: u32,
+    #[serde(rename = "imageID")]
+    pub(super) image_id: String,
+    pub(super) state: ContainerState,
+}
+
+/// One of these is set.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct ContainerState {
+    pub(super) running: Option<Running>,
+    pub(super) waiting: Option<Waiting>,
+}
+
+/// Since when a container runs.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Running {
+    pub(super) started_at: Option<Stamp>,
+}
+
+/// Why a container does not run yet.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Waiting {
+    pub(super) reason: String,
+}
+
+/// One pod.
+#[derive(Debug)]
+pub(super) struct Pod {
+    pub(super) metadata: Metadata,
+    pub(super) spec: PodSpec,
+    pub(super) status: PodStatus,
+}
+
+impl Pod {
+    /// `namespace/name`.
+    pub(super) fn id(&self) -> String {
+        match self.metadata.namespace.as_str() {
+            "" => self.metadata.name.clone(),
+            namespace => format!("{namespace}/{}", self.metadata.name),
+        }
+    }
+
+    /// When a condition became true; `None` while it is not.
+    pub(super) fn since(&self, condition: &str) -> Option<Stamp> {
+        let found = self.status.conditions.iter().find(|found| found.kind == condition)?;
+        found.last_transition_time.filter(|_| found.status == "True")
+    }
+
+    /// The container of that name.
+    pub(super) fn container(&self, name: &str) -> Option<&ContainerSpec> {
+        self.spec.containers.iter().find(|container| container.name == name)
+    }
+
+    /// The container that a pod is there for: the first that asks for a GPU, else the first.
+    pub(super) fn main_container(&self) -> Option<&ContainerSpec> {
+        let containers = &self.spec.containers;
+        containers
+            .iter()
+            .find(|container| container.resources.gpus().is_some())
+            .or_else(|| containers.first())
+    }
+}
+
+/// One event about a pod.
+#[derive(Debug)]
+pub(super) struct Event {
+    namespace: String,
+    name: String,
+    uid: String,
+    /// Such as `spec.containers{server}`; empty of what is about the whole pod.
+    pub(super) field_path: String,
+    pub(super) reason: String,
+    pub(super) message: String,
+    /// When it happened for the first time.
+    pub(super) at: Option<Stamp>,
+    /// When it happened for the last time.
+    pub(super) last_at: Option<Stamp>,
+}
+
+impl Event {
+    /// Namespace and name of its pod.
+    pub(super) fn pod(&self) -> (&str, &str) {
+        (&self.namespace, &self.name)
+    }
+
+    /// Whether it is about this pod, and not about an earlier one of the same name.
+    pub(super) fn is_about(&self, pod: &Metadata) -> bool {
+        self.pod() == (pod.namespace.as_str(), pod.name.as_str())
+            && (self.uid == pod.uid || self.uid.is_empty() || pod.uid.is_empty())
+    }
+}
+
+/// The pods and events of some files.
+#[derive(Debug, Default)]
+pub(super) struct Objects {
+    pub(super) pods: Vec<Pod>,
+    pub(super) events: Vec<Event>,
+}
+
+impl Objects {
+    /// Adds what a text holds: one document or several behind each other, lists and lists of lists included.
+    pub(super) fn read(&mut self, name: &str, text: &str) -> Result<(), ClusterError> {
+        for document in serde_json::Deserializer::from_str(text).into_iter::<Object>() {
+            let document = document.map_err(|source| ClusterError::Json { name: name.to_owned(), source })?;
+            self.add(document);
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, mut object: Object) {
+        if let Some(items) = object.items.take() {
+            items.into_iter().for_each(|item| self.add(item));
+            return;
+        }
+        match object.kind.as_deref() {
+            Some("Pod") => self.pods.push(Pod {
+                metadata: object.metadata.unwrap_or_default(),
+                spec: object.spec.unwrap_or_default(),
+                status: object.status.unwrap_or_default(),
+            }),
+            Some("Event") => self.events.extend(event(object)),
+            _ => {}
+        }
+    }
+}
+
+/// An event about a pod, whichever API it comes from.
+fn event(object: Object) -> Option<Event> {
+    let about = object.involved_object.or(object.regarding).filter(|about| about.kind == "Pod")?;
+    let first = object.first_timestamp.or(object.deprecated_first_timestamp);
+    let last = object.last_timestamp.or(object.deprecated_last_timestamp);
+    // The finer of what is told. The API server's own time of the object is the last resort.
+    let at = object.event_time.or(first).or(last).or(object.metadata.and_then(|of| of.creation_timestamp));
+    Some(Event {
+        namespace: about.namespace,
+        name: about.name,
+        uid: about.uid,
+        field_path: about.field_path,
+        reason: object.reason.unwrap_or_default(),
+        message: object.message.or(object.note).unwrap_or_default(),
+        at,
+        last_at: last.or(at),
+    })
+}
