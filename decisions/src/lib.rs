@@ -5,10 +5,14 @@
 mod basis;
 mod cluster;
 mod draws;
+pub mod emulation;
 mod fitness;
 pub mod gate;
+pub mod locality;
 pub mod measured;
+pub mod mitigations;
 pub mod queue;
+pub mod rollout;
 pub mod scaling;
 pub mod service;
 pub mod simulate;

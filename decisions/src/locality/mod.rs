@@ -1,0 +1,96 @@
+//! Where the model should live: how long a load takes from each place, what each way of keeping weights near the device costs,
+//! and from which size on another one is better.
+//!
+//! Places differ by queue, latency and bandwidth ([`Tier`], [`TierTime`]); strategies by how often a start finds the weights on
+//! its node and what it does otherwise ([`Strategy`]). Every expected time is a line over the size of the model, so the
+//! crossover sizes are where lines meet ([`Segment`]).
+
+mod affinity;
+mod crossover;
+mod line;
+mod places;
+mod strategy;
+#[cfg(test)]
+mod tests;
+mod tier;
+
+use coldstart_profiles::{Bytes, Nanos};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::basis::Figure;
+use crate::cluster::{ClusterFacts, Prices};
+
+pub use affinity::{AffinityWeight, NodeTime, affinity_weights};
+pub use crossover::Segment;
+pub use places::{PlacesByHand, places_of};
+pub use strategy::{Strategy, StrategyOutcome, StrategyTime};
+pub use tier::{MissingTier, Place, Tier, TierTime};
+
+/// What is asked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Question {
+    /// Bytes of all tensors.
+    pub model_bytes: Bytes,
+    /// The places whose rates are known.
+    pub places: Vec<Place>,
+    /// The others, and why they are not.
+    pub missing: Vec<MissingTier>,
+    /// What a start does besides loading: from its process to the steady state.
+    pub around_ns: Figure<Nanos>,
+    /// Bytes per second at which the engine unpacks layers; `None` where it was not measured.
+    pub unpack_bytes_per_s: Option<Figure<f64>>,
+    /// Replicas that load at once, m: they share what is shared. At least 1.
+    pub simultaneous: u32,
+    /// Share of the starts that find the weights on their node where the scheduler prefers such nodes, 0 to 1.
+    pub hit_ratio: Figure<f64>,
+    /// Number of nodes and the disk of each.
+    pub cluster: ClusterFacts,
+    /// What disks cost.
+    pub prices: Prices,
+}
+
+/// Where the model should live, and why.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Locality {
+    /// The size that it is about.
+    pub model_bytes: Bytes,
+    /// Replicas that load at once.
+    pub simultaneous: u32,
+    /// How long a start takes with the weights in each place, from the nearest on.
+    pub tiers: Vec<TierTime>,
+    /// Places of which too little is known.
+    pub missing: Vec<MissingTier>,
+    /// Every strategy, the best first; those that are not possible last.
+    pub strategies: Vec<StrategyTime>,
+    /// The choice: the least expected start that fits the disk; of those within 5 % of it the one that takes the least disk.
+    /// `null` where no strategy can be computed.
+    pub choice: Option<Strategy>,
+    /// The choice in a sentence.
+    pub why: String,
+    /// Which strategy has the least expected start at which sizes, from the smallest sizes on.
+    pub crossovers: Vec<Segment>,
+}
+
+/// Answers the question.
+///
+/// t = queue + latency + bytes ÷ bandwidth + what a start does besides; a shared place gives each of m loads 1/m of its
+/// bandwidth; a strategy's expected start is h·t_hit + (1 − h)·t_miss.
+pub fn locality(question: &Question) -> Locality {
+    let tiers = tier::times(question);
+    let lines = strategy::lines(question);
+    let mut strategies: Vec<StrategyTime> =
+        Strategy::ALL.iter().map(|strategy| strategy::time(question, *strategy, &lines)).collect();
+    strategies.sort_by(strategy::order);
+    let (choice, why) = strategy::choose(&strategies);
+    Locality {
+        model_bytes: question.model_bytes,
+        simultaneous: question.simultaneous,
+        tiers,
+        missing: question.missing.clone(),
+        strategies,
+        choice,
+        why,
+        crossovers: crossover::segments(&lines, question.cluster.disk_per_node_bytes),
+    }
+}

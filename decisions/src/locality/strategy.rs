@@ -1,0 +1,285 @@
+//! Ways to keep weights near the device, their expected start and their price.
+
+use std::cmp::Ordering;
+
+use coldstart_profiles::{Bytes, Nanos};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Question;
+use super::line::Line;
+use super::tier::{Place, Tier};
+use crate::basis::{Basis, Figure, Quantity};
+
+/// A longer start than the least by less than this is worth less disk.
+const NEARLY: f64 = 1.05;
+
+/// A way to keep weights near the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Strategy {
+    /// The weights are layers of the image: they come with it, and stay on the node with it.
+    Bake,
+    /// Every start reads them from storage that all nodes mount.
+    SharedMount,
+    /// The first start on a node copies them to its disk; the scheduler prefers nodes that have them.
+    NodeCache,
+    /// They are copied to every node before a replica starts there.
+    PreDistribute,
+}
+
+impl Strategy {
+    /// Every strategy.
+    pub const ALL: [Strategy; 4] =
+        [Strategy::Bake, Strategy::SharedMount, Strategy::NodeCache, Strategy::PreDistribute];
+
+    /// The name in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Strategy::Bake => "bake",
+            Strategy::SharedMount => "shared_mount",
+            Strategy::NodeCache => "node_cache",
+            Strategy::PreDistribute => "pre_distribute",
+        }
+    }
+
+    /// What to do, as an order: `bake it into the image`.
+    pub const fn order(self) -> &'static str {
+        match self {
+            Strategy::Bake => "bake it into the image",
+            Strategy::SharedMount => "read it from the shared mount",
+            Strategy::NodeCache => "cache it on the nodes, with affinity",
+            Strategy::PreDistribute => "distribute it to every node beforehand",
+        }
+    }
+
+    /// Whether it takes disk of nodes.
+    pub(super) const fn takes_disk(self) -> bool {
+        !matches!(self, Strategy::SharedMount)
+    }
+}
+
+/// What one strategy comes to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StrategyTime {
+    /// Which.
+    pub strategy: Strategy,
+    /// What it comes to, or why it is not possible.
+    pub outcome: StrategyOutcome,
+}
+
+/// What one strategy comes to, or why it is not possible.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum StrategyOutcome {
+    /// It is possible.
+    Possible {
+        /// A start that finds the weights on its node.
+        hit_ns: Nanos,
+        /// A start that does not.
+        miss_ns: Nanos,
+        /// h: the share of starts that do.
+        hit_ratio: Figure<f64>,
+        /// h·hit + (1 − h)·miss.
+        expected_ns: Figure<Nanos>,
+        /// Disk that it takes on all nodes together; `null` where the number of nodes was not given.
+        disk_bytes: Option<Bytes>,
+        /// Bytes that cross the network for each start, on average.
+        transfer_bytes_per_start: Bytes,
+        /// Bytes that cross the network once, before the first start.
+        transfer_bytes_once: Bytes,
+        /// The price of its disk for a month; `null` where no price or number of nodes was given.
+        disk_cost_per_month: Option<f64>,
+    },
+    /// It is not.
+    Impossible {
+        /// Why, and what would have to change.
+        why: String,
+    },
+}
+
+impl StrategyTime {
+    /// The expected start; `None` where it is not possible.
+    pub fn expected(&self) -> Option<Nanos> {
+        match &self.outcome {
+            StrategyOutcome::Possible { expected_ns, .. } => Some(expected_ns.value),
+            StrategyOutcome::Impossible { .. } => None,
+        }
+    }
+}
+
+/// One strategy over the size of the model, whatever the disk allows.
+pub(super) struct StrategyLine {
+    pub(super) strategy: Strategy,
+    hit: Line,
+    miss: Line,
+    /// Share of hits.
+    h: Figure<f64>,
+    /// Of hits and misses.
+    pub(super) expected: Line,
+    basis: Basis,
+}
+
+/// The strategies of which enough is known.
+pub(super) fn lines(question: &Question) -> Vec<StrategyLine> {
+    Strategy::ALL.into_iter().filter_map(|strategy| line(question, strategy).ok()).collect()
+}
+
+fn place(question: &Question, tier: Tier) -> Result<&Place, String> {
+    question.places.iter().find(|place| place.tier == tier).ok_or_else(|| {
+        let missing = question.missing.iter().find(|missing| missing.tier == tier);
+        let why = missing.map_or("nothing is known of it", |missing| missing.why.as_str());
+        format!("{}: {why}", tier.name())
+    })
+}
+
+fn line(question: &Question, strategy: Strategy) -> Result<StrategyLine, String> {
+    let m = question.simultaneous;
+    let around = Line { at_zero: question.around_ns.value.as_nanos() as f64, per_byte: 0.0 };
+    let basis = Basis::of("h·t_hit + (1 − h)·t_miss").resting_on(&question.around_ns.basis);
+    let certain = || Figure::new(1.0, Basis::of("1: every start is alike"));
+    let (hit, miss, h, places) = match strategy {
+        Strategy::SharedMount => {
+            let shared = place(question, Tier::SharedStorage)?;
+            let line = shared.line(m).then(around);
+            (line, line, certain(), vec![shared])
+        }
+        Strategy::Bake => {
+            let (local, registry) = (place(question, Tier::LocalDisk)?, place(question, Tier::Registry)?);
+            let unpack = question.unpack_bytes_per_s.as_ref();
+            let unpack = unpack.ok_or("the rate at which the engine unpacks: image_pull was not measured")?;
+            let hit = local.line(m).then(around);
+            // The pull of the image has paid for the registry's latency already.
+            let bytes = Line { at_zero: 0.0, ..registry.line(m) };
+            let miss = bytes.then(Line::of_rate(unpack.value)).then(hit);
+            (hit, miss, question.hit_ratio.clone(), vec![local, registry])
+        }
+        Strategy::NodeCache | Strategy::PreDistribute => {
+            let local = place(question, Tier::LocalDisk)?;
+            let source = place(question, Tier::SharedStorage).or_else(|_| place(question, Tier::Registry))?;
+            let hit = local.line(m).then(around);
+            let miss = source.line(m).then(hit);
+            let h = match strategy {
+                Strategy::NodeCache => question.hit_ratio.clone(),
+                _ => Figure::new(1.0, Basis::of("1: every node has them before a replica starts there")),
+            };
+            (hit, miss, h, vec![local, source])
+        }
+    };
+    let basis = places.iter().fold(basis, |basis, place| basis.resting_on(&place.bytes_per_s.basis));
+    let h = Figure::new(h.value.clamp(0.0, 1.0), h.basis);
+    let basis = basis.resting_on(&h.basis);
+    Ok(StrategyLine { strategy, hit, miss, expected: hit.or(h.value, miss), h, basis })
+}
+
+/// What a strategy comes to for this model.
+pub(super) fn time(question: &Question, strategy: Strategy, lines: &[StrategyLine]) -> StrategyTime {
+    let outcome = match lines.iter().find(|line| line.strategy == strategy) {
+        None => StrategyOutcome::Impossible { why: line(question, strategy).err().unwrap_or_default() },
+        Some(line) => possible(question, line),
+    };
+    StrategyTime { strategy, outcome }
+}
+
+fn possible(question: &Question, line: &StrategyLine) -> StrategyOutcome {
+    let model = question.model_bytes;
+    if let Some(disk) = question.cluster.disk_per_node_bytes
+        && line.strategy.takes_disk()
+        && disk < model
+    {
+        return StrategyOutcome::Impossible {
+            why: format!(
+                "the model takes {model}, and a node has {disk} for it: give it more disk, or mount it"
+            ),
+        };
+    }
+    let bytes = model.get() as f64;
+    let time = |line: Line| Nanos::from_nanos_f64(line.at(bytes));
+    let (hit_ns, miss_ns) = (time(line.hit), time(line.miss));
+    let basis = line
+        .basis
+        .clone()
+        .input("h", Quantity::Share(line.h.value))
+        .input("t_hit", Quantity::Nanos(hit_ns))
+        .input("t_miss", Quantity::Nanos(miss_ns));
+    let disk_bytes = disk(question, line.strategy);
+    let misses = match line.strategy {
+        Strategy::SharedMount => 1.0,
+        _ => 1.0 - line.h.value,
+    };
+    let once = match (line.strategy, question.cluster.nodes) {
+        (Strategy::PreDistribute, Some(nodes)) => u64::from(nodes).saturating_mul(model.get()),
+        _ => 0,
+    };
+    let price = |bytes: Bytes| Some(bytes.get() as f64 / 1e9 * question.prices.disk_gb_month?);
+    StrategyOutcome::Possible {
+        hit_ns,
+        miss_ns,
+        hit_ratio: line.h.clone(),
+        expected_ns: Figure::new(time(line.expected), basis),
+        transfer_bytes_per_start: Bytes::new((misses * bytes).round() as u64),
+        transfer_bytes_once: Bytes::new(once),
+        disk_cost_per_month: disk_bytes.and_then(price),
+        disk_bytes,
+    }
+}
+
+/// Disk on all nodes: every node has them in the end, but with affinity only the share that starts hit needs them.
+fn disk(question: &Question, strategy: Strategy) -> Option<Bytes> {
+    if !strategy.takes_disk() {
+        return Some(Bytes::ZERO);
+    }
+    let nodes = f64::from(question.cluster.nodes?);
+    let holding = match strategy {
+        Strategy::NodeCache => (nodes * question.hit_ratio.value.clamp(0.0, 1.0)).ceil().max(1.0),
+        _ => nodes,
+    };
+    Some(Bytes::new((holding * question.model_bytes.get() as f64) as u64))
+}
+
+/// The least expected start first; what is not possible last.
+pub(super) fn order(a: &StrategyTime, b: &StrategyTime) -> Ordering {
+    match (a.expected(), b.expected()) {
+        (Some(a), Some(b)) => a.cmp(&b),
+        (Some(_), None) => Ordering::Less,
+        (None, Some(_)) => Ordering::Greater,
+        (None, None) => Ordering::Equal,
+    }
+}
+
+/// The choice from strategies in order, and why.
+pub(super) fn choose(strategies: &[StrategyTime]) -> (Option<Strategy>, String) {
+    let possible = || strategies.iter().filter_map(|time| Some((time, time.expected()?)));
+    let Some((_, least)) = possible().next() else {
+        let reasons: Vec<String> = strategies
+            .iter()
+            .filter_map(|time| match &time.outcome {
+                StrategyOutcome::Impossible { why } => Some(format!("{}: {why}", time.strategy.name())),
+                StrategyOutcome::Possible { .. } => None,
+            })
+            .collect();
+        return (None, format!("no way of keeping the weights can be computed: {}", reasons.join("; ")));
+    };
+    let near =
+        possible().filter(|(_, expected)| expected.as_nanos() as f64 <= NEARLY * least.as_nanos() as f64);
+    let Some((chosen, expected)) = near.min_by_key(|(time, expected)| (disk_of(time), *expected)) else {
+        return (None, String::new());
+    };
+    let saved = if expected > least {
+        ", within 5 % of the least, and takes the least disk of those"
+    } else {
+        ", the least"
+    };
+    (
+        Some(chosen.strategy),
+        format!("{}: a start takes {expected} on average{saved}", chosen.strategy.order()),
+    )
+}
+
+/// Where the number of nodes is not known the disk of one stands for all: a strategy takes some or none.
+fn disk_of(time: &StrategyTime) -> u64 {
+    match &time.outcome {
+        StrategyOutcome::Possible { disk_bytes: Some(bytes), .. } => bytes.get(),
+        _ => u64::from(time.strategy.takes_disk()),
+    }
+}

@@ -1,0 +1,251 @@
+//! Worked by hand, and properties that hold whatever the rates.
+
+use coldstart_profiles::{Bytes, Nanos};
+use proptest::prelude::{prop, prop_assert, prop_assert_eq, proptest};
+
+use super::{
+    Locality, MissingTier, NodeTime, Place, Question, Segment, Strategy, StrategyOutcome, StrategyTime, Tier,
+    affinity_weights, crossover, locality, strategy,
+};
+use crate::basis::{Basis, Figure};
+use crate::cluster::{ClusterFacts, Prices};
+
+const GIB: f64 = (1_u64 << 30) as f64;
+
+fn rate(bytes_per_s: f64) -> Figure<f64> {
+    Figure::new(bytes_per_s, Basis::of("test"))
+}
+
+fn place(tier: Tier, latency_ms: u64, bytes_per_s: f64) -> Place {
+    let latency_ns = Nanos::from_millis(latency_ms);
+    Place { tier, queue_ns: Nanos::ZERO, latency_ns, bytes_per_s: rate(bytes_per_s) }
+}
+
+/// 10 GB; disk 2 GB/s, mount 1 GB/s after 100 ms, registry 0.25 GB/s after 400 ms; 3 s around the load; 1 GB/s unpacked.
+fn question() -> Question {
+    Question {
+        model_bytes: Bytes::new(10_000_000_000),
+        places: vec![
+            place(Tier::LocalDisk, 0, 2e9),
+            place(Tier::SharedStorage, 100, 1e9),
+            place(Tier::Registry, 400, 0.25e9),
+        ],
+        missing: vec![MissingTier { tier: Tier::Pinned, why: "not measured".to_owned() }],
+        around_ns: Figure::new(Nanos::from_secs(3), Basis::of("test")),
+        unpack_bytes_per_s: Some(rate(1e9)),
+        simultaneous: 1,
+        hit_ratio: Figure::new(0.8, Basis::of("test")),
+        cluster: ClusterFacts { nodes: Some(10), ..ClusterFacts::default() },
+        prices: Prices { disk_gb_month: Some(0.1), ..Prices::default() },
+    }
+}
+
+fn seconds(time: Nanos) -> f64 {
+    time.as_secs_f64()
+}
+
+fn of(locality: &Locality, strategy: Strategy) -> &StrategyOutcome {
+    &locality.strategies.iter().find(|time| time.strategy == strategy).unwrap().outcome
+}
+
+#[test]
+fn tiers_worked_by_hand() {
+    let tiers = locality(&question()).tiers;
+    let starts: Vec<(Tier, f64)> =
+        tiers.iter().map(|tier| (tier.tier, seconds(tier.start_ns.value))).collect();
+    assert_eq!(
+        starts,
+        [
+            (Tier::Device, 0.0),
+            (Tier::LocalDisk, 5.0 + 3.0),
+            (Tier::SharedStorage, 0.1 + 10.0 + 3.0),
+            (Tier::Registry, 0.4 + 40.0 + 5.0 + 3.0),
+        ]
+    );
+    let four = locality(&Question { simultaneous: 4, ..question() }).tiers;
+    let starts: Vec<f64> = four.iter().map(|tier| seconds(tier.start_ns.value)).collect();
+    assert_eq!(starts, [0.0, 8.0, 43.1, 0.4 + 160.0 + 8.0], "four loads share what is shared");
+}
+
+#[test]
+fn strategies_worked_by_hand() {
+    let answer = locality(&question());
+    // bake: hit 8; miss 40 (pull, its latency paid) + 10 (unpack) + 8.
+    let StrategyOutcome::Possible {
+        hit_ns,
+        miss_ns,
+        expected_ns,
+        disk_bytes,
+        transfer_bytes_per_start,
+        disk_cost_per_month,
+        ..
+    } = of(&answer, Strategy::Bake)
+    else {
+        panic!("possible")
+    };
+    assert_eq!((seconds(*hit_ns), seconds(*miss_ns)), (8.0, 58.0));
+    assert!((seconds(expected_ns.value) - (0.8 * 8.0 + 0.2 * 58.0)).abs() < 1e-6);
+    assert_eq!(disk_bytes.unwrap().get(), 100_000_000_000);
+    assert_eq!(transfer_bytes_per_start.get(), 2_000_000_000);
+    assert!((disk_cost_per_month.unwrap() - 10.0).abs() < 1e-9, "100 GB at 0.1");
+    // node cache: hit 8; miss 10.1 (copy from the mount) + 8.
+    let StrategyOutcome::Possible { expected_ns, disk_bytes, .. } = of(&answer, Strategy::NodeCache) else {
+        panic!("possible")
+    };
+    assert!((seconds(expected_ns.value) - (0.8 * 8.0 + 0.2 * 18.1)).abs() < 1e-6);
+    assert_eq!(disk_bytes.unwrap().get(), 80_000_000_000, "on eight of ten nodes");
+    let StrategyOutcome::Possible { expected_ns, transfer_bytes_once, .. } =
+        of(&answer, Strategy::PreDistribute)
+    else {
+        panic!("possible")
+    };
+    assert_eq!((seconds(expected_ns.value), transfer_bytes_once.get()), (8.0, 100_000_000_000));
+    assert_eq!(answer.choice, Some(Strategy::PreDistribute));
+    assert!(
+        answer.why.starts_with("distribute it to every node beforehand: a start takes 8.00 s"),
+        "{}",
+        answer.why
+    );
+}
+
+#[test]
+fn of_starts_that_are_nearly_as_quick_the_one_with_less_disk_wins() {
+    // Everything but the load takes 10 minutes: no strategy matters.
+    let slow = Question { around_ns: Figure::new(Nanos::from_secs(600), Basis::of("test")), ..question() };
+    let answer = locality(&slow);
+    assert_eq!(answer.choice, Some(Strategy::SharedMount));
+    assert!(answer.why.contains("within 5 %"), "{}", answer.why);
+}
+
+#[test]
+fn what_is_not_possible_says_why() {
+    let small = ClusterFacts { disk_per_node_bytes: Some(Bytes::new(5_000_000_000)), ..question().cluster };
+    let answer = locality(&Question { cluster: small, ..question() });
+    assert_eq!(answer.choice, Some(Strategy::SharedMount));
+    let StrategyOutcome::Impossible { why } = of(&answer, Strategy::Bake) else { panic!("no room") };
+    assert!(why.contains("4.66 GiB for it"), "{why}");
+
+    let nothing = Question {
+        places: Vec::new(),
+        missing: vec![MissingTier { tier: Tier::LocalDisk, why: "weights_load was skipped".to_owned() }],
+        ..question()
+    };
+    let answer = locality(&nothing);
+    assert_eq!((answer.choice, answer.crossovers.len()), (None, 0));
+    assert!(answer.why.contains("node_cache: local_disk: weights_load was skipped"), "{}", answer.why);
+    assert_eq!(answer.tiers.len(), 1, "on the device it needs nothing");
+
+    let no_unpack = locality(&Question { unpack_bytes_per_s: None, ..question() });
+    let StrategyOutcome::Impossible { why } = of(&no_unpack, Strategy::Bake) else { panic!("no rate") };
+    assert!(why.contains("image_pull was not measured"), "{why}");
+}
+
+#[test]
+fn crossovers_lie_where_lines_meet() {
+    // Without pre-distribution to compare with: a hit ratio of 0 makes baking and caching differ by their misses alone.
+    let question = Question {
+        hit_ratio: Figure::new(0.0, Basis::of("test")),
+        places: vec![
+            place(Tier::LocalDisk, 0, 2e9),
+            place(Tier::SharedStorage, 2000, 1e9),
+            place(Tier::Registry, 0, 1e9),
+        ],
+        unpack_bytes_per_s: Some(rate(1e9)),
+        ..question()
+    };
+    // bake: b/1 + b/1 + b/2 = 2.5 s/GB; cache: 2 s + b/1 + b/2 = 2 + 1.5 s/GB: they meet at 2 GB.
+    let lines: Vec<_> = strategy::lines(&question)
+        .into_iter()
+        .filter(|line| matches!(line.strategy, Strategy::Bake | Strategy::NodeCache))
+        .collect();
+    let segments = crossover::segments(&lines, None);
+    assert_eq!(
+        segments,
+        [
+            Segment {
+                strategy: Strategy::Bake,
+                from_bytes: Bytes::ZERO,
+                below_bytes: Some(Bytes::new(2_000_000_000))
+            },
+            Segment {
+                strategy: Strategy::NodeCache,
+                from_bytes: Bytes::new(2_000_000_000),
+                below_bytes: None
+            },
+        ]
+    );
+    // All of them, and a disk of 3 GB: beyond it only the mount is left.
+    let segments = crossover::segments(&strategy::lines(&question), Some(Bytes::new(3_000_000_000)));
+    assert_eq!(segments.last().unwrap().strategy, Strategy::SharedMount);
+    assert_eq!(segments.last().unwrap().from_bytes.get(), 3_000_000_001);
+}
+
+#[test]
+fn affinity_weights_worked_by_hand() {
+    let node = |name: &str, seconds: u64| NodeTime {
+        node: name.to_owned(),
+        start_ns: Figure::new(Nanos::from_secs(seconds), Basis::of("test")),
+    };
+    let weights = |nodes: &[NodeTime]| -> Vec<(String, u32)> {
+        affinity_weights(nodes).into_iter().map(|weight| (weight.node, weight.weight.value)).collect()
+    };
+    let three = [node("disk", 8), node("cache", 3), node("mount", 13)];
+    assert_eq!(weights(&three), [("cache".into(), 100), ("disk".into(), 51), ("mount".into(), 1)]);
+    assert_eq!(weights(&[node("a", 5), node("b", 5)]), [("a".into(), 100), ("b".into(), 100)]);
+    assert_eq!(weights(&[node("a", 5)]), [("a".into(), 100)]);
+    assert!(weights(&[]).is_empty());
+}
+
+proptest! {
+    #[test]
+    fn the_envelope_is_the_least_of_all_strategies(
+        disk in 0.1e9f64..10e9, mount in 0.1e9f64..10e9, registry in 0.01e9f64..2e9, unpack in 0.1e9f64..2e9,
+        latencies in (0u64..5000, 0u64..5000), h in 0f64..=1.0, m in 1u32..16, gibibytes in 0.01f64..200.0,
+    ) {
+        let question = Question {
+            model_bytes: Bytes::new((gibibytes * GIB) as u64),
+            places: vec![
+                place(Tier::LocalDisk, 0, disk),
+                place(Tier::SharedStorage, latencies.0, mount),
+                place(Tier::Registry, latencies.1, registry),
+            ],
+            unpack_bytes_per_s: Some(rate(unpack)),
+            simultaneous: m,
+            hit_ratio: Figure::new(h, Basis::of("test")),
+            ..question()
+        };
+        let answer = locality(&question);
+        let here = question.model_bytes;
+        let segment = answer.crossovers.iter().find(|segment| {
+            segment.from_bytes <= here && segment.below_bytes.is_none_or(|below| here < below)
+        });
+        let segment = segment.expect("every size has a best strategy");
+        let expected = |strategy| answer.strategies.iter().find(|time| time.strategy == strategy).unwrap().expected();
+        let best = expected(segment.strategy).unwrap();
+        let least = answer.strategies.iter().filter_map(StrategyTime::expected).min().unwrap();
+        prop_assert!(best.as_nanos() <= least.as_nanos() + 10, "{best} is not {least}");
+        // Segments lie behind each other without a gap.
+        for pair in answer.crossovers.windows(2) {
+            prop_assert_eq!(pair[0].below_bytes, Some(pair[1].from_bytes));
+            prop_assert!(pair[0].strategy != pair[1].strategy);
+        }
+        // More loads at once never make a start quicker.
+        let crowded = locality(&Question { simultaneous: m + 1, ..question });
+        for (alone, beside) in answer.tiers.iter().zip(&crowded.tiers) {
+            prop_assert!(beside.start_ns.value >= alone.start_ns.value);
+        }
+    }
+
+    #[test]
+    fn weights_are_from_1_to_100_and_in_order(times in prop::collection::vec(0u64..1_000_000_000_000, 1..50)) {
+        let nodes: Vec<NodeTime> = times.iter().map(|nanos| NodeTime {
+            node: nanos.to_string(),
+            start_ns: Figure::new(Nanos::from_nanos(*nanos), Basis::of("test")),
+        }).collect();
+        let weights = affinity_weights(&nodes);
+        let values: Vec<u32> = weights.iter().map(|weight| weight.weight.value).collect();
+        prop_assert!(values.iter().all(|weight| (1..=100).contains(weight)));
+        prop_assert!(values.is_sorted_by(|a, b| a >= b));
+        prop_assert_eq!(values[0], 100);
+    }
+}

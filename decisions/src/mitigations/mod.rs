@@ -1,0 +1,203 @@
+//! What would make cold starts shorter, or their length matter less: the predicted cold start, its price, and the warm replicas
+//! that are then needed.
+//!
+//! A mitigation takes times out of the measured cold start or exchanges them for other measured ones. One that needs a
+//! measurement that is not there is not guessed at: it says which ([`Effect::Lacking`]).
+
+mod predict;
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Ordering;
+
+use coldstart_profiles::{Nanos, Phase};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::basis::Figure;
+use crate::cluster::{ClusterFacts, Prices};
+use crate::measured::{ColdStart, Measured};
+
+use predict::{Prediction, predict};
+
+/// Hours of a month: 365 × 24 ÷ 12.
+const HOURS_PER_MONTH: f64 = 730.0;
+
+/// A way to make cold starts shorter, or their length matter less.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MitigationKind {
+    /// Replicas that are ready before the traffic is: it waits for no cold start.
+    WarmStandby,
+    /// The image with half of its bytes.
+    SmallerImage,
+    /// The image's layers compressed with zstd instead of gzip.
+    ZstdImage,
+    /// Weights in the page cache of the node before the replica starts.
+    PreloadedStorage,
+    /// Processes that wait with image, driver and context, and without weights.
+    PreWarmedPool,
+    /// The driver's cache of compiled kernels kept in the image or on the node.
+    KeptJitCache,
+    /// Reading the weights while driver and context come up.
+    OverlapReadAndContext,
+}
+
+impl MitigationKind {
+    /// Every kind.
+    pub const ALL: [MitigationKind; 7] = [
+        MitigationKind::WarmStandby,
+        MitigationKind::SmallerImage,
+        MitigationKind::ZstdImage,
+        MitigationKind::PreloadedStorage,
+        MitigationKind::PreWarmedPool,
+        MitigationKind::KeptJitCache,
+        MitigationKind::OverlapReadAndContext,
+    ];
+
+    /// The name in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            MitigationKind::WarmStandby => "warm_standby",
+            MitigationKind::SmallerImage => "smaller_image",
+            MitigationKind::ZstdImage => "zstd_image",
+            MitigationKind::PreloadedStorage => "preloaded_storage",
+            MitigationKind::PreWarmedPool => "pre_warmed_pool",
+            MitigationKind::KeptJitCache => "kept_jit_cache",
+            MitigationKind::OverlapReadAndContext => "overlap_read_and_context",
+        }
+    }
+}
+
+/// One mitigation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Mitigation {
+    /// Which.
+    pub kind: MitigationKind,
+    /// What it brings, or what is missing to say so.
+    pub effect: Effect,
+}
+
+/// What a mitigation brings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum Effect {
+    /// It can be predicted.
+    Predicted {
+        /// The cold start that a request then waits for.
+        cold_start_ns: Figure<Nanos>,
+        /// By how much that is shorter.
+        saves_ns: Nanos,
+        /// What it costs besides in a month.
+        cost: Cost,
+        /// Warm replicas beyond those that the present load needs; `null` where no traffic was given.
+        standby: Option<u32>,
+        /// Seconds of cold start saved for each unit of money in a month; `null` of what costs nothing or has no price.
+        saves_s_per_cost: Option<f64>,
+    },
+    /// A measurement is missing.
+    Lacking {
+        /// Of which phase.
+        phase: Phase,
+        /// Why it is not there, and what would measure it.
+        why: String,
+    },
+    /// It would change nothing here.
+    Nothing {
+        /// Why.
+        why: String,
+    },
+}
+
+/// What a mitigation costs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum Cost {
+    /// Nothing besides the work of making it.
+    Free,
+    /// So much in a month, in the currency of the prices.
+    PerMonth {
+        /// The price.
+        amount: Figure<f64>,
+    },
+    /// A price is missing.
+    Unpriced {
+        /// Which, and by which flag it is given.
+        why: String,
+    },
+}
+
+/// What mitigations are judged by.
+pub struct Question<'q> {
+    /// The class of nodes.
+    pub measured: &'q Measured,
+    /// Its cold start.
+    pub cold_start: &'q ColdStart,
+    /// The cluster.
+    pub cluster: &'q ClusterFacts,
+    /// What things cost.
+    pub prices: &'q Prices,
+    /// Standby replicas for a cold start; `None` where no traffic was given.
+    pub standby_for: &'q dyn Fn(Nanos) -> Option<u32>,
+}
+
+/// Every mitigation, those first that bring most for their price: free ones by what they save, then the others by what
+/// they save for it, then those without a price, then those that change nothing or can't be predicted.
+pub fn mitigations(question: &Question<'_>) -> Vec<Mitigation> {
+    let mut all: Vec<Mitigation> = MitigationKind::ALL
+        .into_iter()
+        .map(|kind| Mitigation { kind, effect: effect(question, kind) })
+        .collect();
+    all.sort_by(order);
+    all
+}
+
+fn effect(question: &Question<'_>, kind: MitigationKind) -> Effect {
+    let cold = question.cold_start.median_ns.value;
+    match predict(question, kind) {
+        Prediction::Lacking { phase, why } => Effect::Lacking { phase, why },
+        Prediction::Nothing { why } => Effect::Nothing { why },
+        Prediction::Found { cold_start_ns, cost } => {
+            let saves_ns = cold.saturating_sub(cold_start_ns.value);
+            let per_cost = match &cost {
+                Cost::PerMonth { amount } if amount.value > 0.0 => {
+                    Some(saves_ns.as_secs_f64() / amount.value)
+                }
+                _ => None,
+            };
+            // A standby does not change how long a replica takes, only who waits for it.
+            let waits = if kind == MitigationKind::WarmStandby { cold } else { cold_start_ns.value };
+            Effect::Predicted {
+                standby: (question.standby_for)(waits),
+                cold_start_ns,
+                saves_ns,
+                cost,
+                saves_s_per_cost: per_cost,
+            }
+        }
+    }
+}
+
+fn order(a: &Mitigation, b: &Mitigation) -> Ordering {
+    place(a).cmp(&place(b)).then_with(|| by_benefit(a, b)).then(a.kind.cmp(&b.kind))
+}
+
+fn place(mitigation: &Mitigation) -> u8 {
+    match &mitigation.effect {
+        Effect::Predicted { cost: Cost::Free, .. } => 0,
+        Effect::Predicted { cost: Cost::PerMonth { .. }, .. } => 1,
+        Effect::Predicted { cost: Cost::Unpriced { .. }, .. } => 2,
+        Effect::Nothing { .. } => 3,
+        Effect::Lacking { .. } => 4,
+    }
+}
+
+/// Of two in one place; the larger benefit first.
+fn by_benefit(a: &Mitigation, b: &Mitigation) -> Ordering {
+    let benefit = |mitigation: &Mitigation| match &mitigation.effect {
+        Effect::Predicted { saves_s_per_cost: Some(ratio), .. } => *ratio,
+        Effect::Predicted { saves_ns, .. } => saves_ns.as_secs_f64(),
+        Effect::Nothing { .. } | Effect::Lacking { .. } => 0.0,
+    };
+    benefit(b).total_cmp(&benefit(a))
+}

@@ -1,0 +1,279 @@
+//! The cold start with each mitigation, from measured parts.
+
+use coldstart_profiles::{Bytes, LimitKind, Nanos, Phase};
+
+use super::{Cost, HOURS_PER_MONTH, MitigationKind, Question};
+use crate::basis::{Basis, Figure, Quantity};
+use crate::measured::{LimitRate, PullTime};
+
+/// What could be found out about a mitigation.
+pub(super) enum Prediction {
+    Found { cold_start_ns: Figure<Nanos>, cost: Cost },
+    Lacking { phase: Phase, why: String },
+    Nothing { why: String },
+}
+
+/// Phases that a process of a pre-warmed pool has behind it.
+const BEHIND_THE_POOL: [Phase; 7] = [
+    Phase::Scheduling,
+    Phase::ImagePull,
+    Phase::ContainerStart,
+    Phase::ProcessStart,
+    Phase::DriverInit,
+    Phase::ContextCreate,
+    Phase::ModuleLoad,
+];
+
+pub(super) fn predict(question: &Question<'_>, kind: MitigationKind) -> Prediction {
+    match kind {
+        MitigationKind::WarmStandby => warm_standby(question),
+        MitigationKind::SmallerImage => smaller_image(question),
+        MitigationKind::ZstdImage => zstd_image(question),
+        MitigationKind::PreloadedStorage => preloaded(question),
+        MitigationKind::PreWarmedPool => pool(question),
+        MitigationKind::KeptJitCache => kept_jit(question),
+        MitigationKind::OverlapReadAndContext => overlap(question),
+    }
+}
+
+/// C less what is saved. Medians of parts don't add up to the median of the total, so no more is taken away than there is.
+fn less(question: &Question<'_>, saved: Nanos, basis: Basis) -> Figure<Nanos> {
+    let cold = &question.cold_start.median_ns;
+    let basis = Basis { formula: format!("C − {}", basis.formula), ..basis };
+    let basis = basis.input("C", Quantity::Nanos(cold.value)).resting_on(&cold.basis);
+    Figure::new(cold.value.saturating_sub(saved), basis)
+}
+
+fn lacking(phase: Phase, why: &str) -> Prediction {
+    Prediction::Lacking { phase, why: why.to_owned() }
+}
+
+fn nothing(why: impl Into<String>) -> Prediction {
+    Prediction::Nothing { why: why.into() }
+}
+
+/// The price of so many replicas that are always up.
+fn replicas(question: &Question<'_>, replicas: Option<u32>) -> Cost {
+    let Some(replicas) = replicas else {
+        return Cost::Unpriced {
+            why: "how many it takes follows from the traffic, and none was given".to_owned(),
+        };
+    };
+    let Some(hour) = question.prices.replica_hour else {
+        return Cost::Unpriced { why: "the price of a replica: give --replica-hour".to_owned() };
+    };
+    let basis = Basis::of("replicas × 730 h × price of a replica-hour")
+        .input("replicas", Quantity::Count(u64::from(replicas)))
+        .input("price", Quantity::Number(hour))
+        .assumed("--replica-hour");
+    Cost::PerMonth { amount: Figure::new(f64::from(replicas) * HOURS_PER_MONTH * hour, basis) }
+}
+
+fn warm_standby(question: &Question<'_>) -> Prediction {
+    let cold = question.cold_start.median_ns.value;
+    let standby = (question.standby_for)(cold);
+    if standby == Some(0) {
+        return nothing("the traffic grows by nothing that the running replicas can't carry");
+    }
+    let basis = Basis::of(
+        "0: the replica is ready before the traffic is, as long as growth stays within the chosen quantile",
+    )
+    .resting_on(&question.cold_start.median_ns.basis);
+    Prediction::Found { cold_start_ns: Figure::new(Nanos::ZERO, basis), cost: replicas(question, standby) }
+}
+
+/// The median pull in the cold start.
+fn pull(question: &Question<'_>) -> Result<Figure<Nanos>, Prediction> {
+    let part = question.cold_start.part(Phase::ImagePull);
+    match (part, &question.cold_start.pull) {
+        (Some(part), _) => Ok(part.median_ns.clone()),
+        (None, PullTime::None { why }) => Err(lacking(Phase::ImagePull, why)),
+        (None, _) => Err(lacking(Phase::ImagePull, "the cold start holds no pull of an image")),
+    }
+}
+
+fn smaller_image(question: &Question<'_>) -> Prediction {
+    let pull = match pull(question) {
+        Ok(pull) => pull,
+        Err(why) => return why,
+    };
+    let saved = Nanos::from_nanos(pull.value.as_nanos() / 2);
+    let basis = Basis::of("½·pull: a pull is taken to take as long as its bytes are many")
+        .input("pull", Quantity::Nanos(pull.value))
+        .resting_on(&pull.basis)
+        .caveat("half of the bytes is an example, not a measurement");
+    Prediction::Found { cold_start_ns: less(question, saved, basis), cost: Cost::Free }
+}
+
+fn limit<'q>(question: &'q Question<'_>, kind: LimitKind) -> Option<&'q LimitRate> {
+    question.measured.limits.iter().find(|limit| limit.kind == kind)
+}
+
+fn zstd_image(question: &Question<'_>) -> Prediction {
+    let pull = match pull(question) {
+        Ok(pull) => pull,
+        Err(why) => return why,
+    };
+    let image = question.measured.image.as_ref();
+    match image.and_then(|image| image.codec.as_deref()) {
+        Some("zstd") => return nothing("its layers are compressed with zstd already"),
+        Some("gzip") => {}
+        _ => {
+            return lacking(
+                Phase::ImagePull,
+                "the compression of the image's layers is not known: its manifest was not read",
+            );
+        }
+    }
+    let Some(unpacked) = image.and_then(|image| image.unpacked_bytes) else {
+        return lacking(Phase::ImagePull, "the unpacked size of the image was not told");
+    };
+    let rates = (limit(question, LimitKind::InflateGzip), limit(question, LimitKind::InflateZstd));
+    let (Some(gzip), Some(zstd)) = rates else {
+        return lacking(
+            Phase::ImagePull,
+            "limits `inflate_gzip` and `inflate_zstd` were not measured: run all phases with an engine in reach",
+        );
+    };
+    let time = |rate: f64| unpacked.get() as f64 / rate * 1e9;
+    let gain = time(gzip.per_s.value) - time(zstd.per_s.value);
+    if gain <= 0.0 {
+        return nothing("one core inflates gzip as fast as zstd here");
+    }
+    // What inflating does not take of the unpacking is writing, which stays.
+    let unpacking = image
+        .and_then(|image| image.unpack_bytes_per_s)
+        .map_or(pull.value, |rate| Nanos::from_nanos_f64(time(rate)));
+    let saved = Nanos::from_nanos_f64(gain).min(unpacking).min(pull.value);
+    let basis = Basis::of("min(unpacked ÷ gzip − unpacked ÷ zstd, unpacking): one core inflates")
+        .input("unpacked", Quantity::Bytes(unpacked))
+        .input("gzip", Quantity::BytesPerSecond(gzip.per_s.value))
+        .input("zstd", Quantity::BytesPerSecond(zstd.per_s.value))
+        .input("unpacking", Quantity::Nanos(unpacking))
+        .resting_on(&pull.basis);
+    Prediction::Found { cold_start_ns: less(question, saved, basis), cost: Cost::Free }
+}
+
+fn preloaded(question: &Question<'_>) -> Prediction {
+    let Some(load) = question.cold_start.part(Phase::WeightsLoad) else {
+        return lacking(Phase::WeightsLoad, "the cold start holds no load of weights of its own");
+    };
+    let warm = question.measured.loads.iter().filter(|load| load.page_cache == "warm");
+    let Some(warm) = warm.min_by_key(|load| load.median_ns.value) else {
+        return lacking(
+            Phase::WeightsLoad,
+            "weights_load{page_cache=warm} was not measured: leave `--strategies` and `--phases` out",
+        );
+    };
+    let saved = load.median_ns.value.saturating_sub(warm.median_ns.value);
+    if saved == Nanos::ZERO {
+        return nothing("a load from the page cache takes as long as one from the storage");
+    }
+    let basis = Basis::of("(load − load from the page cache)")
+        .input("load", Quantity::Nanos(load.median_ns.value))
+        .input("load from the page cache", Quantity::Nanos(warm.median_ns.value))
+        .resting_on(&load.median_ns.basis)
+        .resting_on(&warm.median_ns.basis);
+    let cost = disk(question, warm.bytes);
+    Prediction::Found { cold_start_ns: less(question, saved, basis), cost }
+}
+
+/// A copy of the weights on every node, of which the page cache is filled.
+fn disk(question: &Question<'_>, bytes: Bytes) -> Cost {
+    let (Some(nodes), Some(price)) = (question.cluster.nodes, question.prices.disk_gb_month) else {
+        let why = "a copy on each node: give --nodes and --disk-gb-month";
+        return Cost::Unpriced { why: why.to_owned() };
+    };
+    let amount = f64::from(nodes) * bytes.get() as f64 / 1e9 * price;
+    let basis = Basis::of("nodes × GB × price of a GB-month")
+        .input("nodes", Quantity::Count(u64::from(nodes)))
+        .input("bytes", Quantity::Bytes(bytes))
+        .input("price", Quantity::Number(price))
+        .assumed("--nodes")
+        .assumed("--disk-gb-month");
+    Cost::PerMonth { amount: Figure::new(amount, basis) }
+}
+
+fn pool(question: &Question<'_>) -> Prediction {
+    let parts = question.cold_start.parts.iter().filter(|part| BEHIND_THE_POOL.contains(&part.phase));
+    let (mut saved, mut basis) = (Nanos::ZERO, Basis::of("what a waiting process has behind it"));
+    for part in parts {
+        saved = saved.saturating_add(part.median_ns.value);
+        basis = basis
+            .input(part.phase.name(), Quantity::Nanos(part.median_ns.value))
+            .resting_on(&part.median_ns.basis);
+    }
+    if saved == Nanos::ZERO {
+        return lacking(Phase::ProcessStart, "no part of the cold start before its weights was measured");
+    }
+    let cold_start_ns = less(question, saved, basis);
+    let members = (question.standby_for)(question.cold_start.median_ns.value);
+    let cost = match replicas(question, members) {
+        Cost::PerMonth { amount } => {
+            let caveat = "a member holds its device: one pool for several models shares this price";
+            Cost::PerMonth { amount: Figure::new(amount.value, amount.basis.caveat(caveat)) }
+        }
+        other => other,
+    };
+    Prediction::Found { cold_start_ns, cost }
+}
+
+/// Why the host device has no such thing; `None` on a GPU.
+fn on_host(question: &Question<'_>, what: &str) -> Option<Prediction> {
+    (question.measured.class.device_kind == "host").then(|| nothing(format!("the host device has no {what}")))
+}
+
+fn kept_jit(question: &Question<'_>) -> Prediction {
+    if let Some(nothing) = on_host(question, "kernels to compile") {
+        return nothing;
+    }
+    let jit = &question.measured.startup.jit;
+    let (Some(cold), Some(warm)) = (&jit.cold_ns, &jit.warm_ns) else {
+        return lacking(
+            Phase::ModuleLoad,
+            "module_load was not measured with both jit_cache=cold and jit_cache=warm",
+        );
+    };
+    let saved = cold.value.saturating_sub(warm.value);
+    if saved == Nanos::ZERO {
+        return nothing("kernels load as fast with an empty cache");
+    }
+    let basis = Basis::of("(module_load cold − module_load warm)")
+        .input("module_load cold", Quantity::Nanos(cold.value))
+        .input("module_load warm", Quantity::Nanos(warm.value))
+        .resting_on(&cold.basis)
+        .resting_on(&warm.basis);
+    Prediction::Found { cold_start_ns: less(question, saved, basis), cost: Cost::Free }
+}
+
+fn overlap(question: &Question<'_>) -> Prediction {
+    if let Some(nothing) = on_host(question, "context to wait for") {
+        return nothing;
+    }
+    let part = |phase| question.cold_start.part(phase).map(|part| &part.median_ns);
+    let Some(load) = part(Phase::WeightsLoad) else {
+        return lacking(Phase::WeightsLoad, "the cold start holds no load of weights of its own");
+    };
+    let waiting = [Phase::DriverInit, Phase::ContextCreate, Phase::ModuleLoad];
+    let known: Vec<&Figure<Nanos>> = waiting.into_iter().filter_map(part).collect();
+    if known.is_empty() {
+        return lacking(Phase::ContextCreate, "neither driver_init nor context_create is in the cold start");
+    }
+    let context: Nanos = known.iter().map(|figure| figure.value).sum();
+    // Copies to the device have to wait for the context: only the rest of the load can go before.
+    let upload = limit(question, LimitKind::HostToDevice).map_or(Nanos::ZERO, |limit| {
+        Nanos::from_nanos_f64(question.measured.memory.weights_bytes.get() as f64 / limit.per_s.value * 1e9)
+    });
+    let reading = load.value.saturating_sub(upload);
+    let saved = context.min(reading);
+    if saved == Nanos::ZERO {
+        return nothing("the load is nothing but copies to the device");
+    }
+    let basis = Basis::of("min(driver + context + kernels, load − copies to the device)")
+        .input("driver + context + kernels", Quantity::Nanos(context))
+        .input("load", Quantity::Nanos(load.value))
+        .input("copies to the device", Quantity::Nanos(upload));
+    let basis =
+        known.iter().fold(basis.resting_on(&load.basis), |basis, figure| basis.resting_on(&figure.basis));
+    Prediction::Found { cold_start_ns: less(question, saved, basis), cost: Cost::Free }
+}

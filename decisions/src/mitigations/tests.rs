@@ -1,0 +1,229 @@
+//! Worked by hand on a measured fleet whose parts are set to known times.
+
+use coldstart_profiles::{Bytes, Key, LimitKind, Params, Phase};
+
+use super::*;
+use crate::basis::Basis;
+use crate::measured::{ByHand, ColdPart, Fleet, ImageFacts, JitTimes, LimitRate, PullTime};
+use crate::testing::profile;
+
+fn seconds(value: f64) -> Nanos {
+    Nanos::from_nanos_f64(value * 1e9)
+}
+
+fn time(value: f64) -> Figure<Nanos> {
+    Figure::new(seconds(value), Basis::of("test"))
+}
+
+fn limit(kind: LimitKind, per_s: f64) -> LimitRate {
+    LimitRate { kind, params: Params::new(), storage: None, per_s: Figure::new(per_s, Basis::of("test")) }
+}
+
+/// A GPU of which everything is known: C = 100 s, of it 40 s pull, 2 s container, 1 s driver, 3 s context, 6 s kernels, 30 s load.
+fn known() -> (Measured, ColdStart) {
+    let profile = profile();
+    let mut measured = Fleet::of(&[("p", &profile)], &ByHand::default(), false).unwrap().classes.remove(0);
+    let mut cold = measured.cold_start().unwrap().clone();
+    measured.class.device_kind = "cuda".to_owned();
+    measured.memory.weights_bytes = Bytes::new(16_000_000_000);
+    measured.startup.jit = JitTimes { cold_ns: Some(time(6.0)), warm_ns: Some(time(0.5)) };
+    measured.image = Some(ImageFacts {
+        reference: "serve:1".to_owned(),
+        synthetic: false,
+        compressed_bytes: Some(Bytes::new(5_000_000_000)),
+        unpacked_bytes: Some(Bytes::new(10_000_000_000)),
+        codec: Some("gzip".to_owned()),
+        pull_bytes_per_s: Some(0.125e9),
+        unpack_bytes_per_s: Some(0.4e9),
+    });
+    measured.limits = vec![
+        limit(LimitKind::InflateGzip, 0.5e9),
+        limit(LimitKind::InflateZstd, 2e9),
+        limit(LimitKind::HostToDevice, 16e9),
+    ];
+    for load in measured.loads.iter_mut().filter(|load| load.page_cache == "warm") {
+        (load.median_ns, load.bytes) = (time(4.0), Bytes::new(16_000_000_000));
+    }
+    cold.parts = [
+        (Phase::ImagePull, 40.0),
+        (Phase::ContainerStart, 2.0),
+        (Phase::DriverInit, 1.0),
+        (Phase::ContextCreate, 3.0),
+        (Phase::ModuleLoad, 6.0),
+        (Phase::WeightsLoad, 30.0),
+    ]
+    .map(|(phase, value)| ColdPart { phase, median_ns: time(value), max_ns: seconds(value) })
+    .to_vec();
+    let key = Key::host(Phase::FirstBatch, Params::new());
+    cold.median_ns = Figure::new(seconds(100.0), Basis::measured("median", [key], 5));
+    cold.pull = PullTime::Measured { times_ns: vec![seconds(40.0)] };
+    (measured, cold)
+}
+
+/// One standby replica for each 20 s of cold start.
+fn answer(measured: &Measured, cold_start: &ColdStart, prices: &Prices) -> Vec<Mitigation> {
+    let standby = |cold: Nanos| Some((cold.as_secs_f64() / 20.0).ceil() as u32);
+    let cluster = ClusterFacts { nodes: Some(10), ..ClusterFacts::default() };
+    mitigations(&Question { measured, cold_start, cluster: &cluster, prices, standby_for: &standby })
+}
+
+fn effect(all: &[Mitigation], kind: MitigationKind) -> &Effect {
+    &all.iter().find(|mitigation| mitigation.kind == kind).unwrap().effect
+}
+
+fn cold_of(all: &[Mitigation], kind: MitigationKind) -> f64 {
+    match effect(all, kind) {
+        Effect::Predicted { cold_start_ns, .. } => cold_start_ns.value.as_secs_f64(),
+        other => panic!("{kind:?}: {other:?}"),
+    }
+}
+
+fn why_of(all: &[Mitigation], kind: MitigationKind) -> (Option<Phase>, &str) {
+    match effect(all, kind) {
+        Effect::Lacking { phase, why } => (Some(*phase), why),
+        Effect::Nothing { why } => (None, why),
+        other => panic!("{kind:?}: {other:?}"),
+    }
+}
+
+const PRICES: Prices =
+    Prices { replica_hour: Some(2.0), disk_gb_month: Some(0.1), registry_gb_month: None, miss: None };
+
+#[test]
+fn predictions_worked_by_hand() {
+    let (measured, cold) = known();
+    let all = answer(&measured, &cold, &PRICES);
+    for (kind, expected) in [
+        (MitigationKind::WarmStandby, 0.0),
+        // Half of 40 s.
+        (MitigationKind::SmallerImage, 80.0),
+        // 10 GB: 20 s of gzip against 5 s of zstd; unpacking takes 25 s, so all of it counts.
+        (MitigationKind::ZstdImage, 85.0),
+        // 30 s against 4 s.
+        (MitigationKind::PreloadedStorage, 74.0),
+        // 40 + 2 + 1 + 3 + 6 s.
+        (MitigationKind::PreWarmedPool, 48.0),
+        // 6 s against 0.5 s.
+        (MitigationKind::KeptJitCache, 94.5),
+        // Copies take 1 s of the load: the 10 s of driver, context and kernels hide behind the other 29 s.
+        (MitigationKind::OverlapReadAndContext, 90.0),
+    ] {
+        assert!((cold_of(&all, kind) - expected).abs() < 1e-6, "{kind:?}: {}", cold_of(&all, kind));
+    }
+}
+
+#[test]
+fn prices_replicas_and_order() {
+    let (measured, cold) = known();
+    let all = answer(&measured, &cold, &PRICES);
+    let order: Vec<MitigationKind> = all.iter().map(|mitigation| mitigation.kind).collect();
+    assert_eq!(
+        order,
+        [
+            // Free: by what they save.
+            MitigationKind::SmallerImage,
+            MitigationKind::ZstdImage,
+            MitigationKind::OverlapReadAndContext,
+            MitigationKind::KeptJitCache,
+            // 26 s for 16 a month; then 100 s and 52 s for the same five replicas.
+            MitigationKind::PreloadedStorage,
+            MitigationKind::WarmStandby,
+            MitigationKind::PreWarmedPool,
+        ]
+    );
+    let Effect::Predicted { cost: Cost::PerMonth { amount }, standby, saves_s_per_cost, .. } =
+        effect(&all, MitigationKind::WarmStandby)
+    else {
+        panic!("priced")
+    };
+    assert_eq!((amount.value, *standby), (5.0 * 730.0 * 2.0, Some(5)), "a replica still takes 100 s");
+    assert!((saves_s_per_cost.unwrap() - 100.0 / 7300.0).abs() < 1e-12);
+    let Effect::Predicted { standby, cost: Cost::PerMonth { amount }, .. } =
+        effect(&all, MitigationKind::PreloadedStorage)
+    else {
+        panic!("priced")
+    };
+    assert_eq!((*standby, amount.value), (Some(4), 16.0), "74 s; 16 GB on ten nodes at 0.1");
+    assert_eq!(amount.basis.assumed, ["--nodes", "--disk-gb-month"]);
+
+    let unpriced = answer(&measured, &cold, &Prices::default());
+    let Effect::Predicted { cost: Cost::Unpriced { why }, saves_s_per_cost, .. } =
+        effect(&unpriced, MitigationKind::WarmStandby)
+    else {
+        panic!("no price")
+    };
+    assert!(why.contains("--replica-hour") && saves_s_per_cost.is_none(), "{why}");
+}
+
+#[test]
+fn what_was_not_measured_is_named() {
+    let (mut measured, mut cold) = known();
+    measured.limits.clear();
+    measured.startup.jit.warm_ns = None;
+    measured.loads.retain(|load| load.page_cache != "warm");
+    cold.parts.retain(|part| part.phase == Phase::WeightsLoad);
+    cold.pull = PullTime::None { why: "no image of yours was pulled".to_owned() };
+    let all = answer(&measured, &cold, &PRICES);
+    for (kind, phase, part) in [
+        (MitigationKind::SmallerImage, Phase::ImagePull, "no image of yours was pulled"),
+        (MitigationKind::ZstdImage, Phase::ImagePull, "no image of yours was pulled"),
+        (MitigationKind::PreloadedStorage, Phase::WeightsLoad, "page_cache=warm"),
+        (MitigationKind::PreWarmedPool, Phase::ProcessStart, "before its weights"),
+        (MitigationKind::KeptJitCache, Phase::ModuleLoad, "jit_cache=warm"),
+        (MitigationKind::OverlapReadAndContext, Phase::ContextCreate, "driver_init"),
+    ] {
+        let (of, why) = why_of(&all, kind);
+        assert_eq!(of, Some(phase), "{kind:?}: {why}");
+        assert!(why.contains(part), "{kind:?}: {why}");
+    }
+    assert_eq!(all[0].kind, MitigationKind::WarmStandby, "what is predicted comes first");
+
+    let (mut measured, cold) = known();
+    measured.limits.retain(|limit| limit.kind != LimitKind::InflateZstd);
+    let all = answer(&measured, &cold, &PRICES);
+    let (_, why) = why_of(&all, MitigationKind::ZstdImage);
+    assert!(why.contains("inflate_zstd"), "{why}");
+}
+
+#[test]
+fn what_would_change_nothing_says_so() {
+    let (mut measured, cold) = known();
+    measured.class.device_kind = "host".to_owned();
+    if let Some(image) = &mut measured.image {
+        image.codec = Some("zstd".to_owned());
+    }
+    let all = answer(&measured, &cold, &PRICES);
+    for (kind, part) in [
+        (MitigationKind::KeptJitCache, "host device"),
+        (MitigationKind::OverlapReadAndContext, "host device"),
+        (MitigationKind::ZstdImage, "zstd already"),
+    ] {
+        assert!(why_of(&all, kind).1.contains(part), "{kind:?}");
+    }
+    let nobody = |_: Nanos| Some(0);
+    let cluster = ClusterFacts::default();
+    let question = Question {
+        measured: &measured,
+        cold_start: &cold,
+        cluster: &cluster,
+        prices: &PRICES,
+        standby_for: &nobody,
+    };
+    assert!(why_of(&mitigations(&question), MitigationKind::WarmStandby).1.contains("grows by nothing"));
+}
+
+#[test]
+fn on_a_profile_of_this_release_every_kind_has_an_answer() {
+    let profile = profile();
+    let measured = Fleet::of(&[("p", &profile)], &ByHand::default(), false).unwrap().classes.remove(0);
+    let all = answer(&measured, measured.cold_start().unwrap(), &PRICES);
+    assert_eq!(all.len(), MitigationKind::ALL.len());
+    for mitigation in &all {
+        if let Effect::Predicted { cold_start_ns, saves_ns, .. } = &mitigation.effect {
+            let cold = measured.cold_start().unwrap().median_ns.value;
+            assert_eq!(cold_start_ns.value.saturating_add(*saves_ns), cold, "{mitigation:?}");
+        }
+        let json = serde_json::to_string(mitigation).unwrap();
+        assert_eq!(serde_json::from_str::<Mitigation>(&json).unwrap(), *mitigation);
+    }
+}

@@ -1,0 +1,155 @@
+//! What a deployment has to allow a replica that starts.
+
+use coldstart_profiles::{Key, Nanos, Phase, Profile, Scope, TotalKind, Trace};
+
+use crate::basis::{Basis, Figure, Quantity};
+
+/// A start may take so much longer than the longest that was seen.
+const ROOM: f64 = 1.5;
+
+/// The longest starts that were seen.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rollout {
+    /// The largest total of a trial without the pull of the image and without scheduling: what a probe of a container that
+    /// starts has to wait for.
+    pub start_hi_ns: Figure<Nanos>,
+    /// C_hi: the largest total, with the largest pull of the user's own image.
+    pub cold_hi_ns: Figure<Nanos>,
+}
+
+impl Rollout {
+    /// The longest starts of a profile: of pods where it holds any, else of containers, else of processes. `None` without a whole
+    /// cold start.
+    pub fn of(profile: &Profile) -> Option<Self> {
+        let kinds = [TotalKind::Pod, TotalKind::Container, TotalKind::Process];
+        let (kind, traces) = kinds
+            .into_iter()
+            .map(|kind| (kind, whole(profile, kind)))
+            .find(|(_, traces)| !traces.is_empty())?;
+        let n = traces.len();
+        let keys: Vec<Key> = traces
+            .iter()
+            .filter_map(|trace| Some(Key::host(trace.readings.last()?.phase, trace.params.clone())))
+            .collect();
+        let outside = |trace: &Trace| -> Nanos {
+            let phases = [Phase::Scheduling, Phase::ImagePull].into_iter();
+            phases.filter_map(|phase| trace.reading(phase)).map(|reading| reading.duration_ns).sum()
+        };
+        let totals = || traces.iter().filter_map(|trace| Some((*trace, trace.total()?.0)));
+        let start = totals().map(|(trace, total)| total.saturating_sub(outside(trace))).max()?;
+        let formula =
+            format!("the largest total of {n} trials of a {}, without pull and scheduling", kind.name());
+        let start_hi_ns = Figure::new(start, Basis::measured(formula, keys.clone(), n));
+        let whole = totals().map(|(_, total)| total).max()?;
+        let mut basis =
+            Basis::measured(format!("the largest total of {n} trials of a {}", kind.name()), keys, n);
+        let mut hi = whole;
+        if kind != TotalKind::Pod {
+            match largest_pull(profile) {
+                Some(pull) => {
+                    hi = hi.saturating_add(pull.value);
+                    basis.formula.push_str(", and the largest pull of the image");
+                    basis = basis.input("pull", Quantity::Nanos(pull.value)).resting_on(&pull.basis);
+                }
+                None => {
+                    basis = basis.caveat("no image of yours was pulled: the image is taken to be on the node")
+                }
+            }
+        }
+        Some(Rollout { start_hi_ns, cold_hi_ns: Figure::new(hi, basis) })
+    }
+
+    /// startupProbe.failureThreshold = ceil(1.5 × the longest start ÷ period). `period` is at least a second; the answer at
+    /// least 1.
+    pub fn startup_failures(&self, period: Nanos) -> Figure<u32> {
+        let period = period.max(Nanos::from_secs(1));
+        let failures = (ROOM * self.start_hi_ns.value.as_secs_f64() / period.as_secs_f64()).ceil().max(1.0);
+        let basis = Basis::of("ceil(1.5 × start_hi ÷ period)")
+            .input("start_hi", Quantity::Nanos(self.start_hi_ns.value))
+            .input("period", Quantity::Nanos(period))
+            .resting_on(&self.start_hi_ns.basis);
+        Figure::new(failures as u32, basis)
+    }
+
+    /// progressDeadlineSeconds = ceil(1.5 × C_hi), and never below what the startup probe waits.
+    pub fn progress_deadline_s(&self, period: Nanos) -> Figure<u32> {
+        let probe = f64::from(self.startup_failures(period).value) * period.as_secs_f64().max(1.0);
+        let deadline = (ROOM * self.cold_hi_ns.value.as_secs_f64()).max(probe).ceil().max(1.0);
+        let basis = Basis::of("ceil(1.5 × C_hi), at least failureThreshold × period")
+            .input("C_hi", Quantity::Nanos(self.cold_hi_ns.value))
+            .resting_on(&self.cold_hi_ns.basis);
+        Figure::new(deadline as u32, basis)
+    }
+}
+
+/// Whole cold starts of one kind: those without a mark, where there are any.
+fn whole(profile: &Profile, kind: TotalKind) -> Vec<&Trace> {
+    let all = profile.traces.iter().filter(|trace| {
+        trace.scope == Scope::ColdStart && trace.total_kind == kind && trace.total().is_some()
+    });
+    let (unmarked, marked): (Vec<&Trace>, Vec<&Trace>) = all.partition(|trace| trace.mark().is_none());
+    if unmarked.is_empty() { marked } else { unmarked }
+}
+
+/// The largest pull of an image that is the user's own; a synthetic one says nothing of it.
+pub fn largest_pull(profile: &Profile) -> Option<Figure<Nanos>> {
+    let rows = profile.of_phase(Phase::ImagePull);
+    let real = rows.filter(|row| row.key.params.get("source") != Some("synthetic"));
+    let measured = real.filter_map(|row| Some((&row.key, row.outcome.as_measured()?.1)));
+    let (key, summary) = measured.max_by_key(|(_, summary)| summary.max_ns)?;
+    let (value, formula) = match summary.p99_ns {
+        Some(p99) => (p99, "99th percentile of the pulls".to_owned()),
+        None => (summary.max_ns, format!("the largest of {} pulls", summary.n)),
+    };
+    Some(Figure::new(value, Basis::measured(formula, [key.clone()], summary.n)))
+}
+
+/// Seconds after which a pull is given up: twice the largest that was seen.
+pub fn pull_timeout_s(pull: &Figure<Nanos>) -> Figure<u32> {
+    let seconds = (2.0 * pull.value.as_secs_f64()).ceil().max(1.0);
+    let basis =
+        Basis::of("ceil(2 × pull)").input("pull", Quantity::Nanos(pull.value)).resting_on(&pull.basis);
+    Figure::new(seconds as u32, basis)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{profile, with_cold_starts, with_containers, with_pulls};
+
+    #[test]
+    fn probes_wait_half_as_long_again_as_the_longest_start() {
+        let starts = with_cold_starts(profile(), &[40_000, 61_000, 50_000]);
+        let rollout = Rollout::of(&starts).unwrap();
+        assert_eq!(rollout.start_hi_ns.value, Nanos::from_secs(61));
+        // 1.5 × 61 = 91.5: 19 periods of 5 s, 92 of 1 s.
+        for (period, failures) in [(5, 19), (1, 92), (0, 92), (100, 1), (1000, 1)] {
+            assert_eq!(rollout.startup_failures(Nanos::from_secs(period)).value, failures, "{period}");
+        }
+        assert_eq!(rollout.progress_deadline_s(Nanos::from_secs(5)).value, 95, "19 × 5 > 91.5");
+        assert!(!rollout.cold_hi_ns.basis.caveats.is_empty(), "no image was pulled");
+    }
+
+    #[test]
+    fn containers_come_before_processes_and_pulls_on_top() {
+        let all = with_pulls(
+            with_containers(with_cold_starts(profile(), &[9_000]), &[10_000, 12_000]),
+            "registry",
+            &[30_000],
+        );
+        let rollout = Rollout::of(&all).unwrap();
+        assert_eq!(rollout.start_hi_ns.value, Nanos::from_secs(12));
+        assert_eq!(rollout.cold_hi_ns.value, Nanos::from_secs(42));
+        assert_eq!(rollout.progress_deadline_s(Nanos::from_secs(1)).value, 63);
+        assert_eq!(pull_timeout_s(&largest_pull(&all).unwrap()).value, 60);
+        let synthetic = with_pulls(profile(), "synthetic", &[30_000]);
+        assert_eq!(largest_pull(&synthetic), None, "it says how this engine unpacks");
+    }
+
+    #[test]
+    fn without_a_whole_cold_start_there_is_no_answer() {
+        let mut profile = profile();
+        profile.traces.clear();
+        assert_eq!(Rollout::of(&profile), None);
+    }
+}
