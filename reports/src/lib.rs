@@ -26,7 +26,8 @@ mod trace_events;
 pub use comparison::comparison;
 pub use doctor::doctor;
 pub use export::{
-    EXPORT_TARGETS, ExportError, ExportFrom, ExportTarget, Exported, ExportedFile, Named, export_target,
+    EXPORT_TARGETS, ExportError, ExportFrom, ExportSettings, ExportTarget, Exported, ExportedFile,
+    LABEL_PREFIX, Named, Workload, export_target,
 };
 pub use gate::{calibration, gate_annotations, gate_junit, gate_markdown, gate_table};
 pub use html::html;

@@ -8,6 +8,7 @@ use coldstart_profiles::{Profile, RunState, exit, write_atomic, write_directory}
 use coldstart_reports::{self as reports, EXPORT_TARGETS, Exported, ExportedFile};
 use serde_json::json;
 
+use super::cluster_names::ClusterNames;
 use super::exit::CliError;
 use super::output;
 use crate::say::say;
@@ -24,6 +25,9 @@ pub struct ExportArgs {
     /// Where it goes, whole or not at all: a file, or a directory for formats of several files. Without, stdout.
     #[arg(long, value_name = "FILE|DIR")]
     pub out: Option<PathBuf>,
+    /// Names and addresses that no profile holds.
+    #[command(flatten)]
+    pub names: ClusterNames,
     /// Export what was measured on a stand-in driver: for trying the export, never for numbers.
     #[arg(long)]
     pub allow_stand_in: bool,
@@ -41,7 +45,9 @@ pub(super) fn export(args: &ExportArgs, json: bool) -> Result<u8, CliError> {
     let profiles = args.files.iter().map(|path| read(path, args)).collect::<Result<Vec<_>, _>>()?;
     let names: Vec<String> = args.files.iter().map(|path| path.display().to_string()).collect();
     let named: Vec<(&str, &Profile)> = names.iter().map(String::as_str).zip(&profiles).collect();
-    let exported = target.of_profiles(&named).map_err(|error| CliError::Usage(error.to_string()))?;
+    let exported = target
+        .of_profiles(&named, &args.names.settings())
+        .map_err(|error| CliError::Usage(error.to_string()))?;
     if let Some(out) = &args.out {
         let written = write(out, &exported)?;
         if json {

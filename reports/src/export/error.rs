@@ -19,6 +19,26 @@ pub enum ExportError {
         /// What the profile says about it.
         why: String,
     },
+    /// The target needs something of a phase that the profile's measurements of it do not hold.
+    #[error("export {profile} as {target}: too little is known of its `{phase}`: {why}")]
+    Lacks {
+        /// The target's name.
+        target: &'static str,
+        /// The profile's name.
+        profile: String,
+        /// The phase.
+        phase: Phase,
+        /// What is missing, and after a colon what would measure it.
+        why: String,
+    },
+    /// The target needs a name or address of the cluster.
+    #[error("export as {target}: it needs a name that no profile holds: give {flag}")]
+    NeedsFlag {
+        /// The target's name.
+        target: &'static str,
+        /// The flag, with an example.
+        flag: &'static str,
+    },
     /// The profile has no measurement at all.
     #[error("export {profile} as {target}: nothing was measured in it: measure with `coldstart run`")]
     Empty {

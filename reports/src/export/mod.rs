@@ -4,16 +4,29 @@
 //! them. Text from profiles is untrusted: what would act on a terminal, in a label or in markup is spelt out instead.
 
 mod bmf;
+#[cfg(test)]
+mod cluster_tests;
+mod dynamo;
 mod error;
 mod github_benchmark;
+mod image_pull_job;
+mod inference_sim;
+mod kubernetes;
+mod kwok;
+mod local_model_cache;
+mod nfd;
+mod node_affinity;
+mod probes;
 mod prometheus;
 mod rows;
+mod settings;
 #[cfg(test)]
 mod tests;
 
 use coldstart_profiles::Profile;
 
 pub use error::ExportError;
+pub use settings::{ExportSettings, LABEL_PREFIX, Workload};
 
 /// Profiles with the names to call them by, such as their files'.
 pub type Named<'a> = [(&'a str, &'a Profile)];
@@ -36,6 +49,10 @@ pub enum ExportFrom {
     Profile(fn(&str, &Profile) -> Result<Exported, ExportError>),
     /// One or several profiles, with a name each.
     Profiles(fn(&Named<'_>) -> Result<Exported, ExportError>),
+    /// One profile, and names and addresses of a cluster.
+    ProfileFor(fn(&str, &Profile, &ExportSettings) -> Result<Exported, ExportError>),
+    /// One or several profiles, and names and addresses of a cluster.
+    ProfilesFor(fn(&Named<'_>, &ExportSettings) -> Result<Exported, ExportError>),
 }
 
 /// What a target writes.
@@ -73,6 +90,46 @@ pub const EXPORT_TARGETS: &[ExportTarget] = &[
         about: "github-action-benchmark, tool `customSmallerIsBetter`",
         from: ExportFrom::Profile(github_benchmark::export),
     },
+    ExportTarget {
+        name: "nfd",
+        about: "labels of a node, as a local file of Node Feature Discovery",
+        from: ExportFrom::ProfileFor(nfd::export),
+    },
+    ExportTarget {
+        name: "node-affinity",
+        about: "a patch for a workload that prefers nodes with quick starts, by those labels",
+        from: ExportFrom::ProfilesFor(node_affinity::export),
+    },
+    ExportTarget {
+        name: "probes",
+        about: "a patch for a workload: a startup probe that waits long enough, and no longer",
+        from: ExportFrom::ProfileFor(probes::export),
+    },
+    ExportTarget {
+        name: "kwok",
+        about: "a patch for a workload on kwok's pretended nodes: starts as long as the measured ones",
+        from: ExportFrom::Profile(kwok::export),
+    },
+    ExportTarget {
+        name: "image-pull-job",
+        about: "OpenKruise ImagePullJob: the image on the nodes beforehand",
+        from: ExportFrom::ProfileFor(image_pull_job::export),
+    },
+    ExportTarget {
+        name: "local-model-cache",
+        about: "KServe LocalModelCache: the weights on the nodes beforehand",
+        from: ExportFrom::ProfileFor(local_model_cache::export),
+    },
+    ExportTarget {
+        name: "dynamo",
+        about: "NVIDIA Dynamo: tables for its planner, arguments for its mock engine (a directory)",
+        from: ExportFrom::ProfileFor(dynamo::export),
+    },
+    ExportTarget {
+        name: "inference-sim",
+        about: "llm-d-inference-sim: a server without a GPU that answers as fast",
+        from: ExportFrom::ProfileFor(inference_sim::export),
+    },
 ];
 
 /// The target of that name.
@@ -85,10 +142,16 @@ impl ExportTarget {
     ///
     /// # Errors
     /// When the profiles lack what the target needs, or there are more of them than it takes.
-    pub fn of_profiles(&self, profiles: &Named<'_>) -> Result<Exported, ExportError> {
+    pub fn of_profiles(
+        &self,
+        profiles: &Named<'_>,
+        settings: &ExportSettings,
+    ) -> Result<Exported, ExportError> {
         match (self.from, profiles) {
             (ExportFrom::Profile(export), [(name, profile)]) => export(name, profile),
-            (ExportFrom::Profile(_), _) => {
+            (ExportFrom::ProfileFor(export), [(name, profile)]) => export(name, profile, settings),
+            (ExportFrom::ProfilesFor(export), _) => export(profiles, settings),
+            (ExportFrom::Profile(_) | ExportFrom::ProfileFor(_), _) => {
                 Err(ExportError::TakesOne { target: self.name, given: profiles.len() })
             }
             (ExportFrom::Profiles(export), _) => export(profiles),

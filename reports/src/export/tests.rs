@@ -5,17 +5,17 @@ use std::path::PathBuf;
 use coldstart_profiles::{Phase, Profile};
 use serde_json::Value;
 
-use super::{EXPORT_TARGETS, ExportError, Exported, export_target};
+use super::{EXPORT_TARGETS, ExportError, ExportSettings, Exported, export_target};
 use crate::tests::scripted;
 
 fn text(target: &str, profiles: &[(&str, &Profile)]) -> String {
-    match export_target(target).unwrap().of_profiles(profiles).unwrap() {
+    match export_target(target).unwrap().of_profiles(profiles, &ExportSettings::default()).unwrap() {
         Exported::File(text) => text,
         Exported::Directory(files) => panic!("{target} is one file, not {files:?}"),
     }
 }
 
-fn assert_golden(name: &str, text: &str) {
+pub(super) fn assert_golden(name: &str, text: &str) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(&path, text).unwrap();
@@ -75,7 +75,11 @@ fn benchmark_trackers_get_finite_numbers() {
 fn what_can_not_be_written_is_named() {
     let (profile, empty) = (scripted::complete(), scripted::empty());
     let refused = |target: &str, profiles: &[(&str, &Profile)]| {
-        export_target(target).unwrap().of_profiles(profiles).unwrap_err().to_string()
+        export_target(target)
+            .unwrap()
+            .of_profiles(profiles, &ExportSettings::default())
+            .unwrap_err()
+            .to_string()
     };
     for target in ["bmf", "github-benchmark"] {
         assert_eq!(

@@ -8,7 +8,9 @@ mod target;
 mod telemetry;
 
 use coldstart_decisions::judge_fitness;
-use coldstart_profiles::{CanaryReading, Caveat, Fitness, Nanos, Profile, RunState, Tool};
+use coldstart_profiles::{
+    CanaryReading, Caveat, Fitness, ForwardMode, Nanos, Profile, RunState, SweepPoint, Tool,
+};
 
 pub(crate) use gpu::on_cuda;
 pub(crate) use target::plan;
@@ -48,6 +50,21 @@ pub(crate) fn on_a_gpu() -> Profile {
     for Caveat { code, text } in judge_fitness(&profile) {
         profile.caveat(&code, text);
     }
+    profile
+}
+
+/// The same with a fourth prompt length, so that a cubic curve goes through the prefills of single sequences.
+pub(crate) fn swept() -> Profile {
+    let mut profile = complete();
+    let longest = SweepPoint {
+        mode: ForwardMode::Prefill,
+        batch: 1,
+        tokens: 1024,
+        max_iterations: 662,
+        allowance_ns: ms(1_050.0),
+    };
+    sweep::add_points(&mut profile, &mut Noise(11), vec![longest]);
+    profile.derive();
     profile
 }
 

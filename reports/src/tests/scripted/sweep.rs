@@ -10,7 +10,12 @@ const WEIGHTS: u64 = 512 << 20;
 
 /// Every point of the scripted sweep.
 pub(crate) fn add(profile: &mut Profile, noise: &mut Noise) {
-    for point in super::target::points() {
+    add_points(profile, noise, super::target::points());
+}
+
+/// These points.
+pub(crate) fn add_points(profile: &mut Profile, noise: &mut Noise, points: Vec<SweepPoint>) {
+    for point in points {
         let (row, rates) = measured(&point, noise);
         profile.measurements.push(row);
         profile.throughput.push(rates);

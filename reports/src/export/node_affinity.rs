@@ -1,0 +1,92 @@
+//! A pod's nodeAffinity (core/v1) for the labels that `nfd` gives its nodes.
+
+use coldstart_decisions::locality::{NodeTime, affinity_weights};
+use coldstart_decisions::{Basis, Figure};
+use coldstart_profiles::{Key, Phase, Profile, TotalKind, Waterfall};
+use serde_json::{Value, json};
+
+use super::kubernetes::{Annotations, explained, is_label_prefix, label_value, manifest};
+use super::{ExportError, ExportSettings, Exported, Named};
+
+const NAME: &str = "node-affinity";
+
+/// A patch for a workload: nodes on which starts are quick are preferred, by the weights that follow from their times; nodes that
+/// take longer than the slowest one that was measured are not wanted.
+pub(super) fn export(profiles: &Named<'_>, settings: &ExportSettings) -> Result<Exported, ExportError> {
+    if !is_label_prefix(&settings.label_prefix) {
+        let profile = profiles.first().map_or_else(String::new, |(name, _)| super::error::cut(name));
+        let why = format!(
+            "the prefix `{}` is no DNS name of your own: give one with --label-prefix",
+            settings.label_prefix
+        );
+        return Err(ExportError::Refused { target: NAME, profile, why });
+    }
+    let mut nodes: Vec<(NodeTime, String)> = Vec::new();
+    let mut kind = None;
+    for (name, profile) in profiles {
+        let Some(waterfall) = whole(profile, kind) else {
+            return Err(ExportError::missing(NAME, (name, profile), Phase::FirstBatch));
+        };
+        kind = Some(waterfall.kind);
+        let Some(device) = label_value(&profile.target.device.name) else {
+            let why = "its device has no name that a label can have: label the nodes by hand".to_owned();
+            return Err(ExportError::Refused { target: NAME, profile: super::error::cut(name), why });
+        };
+        let key = Key::host(waterfall.ends_with, waterfall.params.clone());
+        let basis = Basis::measured("median of the cold start", [key], waterfall.total.n);
+        let start_ns = Figure::new(waterfall.total.p50_ns, basis);
+        match nodes.iter_mut().find(|(_, known)| *known == device) {
+            // Of several nodes of a class the slowest speaks for it.
+            Some((known, _)) if known.start_ns.value < start_ns.value => known.start_ns = start_ns,
+            Some(_) => {}
+            None => nodes.push((NodeTime { node: device.clone(), start_ns }, device)),
+        }
+    }
+    let Some(kind) = kind else { return Err(ExportError::TakesOne { target: NAME, given: 0 }) };
+    let times: Vec<NodeTime> = nodes.into_iter().map(|(time, _)| time).collect();
+    let weights = affinity_weights(&times);
+    let mut annotations =
+        profiles.first().map_or_else(Annotations::default, |(name, profile)| Annotations::of(name, profile));
+    for (index, weight) in weights.iter().enumerate() {
+        annotations = annotations
+            .with(&format!("affinity-weight-{index}"), &explained(weight.weight.value, &weight.weight.basis));
+    }
+    let preferred: Vec<Value> = weights
+        .iter()
+        .map(|weight| {
+            json!({
+                "weight": weight.weight.value,
+                "preference": {"matchExpressions": [{
+                    "key": format!("{}/device", settings.label_prefix),
+                    "operator": "In",
+                    "values": [weight.node],
+                }]},
+            })
+        })
+        .collect();
+    let slowest =
+        weights.iter().map(|weight| weight.start_ns.as_millis_f64().ceil() as u64).max().unwrap_or(0);
+    let required = json!({"nodeSelectorTerms": [{"matchExpressions": [{
+        "key": format!("{}/cold-start-{}-ms", settings.label_prefix, kind.name()),
+        "operator": "Lt",
+        "values": [slowest.saturating_add(1).to_string()],
+    }]}]});
+    let patch = json!({"spec": {"template": {
+        "metadata": {"annotations": annotations.into_value()},
+        "spec": {"affinity": {"nodeAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": required,
+            "preferredDuringSchedulingIgnoredDuringExecution": preferred,
+        }}},
+    }}});
+    Ok(Exported::File(manifest(&patch)))
+}
+
+/// The whole cold start of a profile: of the kind that the others have, where there is one already.
+fn whole(profile: &Profile, kind: Option<TotalKind>) -> Option<Waterfall<'_>> {
+    match kind {
+        Some(kind) => profile.waterfall(kind),
+        None => [TotalKind::Container, TotalKind::Process, TotalKind::Pod]
+            .into_iter()
+            .find_map(|kind| profile.waterfall(kind)),
+    }
+}

@@ -1,0 +1,110 @@
+//! What an export is told beside its profile: names and addresses of the cluster that it is for.
+
+use super::ExportError;
+
+/// Names and addresses of the cluster that an export is for. What is `None` and needed is refused by its flag's name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExportSettings {
+    /// `--workload`: what runs the replicas.
+    pub workload: Option<Workload>,
+    /// `--namespace`.
+    pub namespace: Option<String>,
+    /// `--container`: the container of the replica that serves.
+    pub container: Option<String>,
+    /// `--port`: where it serves.
+    pub port: u16,
+    /// `--health-path`: what its probes ask for.
+    pub health_path: String,
+    /// `--probe-period`: seconds between two probes; at least 1.
+    pub probe_period_s: u32,
+    /// `--label-prefix`: the DNS name before the slash of labels.
+    pub label_prefix: String,
+    /// When labels expire (RFC 3339), where they do.
+    pub expires_at: Option<String>,
+    /// `--model-name`: the name under which it is served.
+    pub model_name: Option<String>,
+    /// `--model-uri`: where it is stored.
+    pub model_uri: Option<String>,
+    /// `--node-groups`.
+    pub node_groups: Vec<String>,
+    /// `--node-selector`: labels of the nodes that are meant.
+    pub node_selector: Vec<(String, String)>,
+    /// `--parallelism`: nodes at a time.
+    pub parallelism: u32,
+    /// `--api-version`: another version of the consumer's API than the newest known.
+    pub api_version: Option<String>,
+    /// `--prometheus`: where metrics are asked for.
+    pub prometheus: String,
+    /// `--metric-selector`: labels of the metrics of this workload, as PromQL: `namespace="serving"`.
+    pub metric_selector: String,
+}
+
+/// The prefix of labels and annotations: the pages of the project, which nobody else can name.
+pub const LABEL_PREFIX: &str = "coldstart-rs.github.io";
+
+impl Default for ExportSettings {
+    fn default() -> Self {
+        ExportSettings {
+            workload: None,
+            namespace: None,
+            container: None,
+            port: 8000,
+            health_path: "/health".to_owned(),
+            probe_period_s: 5,
+            label_prefix: LABEL_PREFIX.to_owned(),
+            expires_at: None,
+            model_name: None,
+            model_uri: None,
+            node_groups: Vec::new(),
+            node_selector: Vec::new(),
+            parallelism: 1,
+            api_version: None,
+            prometheus: "http://prometheus.monitoring.svc:9090".to_owned(),
+            metric_selector: String::new(),
+        }
+    }
+}
+
+/// An object that has replicas.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Workload {
+    /// Such as `apps/v1`.
+    pub api_version: String,
+    /// Such as `Deployment`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl Workload {
+    /// Reads `NAME` (a Deployment), `deployment/NAME` or `statefulset/NAME`.
+    ///
+    /// # Errors
+    /// When the kind is another one, or the name is none that an object can have; the error says what would be right.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let (kind, name) = text.split_once('/').unwrap_or(("deployment", text));
+        let kind = match kind.to_ascii_lowercase().as_str() {
+            "deployment" | "deploy" | "deployments" => "Deployment",
+            "statefulset" | "sts" | "statefulsets" => "StatefulSet",
+            _ => return Err(format!("know the kind `{kind}`: give deployment/NAME or statefulset/NAME")),
+        };
+        if !super::kubernetes::is_object_name(name) {
+            return Err(format!(
+                "use the name `{name}`: a name has up to 253 of a-z, 0-9, - and ., and begins and ends with a letter or digit"
+            ));
+        }
+        Ok(Workload { api_version: "apps/v1".to_owned(), kind: kind.to_owned(), name: name.to_owned() })
+    }
+}
+
+impl ExportSettings {
+    /// The workload, or the refusal that names its flag.
+    pub(super) fn needs_workload(&self, target: &'static str) -> Result<&Workload, ExportError> {
+        self.workload.as_ref().ok_or(ExportError::NeedsFlag { target, flag: "--workload deployment/NAME" })
+    }
+
+    /// The container, or the refusal that names its flag.
+    pub(super) fn needs_container(&self, target: &'static str) -> Result<&str, ExportError> {
+        self.container.as_deref().ok_or(ExportError::NeedsFlag { target, flag: "--container NAME" })
+    }
+}
