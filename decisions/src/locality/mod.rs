@@ -24,7 +24,7 @@ use crate::cluster::{ClusterFacts, Prices};
 pub use affinity::{AffinityWeight, NodeTime, affinity_weights};
 pub use crossover::Segment;
 pub use places::{PlacesByHand, places_of};
-pub use strategy::{Strategy, StrategyOutcome, StrategyTime};
+pub use strategy::{Strategy, StrategyFigures, StrategyOutcome, StrategyTime};
 pub use tier::{MissingTier, Place, Tier, TierTime};
 
 /// What is asked.

@@ -73,24 +73,7 @@ pub struct StrategyTime {
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum StrategyOutcome {
     /// It is possible.
-    Possible {
-        /// A start that finds the weights on its node.
-        hit_ns: Nanos,
-        /// A start that does not.
-        miss_ns: Nanos,
-        /// h: the share of starts that do.
-        hit_ratio: Figure<f64>,
-        /// h·hit + (1 − h)·miss.
-        expected_ns: Figure<Nanos>,
-        /// Disk that it takes on all nodes together; `null` where the number of nodes was not given.
-        disk_bytes: Option<Bytes>,
-        /// Bytes that cross the network for each start, on average.
-        transfer_bytes_per_start: Bytes,
-        /// Bytes that cross the network once, before the first start.
-        transfer_bytes_once: Bytes,
-        /// The price of its disk for a month; `null` where no price or number of nodes was given.
-        disk_cost_per_month: Option<f64>,
-    },
+    Possible(Box<StrategyFigures>),
     /// It is not.
     Impossible {
         /// Why, and what would have to change.
@@ -98,11 +81,32 @@ pub enum StrategyOutcome {
     },
 }
 
+/// What a possible strategy comes to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct StrategyFigures {
+    /// A start that finds the weights on its node.
+    pub hit_ns: Nanos,
+    /// A start that does not.
+    pub miss_ns: Nanos,
+    /// h: the share of starts that do.
+    pub hit_ratio: Figure<f64>,
+    /// h·hit + (1 − h)·miss.
+    pub expected_ns: Figure<Nanos>,
+    /// Disk that it takes on all nodes together; `null` where the number of nodes was not given.
+    pub disk_bytes: Option<Bytes>,
+    /// Bytes that cross the network for each start, on average.
+    pub transfer_bytes_per_start: Bytes,
+    /// Bytes that cross the network once, before the first start.
+    pub transfer_bytes_once: Bytes,
+    /// The price of its disk for a month; `null` where no price or number of nodes was given.
+    pub disk_cost_per_month: Option<f64>,
+}
+
 impl StrategyTime {
     /// The expected start; `None` where it is not possible.
     pub fn expected(&self) -> Option<Nanos> {
         match &self.outcome {
-            StrategyOutcome::Possible { expected_ns, .. } => Some(expected_ns.value),
+            StrategyOutcome::Possible(figures) => Some(figures.expected_ns.value),
             StrategyOutcome::Impossible { .. } => None,
         }
     }
@@ -212,7 +216,7 @@ fn possible(question: &Question, line: &StrategyLine) -> StrategyOutcome {
         _ => 0,
     };
     let price = |bytes: Bytes| Some(bytes.get() as f64 / 1e9 * question.prices.disk_gb_month?);
-    StrategyOutcome::Possible {
+    StrategyOutcome::Possible(Box::new(StrategyFigures {
         hit_ns,
         miss_ns,
         hit_ratio: line.h.clone(),
@@ -221,7 +225,7 @@ fn possible(question: &Question, line: &StrategyLine) -> StrategyOutcome {
         transfer_bytes_once: Bytes::new(once),
         disk_cost_per_month: disk_bytes.and_then(price),
         disk_bytes,
-    }
+    }))
 }
 
 /// Disk on all nodes: every node has them in the end, but with affinity only the share that starts hit needs them.
@@ -255,7 +259,7 @@ pub(super) fn choose(strategies: &[StrategyTime]) -> (Option<Strategy>, String) 
             .iter()
             .filter_map(|time| match &time.outcome {
                 StrategyOutcome::Impossible { why } => Some(format!("{}: {why}", time.strategy.name())),
-                StrategyOutcome::Possible { .. } => None,
+                StrategyOutcome::Possible(_) => None,
             })
             .collect();
         return (None, format!("no way of keeping the weights can be computed: {}", reasons.join("; ")));
@@ -279,7 +283,9 @@ pub(super) fn choose(strategies: &[StrategyTime]) -> (Option<Strategy>, String) 
 /// Where the number of nodes is not known the disk of one stands for all: a strategy takes some or none.
 fn disk_of(time: &StrategyTime) -> u64 {
     match &time.outcome {
-        StrategyOutcome::Possible { disk_bytes: Some(bytes), .. } => bytes.get(),
-        _ => u64::from(time.strategy.takes_disk()),
+        StrategyOutcome::Possible(figures) => {
+            figures.disk_bytes.map_or(u64::from(time.strategy.takes_disk()), Bytes::get)
+        }
+        StrategyOutcome::Impossible { .. } => u64::MAX,
     }
 }

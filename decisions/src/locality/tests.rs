@@ -4,8 +4,8 @@ use coldstart_profiles::{Bytes, Nanos};
 use proptest::prelude::{prop, prop_assert, prop_assert_eq, proptest};
 
 use super::{
-    Locality, MissingTier, NodeTime, Place, Question, Segment, Strategy, StrategyOutcome, StrategyTime, Tier,
-    affinity_weights, crossover, locality, strategy,
+    Locality, MissingTier, NodeTime, Place, Question, Segment, Strategy, StrategyFigures, StrategyOutcome,
+    StrategyTime, Tier, affinity_weights, crossover, locality, strategy,
 };
 use crate::basis::{Basis, Figure};
 use crate::cluster::{ClusterFacts, Prices};
@@ -71,7 +71,8 @@ fn tiers_worked_by_hand() {
 fn strategies_worked_by_hand() {
     let answer = locality(&question());
     // bake: hit 8; miss 40 (pull, its latency paid) + 10 (unpack) + 8.
-    let StrategyOutcome::Possible {
+    let StrategyOutcome::Possible(figures) = of(&answer, Strategy::Bake) else { panic!("possible") };
+    let StrategyFigures {
         hit_ns,
         miss_ns,
         expected_ns,
@@ -79,26 +80,19 @@ fn strategies_worked_by_hand() {
         transfer_bytes_per_start,
         disk_cost_per_month,
         ..
-    } = of(&answer, Strategy::Bake)
-    else {
-        panic!("possible")
-    };
+    } = &**figures;
     assert_eq!((seconds(*hit_ns), seconds(*miss_ns)), (8.0, 58.0));
     assert!((seconds(expected_ns.value) - (0.8 * 8.0 + 0.2 * 58.0)).abs() < 1e-6);
     assert_eq!(disk_bytes.unwrap().get(), 100_000_000_000);
     assert_eq!(transfer_bytes_per_start.get(), 2_000_000_000);
     assert!((disk_cost_per_month.unwrap() - 10.0).abs() < 1e-9, "100 GB at 0.1");
     // node cache: hit 8; miss 10.1 (copy from the mount) + 8.
-    let StrategyOutcome::Possible { expected_ns, disk_bytes, .. } = of(&answer, Strategy::NodeCache) else {
-        panic!("possible")
-    };
+    let StrategyOutcome::Possible(figures) = of(&answer, Strategy::NodeCache) else { panic!("possible") };
+    let StrategyFigures { expected_ns, disk_bytes, .. } = &**figures;
     assert!((seconds(expected_ns.value) - (0.8 * 8.0 + 0.2 * 18.1)).abs() < 1e-6);
     assert_eq!(disk_bytes.unwrap().get(), 80_000_000_000, "on eight of ten nodes");
-    let StrategyOutcome::Possible { expected_ns, transfer_bytes_once, .. } =
-        of(&answer, Strategy::PreDistribute)
-    else {
-        panic!("possible")
-    };
+    let StrategyOutcome::Possible(figures) = of(&answer, Strategy::PreDistribute) else { panic!("possible") };
+    let StrategyFigures { expected_ns, transfer_bytes_once, .. } = &**figures;
     assert_eq!((seconds(expected_ns.value), transfer_bytes_once.get()), (8.0, 100_000_000_000));
     assert_eq!(answer.choice, Some(Strategy::PreDistribute));
     assert!(

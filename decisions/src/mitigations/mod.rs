@@ -18,7 +18,7 @@ use crate::basis::Figure;
 use crate::cluster::{ClusterFacts, Prices};
 use crate::measured::{ColdStart, Measured};
 
-use predict::{Prediction, predict};
+use predict::{Found, Lack, predict};
 
 /// Hours of a month: 365 × 24 ÷ 12.
 const HOURS_PER_MONTH: f64 = 730.0;
@@ -83,18 +83,7 @@ pub struct Mitigation {
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum Effect {
     /// It can be predicted.
-    Predicted {
-        /// The cold start that a request then waits for.
-        cold_start_ns: Figure<Nanos>,
-        /// By how much that is shorter.
-        saves_ns: Nanos,
-        /// What it costs besides in a month.
-        cost: Cost,
-        /// Warm replicas beyond those that the present load needs; `null` where no traffic was given.
-        standby: Option<u32>,
-        /// Seconds of cold start saved for each unit of money in a month; `null` of what costs nothing or has no price.
-        saves_s_per_cost: Option<f64>,
-    },
+    Predicted(Box<Prediction>),
     /// A measurement is missing.
     Lacking {
         /// Of which phase.
@@ -107,6 +96,21 @@ pub enum Effect {
         /// Why.
         why: String,
     },
+}
+
+/// What a mitigation is predicted to bring.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Prediction {
+    /// The cold start that a request then waits for.
+    pub cold_start_ns: Figure<Nanos>,
+    /// By how much that is shorter.
+    pub saves_ns: Nanos,
+    /// What it costs besides in a month.
+    pub cost: Cost,
+    /// Warm replicas beyond those that the present load needs; `null` where no traffic was given.
+    pub standby: Option<u32>,
+    /// Seconds of cold start saved for each unit of money in a month; `null` of what costs nothing or has no price.
+    pub saves_s_per_cost: Option<f64>,
 }
 
 /// What a mitigation costs.
@@ -154,28 +158,20 @@ pub fn mitigations(question: &Question<'_>) -> Vec<Mitigation> {
 
 fn effect(question: &Question<'_>, kind: MitigationKind) -> Effect {
     let cold = question.cold_start.median_ns.value;
-    match predict(question, kind) {
-        Prediction::Lacking { phase, why } => Effect::Lacking { phase, why },
-        Prediction::Nothing { why } => Effect::Nothing { why },
-        Prediction::Found { cold_start_ns, cost } => {
-            let saves_ns = cold.saturating_sub(cold_start_ns.value);
-            let per_cost = match &cost {
-                Cost::PerMonth { amount } if amount.value > 0.0 => {
-                    Some(saves_ns.as_secs_f64() / amount.value)
-                }
-                _ => None,
-            };
-            // A standby does not change how long a replica takes, only who waits for it.
-            let waits = if kind == MitigationKind::WarmStandby { cold } else { cold_start_ns.value };
-            Effect::Predicted {
-                standby: (question.standby_for)(waits),
-                cold_start_ns,
-                saves_ns,
-                cost,
-                saves_s_per_cost: per_cost,
-            }
-        }
-    }
+    let Found { cold_start_ns, cost } = match predict(question, kind) {
+        Ok(found) => found,
+        Err(Lack::Measurement { phase, why }) => return Effect::Lacking { phase, why },
+        Err(Lack::Effect { why }) => return Effect::Nothing { why },
+    };
+    let saves_ns = cold.saturating_sub(cold_start_ns.value);
+    let saves_s_per_cost = match &cost {
+        Cost::PerMonth { amount } if amount.value > 0.0 => Some(saves_ns.as_secs_f64() / amount.value),
+        _ => None,
+    };
+    // A standby does not change how long a replica takes, only who waits for it.
+    let waits = if kind == MitigationKind::WarmStandby { cold } else { cold_start_ns.value };
+    let standby = (question.standby_for)(waits);
+    Effect::Predicted(Box::new(Prediction { cold_start_ns, saves_ns, cost, standby, saves_s_per_cost }))
 }
 
 fn order(a: &Mitigation, b: &Mitigation) -> Ordering {
@@ -184,9 +180,11 @@ fn order(a: &Mitigation, b: &Mitigation) -> Ordering {
 
 fn place(mitigation: &Mitigation) -> u8 {
     match &mitigation.effect {
-        Effect::Predicted { cost: Cost::Free, .. } => 0,
-        Effect::Predicted { cost: Cost::PerMonth { .. }, .. } => 1,
-        Effect::Predicted { cost: Cost::Unpriced { .. }, .. } => 2,
+        Effect::Predicted(prediction) => match prediction.cost {
+            Cost::Free => 0,
+            Cost::PerMonth { .. } => 1,
+            Cost::Unpriced { .. } => 2,
+        },
         Effect::Nothing { .. } => 3,
         Effect::Lacking { .. } => 4,
     }
@@ -195,8 +193,9 @@ fn place(mitigation: &Mitigation) -> u8 {
 /// Of two in one place; the larger benefit first.
 fn by_benefit(a: &Mitigation, b: &Mitigation) -> Ordering {
     let benefit = |mitigation: &Mitigation| match &mitigation.effect {
-        Effect::Predicted { saves_s_per_cost: Some(ratio), .. } => *ratio,
-        Effect::Predicted { saves_ns, .. } => saves_ns.as_secs_f64(),
+        Effect::Predicted(prediction) => {
+            prediction.saves_s_per_cost.unwrap_or_else(|| prediction.saves_ns.as_secs_f64())
+        }
         Effect::Nothing { .. } | Effect::Lacking { .. } => 0.0,
     };
     benefit(b).total_cmp(&benefit(a))

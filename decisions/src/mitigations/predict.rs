@@ -7,11 +7,20 @@ use crate::basis::{Basis, Figure, Quantity};
 use crate::measured::{LimitRate, PullTime};
 
 /// What could be found out about a mitigation.
-pub(super) enum Prediction {
-    Found { cold_start_ns: Figure<Nanos>, cost: Cost },
-    Lacking { phase: Phase, why: String },
-    Nothing { why: String },
+pub(super) struct Found {
+    pub(super) cold_start_ns: Figure<Nanos>,
+    pub(super) cost: Cost,
 }
+
+/// Why nothing could be.
+pub(super) enum Lack {
+    /// A measurement is missing.
+    Measurement { phase: Phase, why: String },
+    /// It would change nothing.
+    Effect { why: String },
+}
+
+type Answer = Result<Found, Lack>;
 
 /// Phases that a process of a pre-warmed pool has behind it.
 const BEHIND_THE_POOL: [Phase; 7] = [
@@ -24,7 +33,7 @@ const BEHIND_THE_POOL: [Phase; 7] = [
     Phase::ModuleLoad,
 ];
 
-pub(super) fn predict(question: &Question<'_>, kind: MitigationKind) -> Prediction {
+pub(super) fn predict(question: &Question<'_>, kind: MitigationKind) -> Answer {
     match kind {
         MitigationKind::WarmStandby => warm_standby(question),
         MitigationKind::SmallerImage => smaller_image(question),
@@ -44,12 +53,12 @@ fn less(question: &Question<'_>, saved: Nanos, basis: Basis) -> Figure<Nanos> {
     Figure::new(cold.value.saturating_sub(saved), basis)
 }
 
-fn lacking(phase: Phase, why: &str) -> Prediction {
-    Prediction::Lacking { phase, why: why.to_owned() }
+fn lacking<T>(phase: Phase, why: &str) -> Result<T, Lack> {
+    Err(Lack::Measurement { phase, why: why.to_owned() })
 }
 
-fn nothing(why: impl Into<String>) -> Prediction {
-    Prediction::Nothing { why: why.into() }
+fn nothing(why: impl Into<String>) -> Answer {
+    Err(Lack::Effect { why: why.into() })
 }
 
 /// The price of so many replicas that are always up.
@@ -69,7 +78,7 @@ fn replicas(question: &Question<'_>, replicas: Option<u32>) -> Cost {
     Cost::PerMonth { amount: Figure::new(f64::from(replicas) * HOURS_PER_MONTH * hour, basis) }
 }
 
-fn warm_standby(question: &Question<'_>) -> Prediction {
+fn warm_standby(question: &Question<'_>) -> Answer {
     let cold = question.cold_start.median_ns.value;
     let standby = (question.standby_for)(cold);
     if standby == Some(0) {
@@ -79,41 +88,35 @@ fn warm_standby(question: &Question<'_>) -> Prediction {
         "0: the replica is ready before the traffic is, as long as growth stays within the chosen quantile",
     )
     .resting_on(&question.cold_start.median_ns.basis);
-    Prediction::Found { cold_start_ns: Figure::new(Nanos::ZERO, basis), cost: replicas(question, standby) }
+    Ok(Found { cold_start_ns: Figure::new(Nanos::ZERO, basis), cost: replicas(question, standby) })
 }
 
 /// The median pull in the cold start.
-fn pull(question: &Question<'_>) -> Result<Figure<Nanos>, Prediction> {
+fn pull(question: &Question<'_>) -> Result<Figure<Nanos>, Lack> {
     let part = question.cold_start.part(Phase::ImagePull);
     match (part, &question.cold_start.pull) {
         (Some(part), _) => Ok(part.median_ns.clone()),
-        (None, PullTime::None { why }) => Err(lacking(Phase::ImagePull, why)),
-        (None, _) => Err(lacking(Phase::ImagePull, "the cold start holds no pull of an image")),
+        (None, PullTime::None { why }) => lacking(Phase::ImagePull, why),
+        (None, _) => lacking(Phase::ImagePull, "the cold start holds no pull of an image"),
     }
 }
 
-fn smaller_image(question: &Question<'_>) -> Prediction {
-    let pull = match pull(question) {
-        Ok(pull) => pull,
-        Err(why) => return why,
-    };
+fn smaller_image(question: &Question<'_>) -> Answer {
+    let pull = pull(question)?;
     let saved = Nanos::from_nanos(pull.value.as_nanos() / 2);
     let basis = Basis::of("½·pull: a pull is taken to take as long as its bytes are many")
         .input("pull", Quantity::Nanos(pull.value))
         .resting_on(&pull.basis)
         .caveat("half of the bytes is an example, not a measurement");
-    Prediction::Found { cold_start_ns: less(question, saved, basis), cost: Cost::Free }
+    Ok(Found { cold_start_ns: less(question, saved, basis), cost: Cost::Free })
 }
 
 fn limit<'q>(question: &'q Question<'_>, kind: LimitKind) -> Option<&'q LimitRate> {
     question.measured.limits.iter().find(|limit| limit.kind == kind)
 }
 
-fn zstd_image(question: &Question<'_>) -> Prediction {
-    let pull = match pull(question) {
-        Ok(pull) => pull,
-        Err(why) => return why,
-    };
+fn zstd_image(question: &Question<'_>) -> Answer {
+    let pull = pull(question)?;
     let image = question.measured.image.as_ref();
     match image.and_then(|image| image.codec.as_deref()) {
         Some("zstd") => return nothing("its layers are compressed with zstd already"),
@@ -151,10 +154,10 @@ fn zstd_image(question: &Question<'_>) -> Prediction {
         .input("zstd", Quantity::BytesPerSecond(zstd.per_s.value))
         .input("unpacking", Quantity::Nanos(unpacking))
         .resting_on(&pull.basis);
-    Prediction::Found { cold_start_ns: less(question, saved, basis), cost: Cost::Free }
+    Ok(Found { cold_start_ns: less(question, saved, basis), cost: Cost::Free })
 }
 
-fn preloaded(question: &Question<'_>) -> Prediction {
+fn preloaded(question: &Question<'_>) -> Answer {
     let Some(load) = question.cold_start.part(Phase::WeightsLoad) else {
         return lacking(Phase::WeightsLoad, "the cold start holds no load of weights of its own");
     };
@@ -175,7 +178,7 @@ fn preloaded(question: &Question<'_>) -> Prediction {
         .resting_on(&load.median_ns.basis)
         .resting_on(&warm.median_ns.basis);
     let cost = disk(question, warm.bytes);
-    Prediction::Found { cold_start_ns: less(question, saved, basis), cost }
+    Ok(Found { cold_start_ns: less(question, saved, basis), cost })
 }
 
 /// A copy of the weights on every node, of which the page cache is filled.
@@ -194,7 +197,7 @@ fn disk(question: &Question<'_>, bytes: Bytes) -> Cost {
     Cost::PerMonth { amount: Figure::new(amount, basis) }
 }
 
-fn pool(question: &Question<'_>) -> Prediction {
+fn pool(question: &Question<'_>) -> Answer {
     let parts = question.cold_start.parts.iter().filter(|part| BEHIND_THE_POOL.contains(&part.phase));
     let (mut saved, mut basis) = (Nanos::ZERO, Basis::of("what a waiting process has behind it"));
     for part in parts {
@@ -215,18 +218,19 @@ fn pool(question: &Question<'_>) -> Prediction {
         }
         other => other,
     };
-    Prediction::Found { cold_start_ns, cost }
+    Ok(Found { cold_start_ns, cost })
 }
 
-/// Why the host device has no such thing; `None` on a GPU.
-fn on_host(question: &Question<'_>, what: &str) -> Option<Prediction> {
-    (question.measured.class.device_kind == "host").then(|| nothing(format!("the host device has no {what}")))
-}
-
-fn kept_jit(question: &Question<'_>) -> Prediction {
-    if let Some(nothing) = on_host(question, "kernels to compile") {
-        return nothing;
+/// That the host device has no such thing.
+fn needs_gpu(question: &Question<'_>, what: &str) -> Result<(), Lack> {
+    match question.measured.class.device_kind.as_str() {
+        "host" => Err(Lack::Effect { why: format!("the host device has no {what}") }),
+        _ => Ok(()),
     }
+}
+
+fn kept_jit(question: &Question<'_>) -> Answer {
+    needs_gpu(question, "kernels to compile")?;
     let jit = &question.measured.startup.jit;
     let (Some(cold), Some(warm)) = (&jit.cold_ns, &jit.warm_ns) else {
         return lacking(
@@ -243,13 +247,11 @@ fn kept_jit(question: &Question<'_>) -> Prediction {
         .input("module_load warm", Quantity::Nanos(warm.value))
         .resting_on(&cold.basis)
         .resting_on(&warm.basis);
-    Prediction::Found { cold_start_ns: less(question, saved, basis), cost: Cost::Free }
+    Ok(Found { cold_start_ns: less(question, saved, basis), cost: Cost::Free })
 }
 
-fn overlap(question: &Question<'_>) -> Prediction {
-    if let Some(nothing) = on_host(question, "context to wait for") {
-        return nothing;
-    }
+fn overlap(question: &Question<'_>) -> Answer {
+    needs_gpu(question, "context to wait for")?;
     let part = |phase| question.cold_start.part(phase).map(|part| &part.median_ns);
     let Some(load) = part(Phase::WeightsLoad) else {
         return lacking(Phase::WeightsLoad, "the cold start holds no load of weights of its own");
@@ -275,5 +277,5 @@ fn overlap(question: &Question<'_>) -> Prediction {
         .input("copies to the device", Quantity::Nanos(upload));
     let basis =
         known.iter().fold(basis.resting_on(&load.basis), |basis, figure| basis.resting_on(&figure.basis));
-    Prediction::Found { cold_start_ns: less(question, saved, basis), cost: Cost::Free }
+    Ok(Found { cold_start_ns: less(question, saved, basis), cost: Cost::Free })
 }

@@ -73,7 +73,7 @@ fn effect(all: &[Mitigation], kind: MitigationKind) -> &Effect {
 
 fn cold_of(all: &[Mitigation], kind: MitigationKind) -> f64 {
     match effect(all, kind) {
-        Effect::Predicted { cold_start_ns, .. } => cold_start_ns.value.as_secs_f64(),
+        Effect::Predicted(prediction) => prediction.cold_start_ns.value.as_secs_f64(),
         other => panic!("{kind:?}: {other:?}"),
     }
 }
@@ -131,24 +131,28 @@ fn prices_replicas_and_order() {
             MitigationKind::PreWarmedPool,
         ]
     );
-    let Effect::Predicted { cost: Cost::PerMonth { amount }, standby, saves_s_per_cost, .. } =
-        effect(&all, MitigationKind::WarmStandby)
+    let predicted = |all: &[Mitigation], kind| match effect(all, kind) {
+        Effect::Predicted(prediction) => (**prediction).clone(),
+        other => panic!("{kind:?}: {other:?}"),
+    };
+    let Prediction { cost: Cost::PerMonth { amount }, standby, saves_s_per_cost, .. } =
+        predicted(&all, MitigationKind::WarmStandby)
     else {
         panic!("priced")
     };
-    assert_eq!((amount.value, *standby), (5.0 * 730.0 * 2.0, Some(5)), "a replica still takes 100 s");
+    assert_eq!((amount.value, standby), (5.0 * 730.0 * 2.0, Some(5)), "a replica still takes 100 s");
     assert!((saves_s_per_cost.unwrap() - 100.0 / 7300.0).abs() < 1e-12);
-    let Effect::Predicted { standby, cost: Cost::PerMonth { amount }, .. } =
-        effect(&all, MitigationKind::PreloadedStorage)
+    let Prediction { standby, cost: Cost::PerMonth { amount }, .. } =
+        predicted(&all, MitigationKind::PreloadedStorage)
     else {
         panic!("priced")
     };
-    assert_eq!((*standby, amount.value), (Some(4), 16.0), "74 s; 16 GB on ten nodes at 0.1");
+    assert_eq!((standby, amount.value), (Some(4), 16.0), "74 s; 16 GB on ten nodes at 0.1");
     assert_eq!(amount.basis.assumed, ["--nodes", "--disk-gb-month"]);
 
     let unpriced = answer(&measured, &cold, &Prices::default());
-    let Effect::Predicted { cost: Cost::Unpriced { why }, saves_s_per_cost, .. } =
-        effect(&unpriced, MitigationKind::WarmStandby)
+    let Prediction { cost: Cost::Unpriced { why }, saves_s_per_cost, .. } =
+        predicted(&unpriced, MitigationKind::WarmStandby)
     else {
         panic!("no price")
     };
@@ -219,7 +223,8 @@ fn on_a_profile_of_this_release_every_kind_has_an_answer() {
     let all = answer(&measured, measured.cold_start().unwrap(), &PRICES);
     assert_eq!(all.len(), MitigationKind::ALL.len());
     for mitigation in &all {
-        if let Effect::Predicted { cold_start_ns, saves_ns, .. } = &mitigation.effect {
+        if let Effect::Predicted(prediction) = &mitigation.effect {
+            let Prediction { cold_start_ns, saves_ns, .. } = &**prediction;
             let cold = measured.cold_start().unwrap().median_ns.value;
             assert_eq!(cold_start_ns.value.saturating_add(*saves_ns), cold, "{mitigation:?}");
         }

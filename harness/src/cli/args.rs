@@ -56,7 +56,7 @@ pub enum Command {
     /// Find out how much this machine differs from itself, and write thresholds for the gate.
     Calibrate(CalibrateArgs),
     /// Write profiles in the format of another tool.
-    Export(ExportArgs),
+    Export(Box<ExportArgs>),
     /// Make a profile of cold starts that others have seen.
     Import {
         /// Where they come from.

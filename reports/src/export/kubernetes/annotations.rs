@@ -7,6 +7,9 @@ use serde_json::{Map, Value};
 use super::super::error::cut;
 use super::super::settings::LABEL_PREFIX;
 
+/// A sweep has dozens of keys; so many say which it was.
+const MOST_KEYS: usize = 3;
+
 /// Annotations under the project's prefix.
 #[derive(Debug, Clone, Default)]
 pub(in crate::export) struct Annotations(Map<String, Value>);
@@ -51,7 +54,10 @@ pub(in crate::export) fn explained(value: impl std::fmt::Display, basis: &Basis)
     let mut text = format!("{value} = {}", basis.formula);
     let inputs: Vec<String> =
         basis.inputs.iter().map(|input| format!("{} = {}", input.name, quantity(&input.value))).collect();
-    let keys: Vec<String> = basis.keys.iter().map(ToString::to_string).collect();
+    let mut keys: Vec<String> = basis.keys.iter().take(MOST_KEYS).map(ToString::to_string).collect();
+    if let more @ 1.. = basis.keys.len().saturating_sub(MOST_KEYS) {
+        keys.push(format!("and {more} more"));
+    }
     for (before, list) in
         [("", inputs), ("by ", keys), ("assumed: ", basis.assumed.clone()), ("! ", basis.caveats.clone())]
     {

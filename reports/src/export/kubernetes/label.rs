@@ -8,10 +8,10 @@ const LONGEST: usize = 63;
 pub(in crate::export) fn label_value(text: &str) -> Option<String> {
     let mut value = String::with_capacity(LONGEST);
     for c in text.chars() {
-        let allowed = c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if allowed && !(value.is_empty() && !c.is_ascii_alphanumeric()) {
+        // The first of them is a letter or a digit.
+        if c.is_ascii_alphanumeric() || (matches!(c, '-' | '_' | '.') && !value.is_empty()) {
             value.push(c);
-        } else if !allowed && !value.is_empty() && !value.ends_with('-') {
+        } else if !value.is_empty() && !value.ends_with('-') {
             value.push('-');
         }
         if value.len() == LONGEST {
