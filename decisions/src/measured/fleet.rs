@@ -15,6 +15,9 @@ use super::memory::MemoryFacts;
 use super::service_fit::ServiceFits;
 use super::startup::StartupTimes;
 
+/// The storage of cold starts that a cluster has had: its pods don't tell what it was.
+const IN_CLUSTER: &str = "cluster";
+
 /// A profile with the name to show it under, such as its file's.
 pub type NamedProfile<'a> = (&'a str, &'a Profile);
 
@@ -55,7 +58,8 @@ pub struct Measured {
 }
 
 impl Fleet {
-    /// Gathers profiles of one model by the class of their node.
+    /// Gathers profiles of one model by the class of their node. Cold starts of pods that were imported from a cluster come before
+    /// those of machines, in every class: they hold scheduling, the pull and the container as well.
     ///
     /// # Errors
     /// Without a profile, with profiles of several models, and with one of a stand-in driver unless that is allowed.
@@ -64,7 +68,20 @@ impl Fleet {
         by_hand: &ByHand,
         allow_stand_in: bool,
     ) -> Result<Fleet, MeasuredError> {
-        let (first_name, first) = profiles.first().ok_or(MeasuredError::NoProfile)?;
+        // Pods of a cluster tell of cold starts and of nothing else: those of machines say the rest.
+        let (pods, machines): (Vec<NamedProfile<'_>>, Vec<NamedProfile<'_>>) =
+            profiles.iter().copied().partition(|(_, profile)| profile.target.cluster.is_some());
+        let (first_name, first) = match (machines.first(), pods.first()) {
+            (Some(first), _) => first,
+            (None, None) => return Err(MeasuredError::NoProfile),
+            (None, Some((name, _))) => {
+                return Err(MeasuredError::Missing {
+                    phase: Phase::Throughput,
+                    why: format!("{name} holds cold starts of pods only"),
+                    remedy: "give a profile of the model beside it, measured with `coldstart run` on such a node",
+                });
+            }
+        };
         if let Some((name, _)) = profiles.iter().find(|(_, profile)| profile.target.device.stand_in)
             && !allow_stand_in
         {
@@ -75,7 +92,7 @@ impl Fleet {
             why: format!("{first_name} measured no model"),
             remedy: "measure one with `coldstart run --model DIR`",
         })?;
-        for (name, profile) in profiles {
+        for (name, profile) in &machines {
             let other = ModelFacts::of(profile);
             if other.as_ref().is_none_or(|other| other.header_sha256 != model.header_sha256) {
                 let other_model = other.map_or_else(|| "no model".to_owned(), |other| other.source);
@@ -88,14 +105,14 @@ impl Fleet {
             }
         }
         let mut groups: Vec<(NodeClass, Vec<NamedProfile<'_>>)> = Vec::new();
-        for named in profiles {
+        for named in &machines {
             let class = NodeClass::of(named.1);
             match groups.iter_mut().find(|(known, _)| known.is(&class)) {
                 Some((_, group)) => group.push(*named),
                 None => groups.push((class, vec![*named])),
             }
         }
-        let classes = groups.into_iter().map(|(class, group)| Measured::of(class, &group, by_hand));
+        let classes = groups.into_iter().map(|(class, group)| Measured::of(class, &group, &pods, by_hand));
         Ok(Fleet { model, classes: classes.collect::<Result<_, _>>()? })
     }
 
@@ -119,7 +136,12 @@ impl Fleet {
 }
 
 impl Measured {
-    fn of(class: NodeClass, named: &[NamedProfile<'_>], by_hand: &ByHand) -> Result<Self, MeasuredError> {
+    fn of(
+        class: NodeClass,
+        named: &[NamedProfile<'_>],
+        pods: &[NamedProfile<'_>],
+        by_hand: &ByHand,
+    ) -> Result<Self, MeasuredError> {
         let profiles: Vec<&Profile> = named.iter().map(|(_, profile)| *profile).collect();
         let mut storages: Vec<String> = profiles.iter().map(|profile| storage_of(profile)).collect();
         let mut seen = Vec::new();
@@ -128,21 +150,26 @@ impl Measured {
             seen.push(storage.clone());
             new
         });
-        let cold_starts: Vec<ColdStart> = storages
-            .iter()
-            .filter_map(|storage| {
-                let of: Vec<&Profile> =
-                    profiles.iter().copied().filter(|profile| storage_of(profile) == *storage).collect();
-                ColdStart::of(&of, storage, by_hand)
-            })
-            .collect();
+        // What pods took holds all that a cluster adds: it comes first.
+        let of_pods: Vec<&Profile> = pods.iter().map(|(_, profile)| *profile).collect();
+        let of_cluster = ColdStart::of(&of_pods, IN_CLUSTER, by_hand).filter(|_| !of_pods.is_empty());
+        let on_machines = storages.iter().filter_map(|storage| {
+            let of: Vec<&Profile> =
+                profiles.iter().copied().filter(|profile| storage_of(profile) == *storage).collect();
+            ColdStart::of(&of, storage, by_hand)
+        });
+        let cold_starts: Vec<ColdStart> = of_cluster.into_iter().chain(on_machines).collect();
         let no_cold_start = match cold_starts.is_empty() {
             false => String::new(),
             true => why_missing(&profiles, Phase::WeightsLoad),
         };
         Ok(Measured {
             class,
-            profiles: named.iter().map(|(name, profile)| ProfileFacts::of(name, profile)).collect(),
+            profiles: named
+                .iter()
+                .chain(pods)
+                .map(|(name, profile)| ProfileFacts::of(name, profile))
+                .collect(),
             image: ImageFacts::of(&profiles),
             cold_starts,
             no_cold_start,

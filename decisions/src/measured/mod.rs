@@ -11,6 +11,8 @@ mod facts;
 mod fleet;
 mod load_rate;
 mod memory;
+#[cfg(test)]
+mod pods_tests;
 mod service_fit;
 mod startup;
 #[cfg(test)]

@@ -31,7 +31,8 @@ impl<'a> Trials<'a> {
         }
         let ((kind, params, ends_with), traces) =
             groups.into_iter().max_by_key(|((kind, params, ends_with), traces)| {
-                let cold = params.get("page_cache") == Some("cold");
+                // Of pods: those that had to pull their image.
+                let cold = params.get("page_cache") == Some("cold") || params.get("image") == Some("pulled");
                 (*kind, planned(params), cold, traces.len(), *ends_with)
             })?;
         let unmarked: Vec<&Trace> = traces.iter().copied().filter(|trace| trace.mark().is_none()).collect();
