@@ -206,6 +206,7 @@ fn device(gpus: Option<(&str, u32)>) -> DeviceTarget {
         threads: None,
         multiprocessors: None,
         clock_hz: None,
+        flop_per_cycle: BTreeMap::new(),
         memory_bytes_per_s: None,
         features: Vec::new(),
         uuid: None,
