@@ -6,9 +6,11 @@
 mod behavior;
 mod hpa;
 mod keda;
+mod readiness;
 mod reading;
 
 pub use behavior::{Behavior, PolicyKind, ScalingPolicy, ScalingRules, SelectPolicy};
 pub use hpa::{Hpa, HpaState};
 pub use keda::{Keda, KedaState};
+pub use readiness::{PodAge, PodMetric};
 pub use reading::{PodReading, Reading, TargetKind};

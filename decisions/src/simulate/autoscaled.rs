@@ -4,7 +4,7 @@ use coldstart_profiles::Nanos;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::cluster::{Cluster, State};
+use super::cluster::Cluster;
 use super::controller::Controller;
 use super::dispatch::Dispatch;
 use super::language_model::LanguageServer;
@@ -209,14 +209,7 @@ impl<S: Server> Run<'_, S> {
 
     fn finish(mut self, policy: &Policy, end: u64) -> PolicyOutcome {
         self.cluster.abandon();
-        let replica_time: u64 = self
-            .cluster
-            .seen(end)
-            .map(|replica| {
-                let gone = if let State::Gone { at_ns } = replica.state { at_ns } else { end };
-                gone.saturating_sub(replica.created_ns)
-            })
-            .sum();
+        let replica_time = self.cluster.totals(end).ordered_ns;
         let replica_hours = replica_time as f64 / 3.6e12;
         let missed = self.cluster.recorder.requests_missed();
         let gave_up = self.cluster.recorder.misses() > self.give_up_after;

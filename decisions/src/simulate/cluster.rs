@@ -12,7 +12,13 @@ use crate::traffic::Arrival;
 pub(super) struct Cluster<'m, S: Server> {
     model: &'m S::Model,
     dispatch: Dispatch,
+    /// Every replica that ever was, in the order of ordering; what is gone keeps nothing.
     replicas: Vec<Replica<S>>,
+    /// Replicas that are not gone, in that order.
+    alive: Vec<usize>,
+    starting: usize,
+    /// Of replicas that are gone.
+    past: Totals,
     /// Replicas that take requests.
     ready: Vec<usize>,
     /// Of those, with one shared queue, the ones without work.
@@ -62,13 +68,25 @@ pub(super) enum State {
     Ready,
     /// Ends what it has.
     Draining,
-    /// Ended at this time.
-    Gone { at_ns: u64 },
+    /// Ended.
+    Gone,
+}
+
+/// Times of replicas, in nanoseconds.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Totals {
+    /// From being ordered on.
+    pub(super) ordered_ns: u64,
+    /// From being ready on.
+    pub(super) ready_ns: u64,
+    /// At work.
+    pub(super) busy_ns: u64,
 }
 
 /// One replica as an autoscaler sees it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Seen {
+    pub(super) id: usize,
     pub(super) state: State,
     pub(super) created_ns: u64,
     pub(super) ready_ns: u64,
@@ -82,6 +100,9 @@ impl<'m, S: Server> Cluster<'m, S> {
             model,
             dispatch,
             replicas: Vec::new(),
+            alive: Vec::new(),
+            starting: 0,
+            past: Totals::default(),
             ready: Vec::new(),
             idle: Vec::new(),
             queue: VecDeque::new(),
@@ -105,24 +126,49 @@ impl<'m, S: Server> Cluster<'m, S> {
             busy_since_ns: None,
             busy_ns: 0,
         });
+        self.alive.push(id);
+        self.starting += 1;
         if ready_ns <= now { self.becomes_ready(id, now) } else { self.schedule(id, ready_ns) }
     }
 
     /// Takes one replica away, as a ReplicaSet does: one that is still starting before one that works, the last ordered first. One
     /// that works ends what it has. False when there is none.
     pub(super) fn remove(&mut self, now: u64) -> bool {
-        let starting = self.replicas.iter().rposition(|replica| replica.state == State::Starting);
-        if let Some(id) = starting {
+        let starting = self.alive.iter().rev().find(|id| self.replicas[**id].state == State::Starting);
+        if let Some(id) = starting.copied() {
             self.replicas[id].generation += 1;
-            self.replicas[id].state = State::Gone { at_ns: now };
+            self.starting -= 1;
+            self.end(id, now);
             return true;
         }
         let Some(id) = self.ready.iter().copied().max() else { return false };
         self.ready.retain(|other| *other != id);
         self.idle.retain(|other| *other != id);
-        let busy = self.load(id) > 0;
-        self.replicas[id].state = if busy { State::Draining } else { State::Gone { at_ns: now } };
+        if self.load(id) > 0 {
+            self.replicas[id].state = State::Draining;
+        } else {
+            self.end(id, now);
+        }
         true
+    }
+
+    fn end(&mut self, id: usize, now: u64) {
+        self.alive.retain(|other| *other != id);
+        let times = self.times(id, now);
+        self.past = self.past.and(times);
+        let replica = &mut self.replicas[id];
+        replica.state = State::Gone;
+        (replica.server, replica.queue) = (S::idle(), VecDeque::new());
+    }
+
+    fn times(&self, id: usize, now: u64) -> Totals {
+        let replica = &self.replicas[id];
+        let was_ready = replica.state != State::Starting && replica.ready_ns <= now;
+        Totals {
+            ordered_ns: now.saturating_sub(replica.created_ns),
+            ready_ns: if was_ready { now - replica.ready_ns } else { 0 },
+            busy_ns: replica.busy_ns(now),
+        }
     }
 
     /// A request comes.
@@ -214,6 +260,7 @@ impl<'m, S: Server> Cluster<'m, S> {
 
     fn becomes_ready(&mut self, id: usize, now: u64) {
         self.replicas[id].state = State::Ready;
+        self.starting -= 1;
         self.ready.push(id);
         if self.dispatch == Dispatch::Shared {
             self.advance(id, now);
@@ -250,7 +297,7 @@ impl<'m, S: Server> Cluster<'m, S> {
             replica.busy_ns += now - since;
         }
         match replica.state {
-            State::Draining => replica.state = State::Gone { at_ns: now },
+            State::Draining => self.end(id, now),
             State::Ready if self.dispatch == Dispatch::Shared => self.idle.push(id),
             _ => {}
         }
@@ -263,24 +310,27 @@ impl<'m, S: Server> Cluster<'m, S> {
 
     /// Requests that a replica works on.
     pub(super) fn running(&self) -> u64 {
-        self.replicas.iter().map(|replica| replica.server.running() as u64).sum()
+        self.alive.iter().map(|id| self.replicas[*id].server.running() as u64).sum()
     }
 
-    /// Every replica that ever was, in the order of ordering.
+    /// Every replica that is not gone, in the order of ordering.
     pub(super) fn seen(&self, now: u64) -> impl Iterator<Item = Seen> {
-        self.replicas.iter().map(move |replica| Seen {
-            state: replica.state,
-            created_ns: replica.created_ns,
-            ready_ns: replica.ready_ns,
-            busy_ns: replica.busy_ns + replica.busy_since_ns.map_or(0, |since| now.saturating_sub(since)),
-            fullness: replica.server.fullness(self.model),
+        self.alive.iter().map(move |id| {
+            let replica = &self.replicas[*id];
+            Seen {
+                id: *id,
+                state: replica.state,
+                created_ns: replica.created_ns,
+                ready_ns: replica.ready_ns,
+                busy_ns: replica.busy_ns(now),
+                fullness: replica.server.fullness(self.model),
+            }
         })
     }
 
     /// Replicas that are ordered and not being removed.
     pub(super) fn wanted(&self) -> usize {
-        let counts = |replica: &&Replica<S>| matches!(replica.state, State::Starting | State::Ready);
-        self.replicas.iter().filter(counts).count()
+        self.starting + self.ready.len()
     }
 
     /// Replicas that take requests.
@@ -300,14 +350,30 @@ impl<'m, S: Server> Cluster<'m, S> {
         }
     }
 
+    /// The times of all replicas up to `now`.
+    pub(super) fn totals(&self, now: u64) -> Totals {
+        self.alive.iter().fold(self.past, |sum, id| sum.and(self.times(*id, now)))
+    }
+
     /// Busy time ÷ ready time up to `now`.
     pub(super) fn utilization(&self, now: u64) -> f64 {
-        let (mut busy, mut ready) = (0u64, 0u64);
-        for seen in self.seen(now).filter(|seen| seen.ready_ns <= now) {
-            busy += seen.busy_ns;
-            let end = if let State::Gone { at_ns } = seen.state { at_ns } else { now };
-            ready += end.saturating_sub(seen.ready_ns);
+        let totals = self.totals(now);
+        if totals.ready_ns == 0 { 0.0 } else { totals.busy_ns as f64 / totals.ready_ns as f64 }
+    }
+}
+
+impl<S> Replica<S> {
+    fn busy_ns(&self, now: u64) -> u64 {
+        self.busy_ns + self.busy_since_ns.map_or(0, |since| now.saturating_sub(since))
+    }
+}
+
+impl Totals {
+    fn and(self, other: Totals) -> Totals {
+        Totals {
+            ordered_ns: self.ordered_ns + other.ordered_ns,
+            ready_ns: self.ready_ns + other.ready_ns,
+            busy_ns: self.busy_ns + other.busy_ns,
         }
-        if ready == 0 { 0.0 } else { busy as f64 / ready as f64 }
     }
 }

@@ -155,14 +155,14 @@ impl<'a> HpaAtWork<'a> {
         if let Some((keda, operator, poll)) = &mut self.keda
             && poll.is_due(now)
         {
-            let active = self.metrics.iter().any(|metric| is_active(meter, cluster, metric));
+            let active = self.metrics.iter().any(|metric| is_active(meter, cluster, metric, &self.hpa, now));
             wanted = operator.poll(keda, now, wanted, active);
         }
         if self.sync.is_due(now) {
             let ready = cluster.ready() as u32;
             let mut asked = Vec::with_capacity(self.metrics.len());
             for metric in self.metrics {
-                let reading = meter.reading(cluster, metric);
+                let reading = meter.reading(cluster, metric, &self.hpa, now);
                 asked.push(reading.and_then(|reading| reading.desired(wanted, ready, self.hpa.tolerance)));
             }
             wanted = self.state.sync(&self.hpa, now, wanted, &asked);
@@ -172,9 +172,15 @@ impl<'a> HpaAtWork<'a> {
 }
 
 /// A trigger of pods is active when their mean is above the threshold; without a pod it is not.
-fn is_active<S: Server>(meter: &Meter, cluster: &mut Cluster<'_, S>, metric: &Metric) -> bool {
+fn is_active<S: Server>(
+    meter: &Meter,
+    cluster: &mut Cluster<'_, S>,
+    metric: &Metric,
+    hpa: &Hpa,
+    now: u64,
+) -> bool {
     let value = if metric.signal.of_pods() {
-        meter.mean_of_pods(cluster, metric.signal)
+        meter.mean_of_pods(cluster, metric.signal, hpa, now)
     } else {
         meter.value(cluster, metric.signal)
     };

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::cluster::{Cluster, Seen, State};
 use super::policy::{Metric, Monitoring, Signal};
 use super::server::Server;
-use crate::scaling::{PodReading, Reading, TargetKind};
+use crate::scaling::{Hpa, PodAge, PodMetric, PodReading, Reading, TargetKind};
 
 /// Scrapes of the last window.
 pub(super) struct Meter {
@@ -19,6 +19,7 @@ struct Scrape {
     waiting: u64,
     running: u64,
     pressure: Option<f64>,
+    /// Ordered by id.
     pods: Vec<Seen>,
 }
 
@@ -70,11 +71,17 @@ impl Meter {
         &self,
         cluster: &mut Cluster<'_, S>,
         metric: &Metric,
+        hpa: &Hpa,
+        now: u64,
     ) -> Option<Reading> {
         let target = metric.target;
         if metric.signal.of_pods() {
             let utilization = matches!(metric.signal, Signal::CpuUtilization { .. });
-            return Some(Reading::Pods { pods: self.pods(cluster, metric.signal), target, utilization });
+            return Some(Reading::Pods {
+                pods: self.pods(cluster, metric.signal, hpa, now),
+                target,
+                utilization,
+            });
         }
         let value = self.value(cluster, metric.signal)?;
         Some(match metric.target_kind {
@@ -84,8 +91,14 @@ impl Meter {
     }
 
     /// The mean of a signal over the pods that have it.
-    pub(super) fn mean_of_pods<S: Server>(&self, cluster: &Cluster<'_, S>, signal: Signal) -> Option<f64> {
-        let pods = self.pods(cluster, signal);
+    pub(super) fn mean_of_pods<S: Server>(
+        &self,
+        cluster: &Cluster<'_, S>,
+        signal: Signal,
+        hpa: &Hpa,
+        now: u64,
+    ) -> Option<f64> {
+        let pods = self.pods(cluster, signal, hpa, now);
         let values = pods
             .iter()
             .filter_map(|pod| if let PodReading::Ready(value) = pod { Some(*value) } else { None });
@@ -93,36 +106,49 @@ impl Meter {
         (count > 0).then(|| sum / f64::from(count))
     }
 
-    fn pods<S: Server>(&self, cluster: &Cluster<'_, S>, signal: Signal) -> Vec<PodReading> {
-        let now = self.scrapes.back().map_or(0, |last| last.time_ns);
-        let wanted = |pod: &Seen| matches!(pod.state, State::Starting | State::Ready);
-        let absent = match signal {
-            // Pods that are not ready, or whose metric is from before that, are set aside for a resource.
-            Signal::CpuUtilization { .. } => PodReading::NotReady,
-            _ => PodReading::Missing,
-        };
+    fn pods<S: Server>(
+        &self,
+        cluster: &Cluster<'_, S>,
+        signal: Signal,
+        hpa: &Hpa,
+        now: u64,
+    ) -> Vec<PodReading> {
         cluster
             .seen(now)
-            .enumerate()
-            .filter(|(_, pod)| wanted(pod))
-            .map(|(id, pod)| match self.busy_share(id) {
-                Some(share) if pod.state == State::Ready => PodReading::Ready(match signal {
-                    Signal::CpuUtilization { idle, busy } => idle + busy * share,
-                    _ => share,
-                }),
-                _ => absent,
+            .filter(|pod| pod.state != State::Draining)
+            .map(|pod| {
+                let share = self.busy_share(pod.id);
+                match signal {
+                    Signal::CpuUtilization { idle, busy } => {
+                        let ready = pod.state == State::Ready;
+                        let changed_ns = if ready { pod.ready_ns } else { pod.created_ns };
+                        let age = PodAge { started_ns: pod.created_ns, ready, changed_ns };
+                        // A pod that starts uses its CPU, too; how much does not count.
+                        let starting = PodMetric { value: idle, at_ns: now, window_ns: 0 };
+                        let working =
+                            share.map(|share| PodMetric { value: idle + busy * share.value, ..share });
+                        hpa.cpu_reading(now, age, if ready { working } else { Some(starting) })
+                    }
+                    // Other metrics of pods come from the pod itself: one that is not ready has none.
+                    _ => share.map_or(PodReading::Missing, |share| PodReading::Ready(share.value)),
+                }
             })
             .collect()
     }
 
     /// The share of the window in which a replica worked; `None` with fewer than two scrapes of it being ready.
-    fn busy_share(&self, id: usize) -> Option<f64> {
+    fn busy_share(&self, id: usize) -> Option<PodMetric> {
         let of = |scrape: &Scrape| {
-            let pod = scrape.pods.get(id).filter(|pod| pod.state == State::Ready)?;
+            let at = scrape.pods.binary_search_by_key(&id, |pod| pod.id).ok()?;
+            let pod = scrape.pods.get(at).filter(|pod| pod.state == State::Ready)?;
             Some((scrape.time_ns, pod.busy_ns))
         };
         let (first, first_busy) = self.scrapes.iter().find_map(of)?;
         let (last, last_busy) = of(self.scrapes.back()?)?;
-        (last > first).then(|| (last_busy - first_busy) as f64 / (last - first) as f64)
+        (last > first).then(|| PodMetric {
+            value: (last_busy - first_busy) as f64 / (last - first) as f64,
+            at_ns: last,
+            window_ns: last - first,
+        })
     }
 }
