@@ -14,6 +14,7 @@ pub mod mitigations;
 pub mod queue;
 pub mod rollout;
 pub mod scaling;
+mod schema;
 pub mod service;
 pub mod simulate;
 #[cfg(test)]
@@ -23,3 +24,4 @@ pub mod traffic;
 pub use basis::{Basis, Figure, Input, Quantity};
 pub use cluster::{ClusterFacts, Prices};
 pub use fitness::{FITNESS_CODES, judge_fitness};
+pub use schema::{policy_schema, verdict_schema};

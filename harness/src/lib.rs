@@ -13,6 +13,7 @@ mod driver;
 pub mod fitness;
 pub mod gate;
 pub mod host;
+pub mod import;
 pub mod model;
 mod phases;
 pub mod registry;

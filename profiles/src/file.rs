@@ -108,16 +108,23 @@ impl Profile {
     }
 }
 
-/// Writes `contents` under `path`, whole or not at all.
+/// Writes `contents` under `path`, whole or not at all. Where a link leads to a file, that file is replaced and the link stays. What
+/// is no file, such as a pipe or `/dev/stdout`, is written to as it is.
 ///
 /// # Errors
 /// When the directory can't be written to, or the disk is full; an old file is then still there.
 pub fn write_atomic(path: &Path, contents: &[u8]) -> Result<(), ProfileError> {
-    stage(path, contents)?.persist(path).map(drop).map_err(|error| ProfileError::Io {
-        action: "write",
-        path: path.to_owned(),
-        source: error.error,
-    })
+    let failed = |source| ProfileError::Io { action: "write", path: path.to_owned(), source };
+    let place = match std::fs::metadata(path) {
+        // A rename would put a file in place of the device.
+        Ok(there) if !there.is_file() && !there.is_dir() => {
+            let mut open = std::fs::OpenOptions::new().write(true).open(path).map_err(failed)?;
+            return open.write_all(contents).map_err(failed);
+        }
+        Ok(there) if there.is_file() => std::fs::canonicalize(path).map_err(failed)?,
+        _ => path.to_owned(),
+    };
+    stage(&place, contents)?.persist(&place).map(drop).map_err(|error| failed(error.error))
 }
 
 /// Writes several files into `directory`, all of them or none: every one is written and synced beside its place before the first
@@ -181,6 +188,23 @@ fn permissions() -> std::fs::Permissions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn links_stay_links() {
+        let scratch = tempfile::tempdir().unwrap();
+        let (file, link, device) =
+            (scratch.path().join("file"), scratch.path().join("link"), scratch.path().join("device"));
+        std::fs::write(&file, "old").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        std::os::unix::fs::symlink("/dev/null", &device).unwrap();
+        write_atomic(&link, b"new").unwrap();
+        write_atomic(&device, b"new").unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "new");
+        for link in [link, device] {
+            assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink(), "{}", link.display());
+        }
+        assert!(write_atomic(scratch.path(), b"x").is_err(), "a directory is no file");
+    }
 
     #[test]
     fn a_directory_is_written_whole_or_not_at_all() {

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod assemble;
+mod benchmark;
 mod ceiling;
 mod cluster;
 mod doctor;
@@ -37,6 +38,7 @@ mod waterfall;
 mod work;
 
 pub use assemble::LOOSE;
+pub use benchmark::Benchmark;
 pub use ceiling::{Ceiling, CeilingHeight};
 pub use cluster::{ClusterTarget, LeftOutPod, ObservedDetail};
 pub use doctor::{Check, CheckStatus, DoctorReport};

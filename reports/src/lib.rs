@@ -34,6 +34,6 @@ pub use html::html;
 pub use markdown::markdown;
 pub use plan::plan_table;
 pub use self_test::{self_test_line, self_test_totals};
-pub use style::Style;
+pub use style::{Style, harmless, harmless_json};
 pub use terminal::terminal;
 pub use trace_events::trace_events;

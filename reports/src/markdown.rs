@@ -3,8 +3,8 @@
 use coldstart_profiles::{Outcome, Profile, RunState, TotalKind, Waterfall};
 
 use crate::scale::percent;
-use crate::style::PLAIN;
-use crate::terminal::answer_sentence;
+use crate::style::{PLAIN, obeyed};
+use crate::terminal::{answer_sentence, headline};
 use crate::{comparison, terminal};
 
 /// Longer text is cut: a name of a megabyte must not bury the numbers.
@@ -15,14 +15,8 @@ const LONGEST: usize = 600;
 pub fn markdown(profiles: &[(&str, &Profile)]) -> String {
     let mut text = String::new();
     for (name, profile) in profiles {
-        let device = &profile.target.device.name;
-        let model = profile.target.model.as_ref().map_or("no model", |model| model.source.as_str());
-        let heading = match &profile.target.cluster {
-            Some(cluster) => format!("Cold start of pods of {}", cluster.image),
-            None => format!("Cold start of {model} on {device}"),
-        };
         let named = if profiles.len() > 1 { format!("{name}: ") } else { String::new() };
-        text.push_str(&format!("### {}\n\n", escape(&format!("{named}{heading}"))));
+        text.push_str(&format!("### {}\n\n", escape(&format!("{named}{}", headline(profile)))));
         if profile.target.device.stand_in {
             text.push_str("**STAND-IN driver: nothing measured on it means anything.**\n\n");
         }
@@ -99,7 +93,7 @@ pub(crate) fn escape(text: &str) -> String {
                 escaped.push('\\');
                 escaped.push(c);
             }
-            c if c.is_control() => escaped.push(' '),
+            c if obeyed(c) => escaped.push(' '),
             c => escaped.push(c),
         }
     }

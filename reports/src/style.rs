@@ -107,12 +107,48 @@ fn is_line_break(c: char) -> bool {
 
 /// Whether a terminal acts on a character instead of showing it: C0 and C1 controls, marks of direction (UAX #9) and
 /// joining, variation selectors, and tags.
-fn obeyed(c: char) -> bool {
+pub(crate) fn obeyed(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
             | '\u{1f3fb}'..='\u{1f3ff}' | '\u{e0000}'..='\u{e01ef}')
+}
+
+/// Messages are cut after so many characters.
+const LONGEST_MESSAGE: usize = 4_000;
+
+/// A message that may quote anything, for a terminal: what it would obey is spelt out, and more than 4000 characters are cut.
+/// Lines stay lines.
+pub fn harmless(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len().min(LONGEST_MESSAGE));
+    for (index, c) in text.chars().enumerate() {
+        match c {
+            _ if index == LONGEST_MESSAGE => {
+                shown.push_str(" … (cut)");
+                break;
+            }
+            '\n' | '\t' => shown.push(c),
+            c if obeyed(c) => shown.extend(c.escape_unicode()),
+            c => shown.push(c),
+        }
+    }
+    shown
+}
+
+/// The same JSON, in which every character that a terminal would obey is written as an escape.
+pub fn harmless_json(json: &str) -> String {
+    let mut shown = String::with_capacity(json.len());
+    for c in json.chars() {
+        // Between strings there are only spaces and line feeds; within them the writer has escaped those below U+0020.
+        if obeyed(c) && c != '\n' {
+            let mut units = [0; 2];
+            shown.extend(c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
 }
 
 /// The usual spelling in ASCII.
@@ -165,6 +201,20 @@ mod tests {
             assert_eq!(style(true).clean(text), shown, "{text:?}");
         }
         assert!(style(true).clean(&"x".repeat(1_000_000)).chars().count() < 700);
+    }
+
+    #[test]
+    fn messages_and_json_keep_what_they_say() {
+        assert_eq!(harmless("a\nb\u{1b}[2J\u{202e}"), "a\nb\\u{1b}[2J\\u{202e}");
+        assert!(harmless(&"x".repeat(10_000_000)).chars().count() < 4_100);
+        let text = "a\"\u{1b}\u{9b}\u{202e}\u{e0041}é\n";
+        let json = format!("{:#}", serde_json::json!({ text: [text] }));
+        let shown = harmless_json(&json);
+        assert!(!shown.contains(|c| obeyed(c) && c != '\n') && shown.contains("\\udb40\\udc41"), "{shown}");
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&shown).unwrap(),
+            serde_json::from_str::<serde_json::Value>(&json).unwrap()
+        );
     }
 
     #[test]

@@ -3,15 +3,18 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that can't go on fails")]
 
 mod bad_models;
+mod bad_profiles;
 mod bad_usage;
 mod cuda;
 mod cuda_faults;
+mod described;
 mod engine;
 mod export;
 mod failures;
 mod gate;
 mod gpu_table;
 mod import;
+mod import_criterion;
 mod interrupt;
 mod runs;
 mod self_test;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::describe::{CompletionsArgs, ManArgs};
 use super::export::ExportArgs;
 use super::gate::{CalibrateArgs, GateArgs};
 use super::import::ImportSource;
@@ -23,13 +24,13 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
     /// Print the result as JSON on stdout.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Every command")]
     pub json: bool,
-    /// When to use colour; `auto`: on a terminal, unless NO_COLOR is set.
-    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    /// When to use colour: `auto` (on a terminal, unless NO_COLOR is set), `always`, or `never`.
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN", hide_possible_values = true, help_heading = "Every command")]
     pub color: Color,
     /// Say more on stderr; twice for everything.
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Every command")]
     pub verbose: u8,
 }
 
@@ -57,16 +58,20 @@ pub enum Command {
     Calibrate(CalibrateArgs),
     /// Write profiles in the format of another tool.
     Export(Box<ExportArgs>),
-    /// Make a profile of cold starts that others have seen.
+    /// Make a profile of what others have seen: cold starts of a cluster, benchmarks.
     Import {
-        /// Where they come from.
+        /// Where it comes from.
         #[command(subcommand)]
         source: ImportSource,
     },
     /// Say what can be measured here, what not, and what would have to change.
     Doctor(DoctorArgs),
-    /// Print the JSON Schema of a profile.
-    Schema,
+    /// Print the JSON Schema of a profile, or of another file.
+    Schema(SchemaArgs),
+    /// Print completions for a shell.
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write all of them.
+    Man(ManArgs),
     /// One measurement in a fresh process; started by `run`.
     #[command(hide = true)]
     Trial {
@@ -173,14 +178,33 @@ pub struct ReportArgs {
     #[arg(required = true, value_name = "PROFILE")]
     pub profiles: Vec<PathBuf>,
     /// Write one HTML file with plots: nothing in it is fetched from anywhere.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub html: Option<PathBuf>,
     /// Print markdown, such as for $GITHUB_STEP_SUMMARY.
-    #[arg(long, conflicts_with = "json")]
+    #[arg(long, conflicts_with = "json", help_heading = "Output")]
     pub markdown: bool,
     /// Write the traces of one profile as Chrome trace events, which Perfetto (ui.perfetto.dev) opens.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub trace: Option<PathBuf>,
+}
+
+/// Options of `coldstart schema`.
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// Of which file.
+    #[arg(value_enum, value_name = "FILE", default_value_t = Schema::Profile)]
+    pub of: Schema,
+}
+
+/// Files with a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Schema {
+    /// What `run` writes.
+    Profile,
+    /// What `gate --verdict` and `gate --json` write.
+    Verdict,
+    /// What `calibrate` writes.
+    Policy,
 }
 
 /// Options of `coldstart doctor`.

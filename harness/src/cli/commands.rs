@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use coldstart_decisions::{policy_schema, verdict_schema};
 use coldstart_profiles::{Nanos, Profile, exit, profile_schema, write_atomic};
 use coldstart_reports as reports;
 
-use super::args::{Cli, Command, DoctorArgs, ReportArgs};
+use super::args::{Cli, Command, DoctorArgs, ReportArgs, Schema};
 use super::exit::CliError;
 use super::run::cancel_on_ctrl_c;
-use super::{export, gate, import, output, run};
+use super::{describe, export, gate, import, output, run};
 use crate::{doctor, self_test, trial};
 
 /// Runs the command.
@@ -23,10 +24,16 @@ pub(super) fn dispatch(cli: Cli, started: Nanos) -> Result<u8, CliError> {
         Command::Import { source } => import::import(source, cli.json, &style),
         Command::Doctor(args) if args.self_test => block_on(test_device(args, cli.json, &style)),
         Command::Doctor(_) => block_on(examine(cli.json, &style)),
-        Command::Schema => {
-            output::print(&profile_schema())?;
+        Command::Schema(args) => {
+            output::print(&match args.of {
+                Schema::Profile => profile_schema(),
+                Schema::Verdict => verdict_schema(),
+                Schema::Policy => policy_schema(),
+            })?;
             Ok(exit::OK)
         }
+        Command::Completions(args) => describe::completions(&args),
+        Command::Man(args) => describe::man(&args),
         Command::Trial { spec } => Ok(trial::child_main(&spec, started)),
     }
 }
@@ -59,28 +66,25 @@ fn report(args: &ReportArgs, json: bool, style: &reports::Style) -> Result<u8, C
         };
         write_atomic(path, reports::trace_events(profile).map_err(CliError::Internal)?.as_bytes())?;
     }
-    let text = match (profiles.as_slice(), json) {
-        _ if args.markdown => reports::markdown(&named),
-        ([profile], true) => profile.to_json()?,
-        (several, true) => format!("{}\n", serde_json::to_string_pretty(several)?),
+    match (profiles.as_slice(), json) {
+        _ if args.markdown => output::print(&reports::markdown(&named))?,
+        ([profile], true) => output::print_json(&profile.to_json()?)?,
+        (several, true) => output::print_json(&format!("{}\n", serde_json::to_string_pretty(several)?))?,
         // What was asked for is in its file.
-        _ if args.html.is_some() || args.trace.is_some() => String::new(),
-        ([profile], false) => reports::terminal(profile, style),
-        (_, false) => reports::comparison(&named, style),
-    };
-    output::print(&text)?;
+        _ if args.html.is_some() || args.trace.is_some() => {}
+        ([profile], false) => output::print(&reports::terminal(profile, style))?,
+        (_, false) => output::print(&reports::comparison(&named, style))?,
+    }
     Ok(exit::OK)
 }
 
 /// `coldstart doctor`.
 async fn examine(json: bool, style: &reports::Style) -> Result<u8, CliError> {
     let report = doctor::examine(&doctor::Options::default()).await;
-    let text = if json {
-        format!("{}\n", serde_json::to_string_pretty(&report)?)
-    } else {
-        reports::doctor(&report, style)
-    };
-    output::print(&text)?;
+    match json {
+        true => output::print_json(&format!("{}\n", serde_json::to_string_pretty(&report)?))?,
+        false => output::print(&reports::doctor(&report, style))?,
+    }
     Ok(exit::OK)
 }
 
@@ -105,10 +109,10 @@ async fn test_device(args: DoctorArgs, json: bool, style: &reports::Style) -> Re
     .await
     .map_err(CliError::SelfTest)?;
     printed?;
-    output::print(&match json {
-        true => format!("{}\n", serde_json::to_string_pretty(&report)?),
-        false => reports::self_test_totals(&report, style),
-    })?;
+    match json {
+        true => output::print_json(&format!("{}\n", serde_json::to_string_pretty(&report)?))?,
+        false => output::print(&reports::self_test_totals(&report, style))?,
+    }
     Ok(match (cancel.is_cancelled(), report.passed()) {
         (true, _) => exit::INTERRUPTED,
         (false, true) => exit::OK,

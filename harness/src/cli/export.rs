@@ -57,7 +57,10 @@ pub(super) fn export(args: &ExportArgs, json: bool) -> Result<u8, CliError> {
         return Ok(exit::OK);
     }
     match (exported, json) {
-        (Exported::File(text), false) => output::print(&text)?,
+        (Exported::File(text), false) => match serde_json::from_str::<serde::de::IgnoredAny>(&text) {
+            Ok(_) => output::print_json(&text)?,
+            Err(_) => output::print(&text)?,
+        },
         (Exported::Directory(_), false) => {
             let what = format!("print {}: it is several files: give a directory with --out DIR", target.name);
             return Err(CliError::Usage(what));
@@ -109,5 +112,5 @@ fn write(out: &Path, exported: &Exported) -> Result<Vec<PathBuf>, CliError> {
 }
 
 fn print_json(value: &serde_json::Value) -> Result<(), CliError> {
-    Ok(output::print(&format!("{value:#}\n"))?)
+    Ok(output::print_json(&format!("{value:#}\n"))?)
 }

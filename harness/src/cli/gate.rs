@@ -22,36 +22,45 @@ const OLD_DAYS: f64 = 30.0;
 
 /// Options of `coldstart gate`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes, the first that applies: 2 usage · 4 the profiles can't be compared · 3 the machine was unfit · \
+                        1 a regression, or a ceiling that is exceeded · 3 nobody can tell · 0 no regression"
+)]
 pub struct GateArgs {
     /// Profiles to be judged.
     #[arg(value_name = "NEW", required_unless_present = "new_cmd")]
     pub new: Vec<PathBuf>,
     /// Profiles to judge them against; give it several times for several.
-    #[arg(long, value_name = "FILE", required_unless_present = "baseline_cmd")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        required_unless_present = "baseline_cmd",
+        help_heading = "What is compared"
+    )]
     pub baseline: Vec<PathBuf>,
     /// Runs this and `--new-cmd` in turn instead of reading profiles; `{out}` in it is where its profile goes.
-    #[arg(long, value_name = "COMMAND", requires = "new_cmd", conflicts_with_all = ["baseline", "new"])]
+    #[arg(long, value_name = "COMMAND", requires = "new_cmd", conflicts_with_all = ["baseline", "new"], help_heading = "What is compared")]
     pub baseline_cmd: Option<String>,
     /// The command whose profiles are judged.
-    #[arg(long, value_name = "COMMAND", requires = "baseline_cmd")]
+    #[arg(long, value_name = "COMMAND", requires = "baseline_cmd", help_heading = "What is compared")]
     pub new_cmd: Option<String>,
     /// Runs of each command; once more as many where the first are inconclusive.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100), help_heading = "What is compared")]
     pub runs: u32,
     /// Decides which command goes first in each pair.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "What is compared")]
     pub seed: u64,
     /// Rules: what is compared how strictly. Without, thresholds by phase.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "How strictly")]
     pub rules: Option<PathBuf>,
     /// Thresholds that `coldstart calibrate` found for this machine.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "How strictly")]
     pub policy: Option<PathBuf>,
     /// What inconclusive comparisons mean where no rule says so.
-    #[arg(long, value_name = "WHAT", value_enum)]
+    #[arg(long, value_name = "WHAT", value_enum, help_heading = "How strictly")]
     pub inconclusive: Option<Inconclusive>,
     /// Judge profiles of a stand-in driver: for trying the gate, never for numbers.
-    #[arg(long)]
+    #[arg(long, help_heading = "How strictly")]
     pub allow_stand_in: bool,
     /// Write the verdict as JSON.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
@@ -172,11 +181,11 @@ pub(super) async fn gate(args: GateArgs, json: bool, style: &reports::Style) -> 
     for (path, text) in outputs.into_iter().flatten() {
         write_atomic(path, text.as_bytes())?;
     }
-    output::print(&match (json, args.github) {
-        (true, _) => as_json,
-        (false, true) => reports::gate_annotations(&verdict),
-        (false, false) => reports::gate_table(&verdict, args.all, style),
-    })?;
+    match (json, args.github) {
+        (true, _) => output::print_json(&as_json)?,
+        (false, true) => output::print(&reports::gate_annotations(&verdict))?,
+        (false, false) => output::print(&reports::gate_table(&verdict, args.all, style))?,
+    }
     Ok(verdict.standing.exit_code())
 }
 
@@ -252,7 +261,10 @@ pub(super) async fn calibration(
     let text = format!("{}\n", serde_json::to_string_pretty(&policy)?);
     write_atomic(&args.out, text.as_bytes())?;
     say(format_args!("wrote {}", args.out.display()));
-    output::print(&if json { text } else { reports::calibration(&policy, style) })?;
+    match json {
+        true => output::print_json(&text)?,
+        false => output::print(&reports::calibration(&policy, style))?,
+    }
     Ok(exit::OK)
 }
 

@@ -1,4 +1,4 @@
-//! `coldstart import`: cold starts that others have seen, as a profile.
+//! `coldstart import`: what others have seen, as a profile.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -10,15 +10,18 @@ use coldstart_reports as reports;
 use super::exit::CliError;
 use super::output;
 use crate::cluster::{self, ClusterError};
+use crate::import::criterion;
 use crate::resolve;
 use crate::run::Store;
 use crate::say::say;
 
-/// Where the cold starts come from.
+/// Where it comes from.
 #[derive(Debug, Subcommand)]
 pub enum ImportSource {
     /// Pods and events, as `kubectl get pod,event -o json` prints them: scheduling, image pull, container start, readiness.
     Kubectl(KubectlArgs),
+    /// Benchmarks that `cargo bench` measured with criterion: one run is one profile, and counts as one trial in a gate.
+    Criterion(CriterionArgs),
 }
 
 /// Options of `coldstart import kubectl`.
@@ -38,18 +41,41 @@ pub struct KubectlArgs {
     pub out: PathBuf,
 }
 
+/// Options of `coldstart import criterion`.
+#[derive(Debug, Args)]
+pub struct CriterionArgs {
+    /// What criterion wrote.
+    #[arg(value_name = "DIR", default_value = "target/criterion")]
+    pub directory: PathBuf,
+    /// Which measurement: `new` is the latest, others are those of `--save-baseline`.
+    #[arg(long, value_name = "NAME", default_value = "new")]
+    pub saved: String,
+    /// Where the profile goes. A profile that is there is kept as `*.prev.json`, `*.prev-2.json`, …; another file is not touched.
+    #[arg(long, value_name = "FILE", default_value = "coldstart-criterion.json")]
+    pub out: PathBuf,
+}
+
 /// `coldstart import`.
 pub(super) fn import(source: ImportSource, json: bool, style: &reports::Style) -> Result<u8, CliError> {
-    let ImportSource::Kubectl(args) = source;
-    let profile = of_kubectl(&args)?;
-    let store = Store::create(&args.out)?;
+    let (profile, out) = match &source {
+        ImportSource::Kubectl(args) => (of_kubectl(args)?, &args.out),
+        ImportSource::Criterion(args) => (of_criterion(args)?, &args.out),
+    };
+    let store = Store::create(out)?;
     if let Some(kept) = store.kept() {
         say(format_args!("the profile that was in {} is now {}", store.path().display(), kept.display()));
     }
     store.save(&profile)?;
-    output::print(&if json { profile.to_json()? } else { reports::terminal(&profile, style) })?;
+    match json {
+        true => output::print_json(&profile.to_json()?)?,
+        false => output::print(&reports::terminal(&profile, style))?,
+    }
     say(format_args!("the profile is in {}", store.path().display()));
     Ok(exit::OK)
+}
+
+fn of_criterion(args: &CriterionArgs) -> Result<Profile, CliError> {
+    criterion(&args.directory, &args.saved).map_err(|error| CliError::Usage(error.to_string()))
 }
 
 fn of_kubectl(args: &KubectlArgs) -> Result<Profile, CliError> {

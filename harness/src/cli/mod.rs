@@ -3,6 +3,7 @@
 mod args;
 mod cluster_names;
 mod commands;
+mod describe;
 mod exit;
 mod export;
 mod gate;

@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal as _, Write as _};
 
-use coldstart_reports::Style;
+use coldstart_reports::{Style, harmless_json};
 use tracing_subscriber::EnvFilter;
 
 use super::args::Color;
@@ -71,6 +71,11 @@ fn locale_is_unicode() -> bool {
             let locale = locale.to_ascii_lowercase();
             locale.contains("utf-8") || locale.contains("utf8") || locale == "c" || locale == "posix"
         })
+}
+
+/// Writes JSON to stdout, harmless on a terminal whatever it quotes.
+pub(super) fn print_json(json: &str) -> std::io::Result<()> {
+    print(&harmless_json(json))
 }
 
 /// Writes to stdout. A reader that has gone away (`coldstart report … | head`) is no error, nor is a terminal.

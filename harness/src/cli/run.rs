@@ -59,12 +59,10 @@ async fn fresh(
     let gathered = resolve::gather(&request.model, &request.phases, device, cancel).await?;
     let plan = resolve::plan(&request, &gathered.machine)?;
     if args.dry_run {
-        let text = if json {
-            format!("{}\n", serde_json::to_string_pretty(&plan)?)
-        } else {
-            reports::plan_table(&plan, style)
-        };
-        output::print(&text)?;
+        match json {
+            true => output::print_json(&format!("{}\n", serde_json::to_string_pretty(&plan)?))?,
+            false => output::print(&reports::plan_table(&plan, style))?,
+        }
         return Ok(None);
     }
     show(reports::plan_table(&plan, style));
@@ -132,8 +130,10 @@ fn request(args: &RunArgs) -> Result<Request, CliError> {
 
 /// The result on stdout, and where the file lies on stderr.
 fn conclude(profile: &Profile, path: &Path, json: bool, style: &reports::Style) -> Result<(), CliError> {
-    let text = if json { profile.to_json()? } else { reports::terminal(profile, style) };
-    output::print(&text)?;
+    match json {
+        true => output::print_json(&profile.to_json()?)?,
+        false => output::print(&reports::terminal(profile, style))?,
+    }
     match profile.state {
         RunState::Complete => say(format_args!("the profile is in {}", path.display())),
         RunState::Partial | RunState::Interrupted => say(format_args!(

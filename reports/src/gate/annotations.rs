@@ -2,6 +2,8 @@
 
 use coldstart_decisions::gate::{Standing, Verdict};
 
+use crate::style::PLAIN;
+
 /// At most so many of one kind are shown by GitHub in one step.
 const MOST: usize = 10;
 /// Longer messages are cut.
@@ -20,9 +22,9 @@ pub fn gate_annotations(verdict: &Verdict) -> String {
     lines.map(|reason| format!("::{command} title={}::{}\n", property(title), data(reason))).collect()
 }
 
-/// The text of a command, as actions/toolkit escapes it.
+/// The text of a command, as actions/toolkit escapes it; it ends in a log, which is read on terminals.
 fn data(text: &str) -> String {
-    let text: String = text.chars().take(LONGEST).collect();
+    let text: String = PLAIN.clean(text).chars().take(LONGEST).collect();
     text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 

@@ -4,6 +4,7 @@ use coldstart_decisions::gate::{Judgement, OnInconclusive, Verdict};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::{change, interval, value, why};
+use crate::style::obeyed;
 
 /// A verdict as JUnit XML: one test case a comparison. What became slower is a failure, what can't be told an error (where it
 /// is not let pass), what is advisory or missing is skipped; a gate that could compare nothing has one case that says so.
@@ -79,5 +80,6 @@ fn non_success(kind: NonSuccessKind, message: &str) -> TestCaseStatus {
 /// XML has no way to write most control characters, escaped or not.
 fn printable(text: &str) -> String {
     const LONGEST: usize = 2000;
-    text.chars().take(LONGEST).map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
+    let impossible = |c: char| c != '\n' && (obeyed(c) || matches!(c, '\u{fffe}' | '\u{ffff}'));
+    text.chars().take(LONGEST).map(|c| if impossible(c) { ' ' } else { c }).collect()
 }

@@ -60,13 +60,13 @@ pub fn gate_table(verdict: &Verdict, all: bool, style: &Style) -> String {
     text
 }
 
-/// The key with a place to break after each condition.
+/// The key with a place to break before and after each condition.
 fn name(key: &KeyVerdict) -> String {
     spaced(&key.key)
 }
 
 fn spaced(key: &SeriesKey) -> String {
-    key.to_string().replace(',', ", ")
+    key.to_string().replace(',', ", ").replace('{', " {")
 }
 
 fn row(key: &KeyVerdict) -> Vec<Cell> {

@@ -3,11 +3,9 @@
 use coldstart_profiles::{Nanos, Outcome, Profile, RunState, TotalKind};
 
 use super::figures::{self, Figure};
-use crate::style::Style;
+use crate::style::PLAIN;
 use crate::{comparison as comparison_table, terminal};
 
-/// How tables of text are laid out.
-const TEXT: Style = Style { width: 120, color: false, unicode: true };
 /// Longer text is cut: a name of a megabyte must not bury the numbers.
 const LONGEST: usize = 600;
 
@@ -26,17 +24,13 @@ pub(super) struct Page {
 
 /// Text that may hold anything, on one line and not too long. Escaping is the template's.
 pub(super) fn clean(text: &str) -> String {
-    TEXT.clean(text)
+    PLAIN.clean(text)
 }
 
 /// The page of one profile; `name` where there are several.
 pub(super) fn of(profile: &Profile, name: Option<&str>, index: usize) -> Result<Page, String> {
     let target = &profile.target;
-    let model = target.model.as_ref().map_or("no model", |model| model.source.as_str());
-    let heading = match &target.cluster {
-        Some(cluster) => format!("Cold start of pods of {}", cluster.image),
-        None => format!("Cold start of {model} on {}", target.device.name),
-    };
+    let heading = crate::terminal::headline(profile);
     let named = name.map_or(heading.clone(), |name| format!("{name}: {heading}"));
     let facts = [
         target.model.as_ref().map(|model| model.bytes.to_string()),
@@ -61,7 +55,7 @@ pub(super) fn of(profile: &Profile, name: Option<&str>, index: usize) -> Result<
         caveats: profile.caveats.iter().map(|caveat| clean(&caveat.text)).collect(),
         figures,
         skipped: skipped(profile),
-        tables: terminal(profile, &TEXT),
+        tables: terminal(profile, &PLAIN),
     })
 }
 
@@ -126,6 +120,6 @@ pub(super) fn comparison(profiles: &[(&str, &Profile)]) -> Result<Page, String> 
         caveats: Vec::new(),
         figures: figures::comparison(profiles)?,
         skipped: Vec::new(),
-        tables: comparison_table(profiles, &TEXT),
+        tables: comparison_table(profiles, &PLAIN),
     })
 }

@@ -17,6 +17,7 @@ pub(crate) fn answer_sentence(profile: &Profile) -> String {
     match kinds.into_iter().find_map(|kind| profile.waterfall(kind)) {
         Some(waterfall) => of_waterfall(&waterfall),
         None => of_pull(profile)
+            .or_else(|| of_benchmarks(profile))
             .unwrap_or_else(|| "No whole cold start was measured: the notes at the end say why.".to_owned()),
     }
 }
@@ -46,6 +47,14 @@ fn of_waterfall(waterfall: &Waterfall<'_>) -> String {
     }
     sentence.push('.');
     sentence
+}
+
+fn of_benchmarks(profile: &Profile) -> Option<String> {
+    match profile.benchmarks().len() {
+        0 => None,
+        1 => Some("1 benchmark was imported.".to_owned()),
+        n => Some(format!("{n} benchmarks were imported.")),
+    }
 }
 
 fn of_pull(profile: &Profile) -> Option<String> {

@@ -1,6 +1,7 @@
 //! A profile as a page for a terminal: the answer first, then what it rests on, then what is wrong with it.
 
 mod answer;
+mod benchmarks;
 mod fits;
 mod limits;
 mod notes;
@@ -21,6 +22,7 @@ use crate::style::Style;
 
 pub(crate) use answer::answer_sentence;
 pub(crate) use section::section;
+pub(crate) use title::headline;
 
 /// A profile as tables: what was measured on what, the answer in one sentence, the waterfall of the cold start,
 /// ways of loading the weights, the image pull, warm-up, throughput, fits, telemetry, matrix products, limits, and what to know before trusting it.
@@ -36,6 +38,7 @@ pub fn terminal(profile: &Profile, style: &Style) -> String {
         pull::pull(profile, style),
         warm_up::warm_up(profile, style),
         throughput::throughput(profile, style),
+        benchmarks::benchmarks(profile, style),
         fits::fits(profile, style),
         telemetry::telemetry(profile, style),
         products::products(profile, style),

@@ -1,8 +1,8 @@
 //! What was measured, on what, by what, and how far it came.
 
 use coldstart_profiles::{
-    ClusterTarget, DeviceTarget, EngineTarget, HostTarget, ImageSource, ImageTarget, ModelTarget, Profile,
-    RunState,
+    ClusterTarget, DeviceTarget, EngineTarget, HostTarget, ImageSource, ImageTarget, ModelTarget, Nanos,
+    Profile, RunState,
 };
 
 use super::section::heading;
@@ -13,12 +13,8 @@ use crate::text::paragraph;
 /// The head of a report.
 pub(crate) fn title(profile: &Profile, style: &Style) -> String {
     let target = &profile.target;
-    let model = target.model.as_ref().map_or("no model", |model| model.source.as_str());
     let stand_in = if target.device.stand_in { " (STAND-IN driver: no number means anything)" } else { "" };
-    let head = match &target.cluster {
-        Some(cluster) => format!("Cold start of pods of {}", cluster.image),
-        None => format!("Cold start of {model} on {}{stand_in}", target.device.name),
-    };
+    let head = format!("{}{stand_in}", headline(profile));
     let mut text = warnings(profile, style);
     text.push_str(&heading(style, &head));
     let mut grid = Grid::new(style, [Column::text(""), Column::text("").wrap()]);
@@ -42,6 +38,19 @@ pub(crate) fn title(profile: &Profile, style: &Style) -> String {
     line("run", run_line(profile));
     text.push_str(&grid.render());
     text
+}
+
+/// What the profile is of: `Cold start of synthetic:small on AMD EPYC`.
+pub(crate) fn headline(profile: &Profile) -> String {
+    let device = &profile.target.device.name;
+    if let Some(cluster) = &profile.target.cluster {
+        return format!("Cold start of pods of {}", cluster.image);
+    }
+    match &profile.target.model {
+        Some(model) => format!("Cold start of {} on {device}", model.source),
+        None if !profile.benchmarks().is_empty() => format!("Benchmarks on {device}"),
+        None => format!("Cold start of no model on {device}"),
+    }
 }
 
 /// What makes the whole page doubtful, before anything else.
@@ -150,7 +159,7 @@ fn run_line(profile: &Profile) -> String {
     joined([
         Some(format!("{} {}, method {}", profile.tool.name, profile.tool.version, profile.tool.method)),
         Some(profile.started_at.clone()),
-        (profile.target.cluster.is_none())
+        (profile.plan.budget_ns > Nanos::ZERO)
             .then(|| format!("{} of a budget of {}", profile.elapsed_ns, profile.plan.budget_ns)),
         profile.plan.quick.then(|| "quick".to_owned()),
     ])

@@ -2,5 +2,6 @@
 
 mod fuzz;
 mod golden;
+mod hostile;
 mod html;
 pub(crate) mod scripted;

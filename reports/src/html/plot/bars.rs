@@ -25,7 +25,7 @@ pub(in crate::html) struct Lane {
 
 /// Columns for the names, and for the values.
 const LEFT: i32 = 250;
-const RIGHT: i32 = 190;
+const RIGHT: i32 = 215;
 const LANE: i32 = 26;
 const TOP: i32 = 8;
 const AXIS: i32 = 30;
@@ -64,7 +64,7 @@ pub(in crate::html) fn bars(
                 }
             }
             let value = text(FAINT).pos(Pos::new(HPos::Left, VPos::Center));
-            area.draw(&Text::new(fitted(&lane.value, 26), (WIDTH as i32 - RIGHT + 10, middle), value))?;
+            area.draw(&Text::new(fitted(&lane.value, 32), (WIDTH as i32 - RIGHT + 10, middle), value))?;
         }
         if let Some(mark) = mark {
             area.draw(&PathElement::new(vec![(x(mark), TOP), (x(mark), bottom)], INK.stroke_width(2)))?;

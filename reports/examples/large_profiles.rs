@@ -1,0 +1,143 @@
+//! What a report and a gate of very large profiles cost: time and peak memory, reading included.
+//!
+//!     cargo run --release -p coldstart-reports --example large_profiles
+//!
+//! Writes two profiles with 1,000,000 samples each into a directory that is removed again: half of them in the warm-up curves of
+//! ten trials, half in five rows of throughput. Each job then runs in a process of its own, so that the peaks are its own.
+
+#![expect(clippy::print_stdout, reason = "an example prints its findings")]
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use coldstart_decisions::gate::{Gate, Rules, gate};
+use coldstart_profiles::{
+    Key, Measurement, Nanos, Outcome, Params, Phase, Profile, Samples, StopReason, WarmUpCurve,
+};
+use coldstart_reports::{Style, gate_table, html, terminal};
+
+const TRIALS: u32 = 10;
+const OF_A_TRIAL: usize = 50_000;
+const ROWS: u32 = 5;
+const OF_A_ROW: usize = 100_000;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [] => measure(),
+        ["report", file] => report(Path::new(file)),
+        ["html", file] => page(Path::new(file)),
+        ["gate", baseline, new] => judge(Path::new(baseline), Path::new(new)),
+        _ => Err("takes no arguments".into()),
+    }
+}
+
+/// Writes the profiles and starts the jobs.
+fn measure() -> Result<(), Box<dyn Error>> {
+    let directory = std::env::temp_dir().join(format!("coldstart-large-{}", std::process::id()));
+    std::fs::create_dir(&directory)?;
+    let result = jobs(&directory);
+    std::fs::remove_dir_all(&directory)?;
+    result
+}
+
+fn jobs(directory: &Path) -> Result<(), Box<dyn Error>> {
+    let (a, b) = (directory.join("a.json"), directory.join("b.json"));
+    for (path, factor) in [(&a, 1.0), (&b, 1.02)] {
+        large(factor)?.write(path)?;
+        println!("{} MB, 1,000,000 samples", std::fs::metadata(path)?.len() / 1_000_000);
+    }
+    let program = std::env::current_exe()?;
+    for job in [vec!["report", "a"], vec!["html", "a"], vec!["gate", "a", "b"]] {
+        let files = job.iter().skip(1).map(|name| if *name == "a" { &a } else { &b });
+        let begun = Instant::now();
+        let output = Command::new(&program).arg(job[0]).args(files).output()?;
+        let told = String::from_utf8_lossy(&output.stdout);
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
+        }
+        println!("{:<7} {:>5.2} s  {}", job[0], begun.elapsed().as_secs_f64(), told.trim());
+    }
+    Ok(())
+}
+
+/// A run with long curves and rows: level, noise of 2 %, a spike in every 97th reading.
+fn large(factor: f64) -> Result<Profile, Box<dyn Error>> {
+    let fixture = include_str!("../../tests/fixtures/profiles/profile-1.0.json");
+    let mut profile = Profile::from_json(fixture, Path::new("profile-1.0.json"))?;
+    let mut state = 7_u64;
+    let mut readings = |n: usize| -> Vec<Nanos> {
+        (0..n)
+            .map(|index| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                let noise = 1.0 + 0.04 * ((state >> 33) as f64 / f64::from(1_u32 << 31) - 0.5);
+                let level = if index < n / 100 { 2.0 } else { 1.0 };
+                let spike = if index % 97 == 0 { 1.8 } else { 1.0 };
+                Nanos::from_nanos_f64(1e6 * factor * level * noise * spike)
+            })
+            .collect()
+    };
+    profile.warm_up.clear();
+    for trial in 0..TRIALS {
+        let samples = Samples::new(readings(OF_A_TRIAL))?;
+        let name = format!("trial-{trial}");
+        let (resolution, stop) = (Nanos::from_nanos(20), StopReason::MaxIterations);
+        profile.warm_up.push(WarmUpCurve::new(&name, samples, resolution, stop));
+    }
+    for batch in 0..ROWS {
+        let params = Params::new().with("batch", 1 << batch).with("mode", "large");
+        profile.measurements.push(Measurement {
+            key: Key::host(Phase::Throughput, params),
+            work: None,
+            limit: None,
+            outcome: Outcome::measured(Samples::new(readings(OF_A_ROW))?),
+        });
+    }
+    Ok(profile)
+}
+
+fn report(file: &Path) -> Result<(), Box<dyn Error>> {
+    let profile = Profile::read(file)?;
+    let text = terminal(&profile, &Style { width: 100, color: false, unicode: true });
+    println!("{} of memory at most, {} bytes of text", peak(), text.len());
+    Ok(())
+}
+
+fn page(file: &Path) -> Result<(), Box<dyn Error>> {
+    let profile = Profile::read(file)?;
+    let text = html(&[("a.json", &profile)])?;
+    println!("{} of memory at most, {} bytes of HTML", peak(), text.len());
+    Ok(())
+}
+
+fn judge(baseline: &Path, new: &Path) -> Result<(), Box<dyn Error>> {
+    let (baseline, new) = (Profile::read(baseline)?, Profile::read(new)?);
+    let (rules, calibrated) = (Rules::default(), BTreeMap::new());
+    let verdict = gate(&Gate {
+        baseline: &[&baseline],
+        new: &[&new],
+        rules: &rules,
+        calibrated: &calibrated,
+        canary_tolerance: None,
+        allow_stand_in: false,
+    })?;
+    let text = gate_table(&verdict, true, &Style { width: 100, color: false, unicode: true });
+    println!(
+        "{} of memory at most, {} comparisons, {} bytes of text",
+        peak(),
+        verdict.keys.len(),
+        text.len()
+    );
+    Ok(())
+}
+
+/// The most memory that this process ever had (`VmHWM`).
+fn peak() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = peak.and_then(|text| text.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kib.map_or_else(|| "an unknown amount".to_owned(), |kib| format!("{} MB", kib * 1024 / 1_000_000))
+}
