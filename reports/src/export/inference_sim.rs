@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::kubernetes::{explained, go_duration};
 use super::{ExportError, ExportSettings, Exported};
+use crate::style::harmless_json;
 
 const NAME: &str = "inference-sim";
 /// The simulator's own resolution.
@@ -75,7 +76,8 @@ pub(super) fn export(
         format!("{:?}", (factor.value * 1e3).round() / 1e3),
         &explained(format!("{:.3}", factor.value), &factor.basis),
     );
-    Ok(Exported::File(format!("{}\n", lines.join("\n"))))
+    // Strings are quoted as JSON quotes them, which YAML reads as well; so are the escapes of what a terminal would obey.
+    Ok(Exported::File(harmless_json(&format!("{}\n", lines.join("\n")))))
 }
 
 /// A duration of whole microseconds, as a string.
