@@ -1,6 +1,6 @@
 //! One server, any service time.
 
-/// The mean wait of M/G/1: λ·E[T²] ÷ (2·(1 − ρ)) = ρ·T·(1 + CV²) ÷ (2·(1 − ρ)) (Pollaczek 1930, Khinchine 1932).
+/// The mean wait of M/G/1: λ·(the mean of T²) ÷ (2·(1 − ρ)) = ρ·T·(1 + CV²) ÷ (2·(1 − ρ)) (Pollaczek 1930, Khinchine 1932).
 pub fn mg1_mean_wait_ns(rate_per_s: f64, mean_service_ns: f64, cv_squared: f64) -> Option<f64> {
     let load = rate_per_s * mean_service_ns / 1e9;
     let means = (0.0..1.0).contains(&load) && cv_squared >= 0.0 && mean_service_ns >= 0.0;
