@@ -29,7 +29,9 @@ pub use export::{
     EXPORT_TARGETS, ExportError, ExportFrom, ExportSettings, ExportTarget, Exported, ExportedFile,
     LABEL_PREFIX, Named, Workload, export_target,
 };
-pub use gate::{calibration, gate_annotations, gate_junit, gate_markdown, gate_table};
+pub use gate::{
+    calibration, gate_annotations, gate_junit, gate_markdown, gate_table, history_markdown, history_table,
+};
 pub use html::html;
 pub use markdown::markdown;
 pub use plan::plan_table;

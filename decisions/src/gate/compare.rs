@@ -110,19 +110,18 @@ pub fn judge(baseline: &[f64], new: &[f64], thresholds: Thresholds) -> Option<(J
         cliffs_delta: cliffs_delta(baseline, new),
         thresholds,
     };
-    Some((judge_only(baseline, new, thresholds)?, evidence))
-}
-
-/// The judgement alone, without what is only printed.
-pub(super) fn judge_only(baseline: &[f64], new: &[f64], thresholds: Thresholds) -> Option<Judgement> {
-    let least = |values: &[f64]| values.iter().copied().min_by(f64::total_cmp);
-    let (before, after) = (median(baseline)?, median(new)?);
-    let ratios = [after / before, least(new)? / least(baseline)?];
+    let ratios = [evidence.ratio_of_medians, evidence.ratio_of_best];
     let trials = baseline.len().min(new.len());
-    Some(judgement(ratios, after - before, trials, thresholds))
+    Some((judgement(ratios, evidence.difference, trials, thresholds), evidence))
 }
 
-fn judgement(ratios: [f64; 2], difference: f64, trials: usize, thresholds: Thresholds) -> Judgement {
+/// The judgement by the ratios of the medians and of the best, and the difference of the medians.
+pub(super) fn judgement(
+    ratios: [f64; 2],
+    difference: f64,
+    trials: usize,
+    thresholds: Thresholds,
+) -> Judgement {
     if trials < LEAST_TRIALS {
         let why = format!("{trials} trial(s) on one side: at least {LEAST_TRIALS} are needed");
         return Judgement::Inconclusive { why };

@@ -1,27 +1,25 @@
 //! Calibration: how much a machine differs from itself, and what a gate on it can find.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use coldstart_profiles::stats::robust_deviation;
-use coldstart_profiles::{Phase, Profile};
+use coldstart_profiles::stats::{median, robust_deviation};
+use coldstart_profiles::{Nanos, Phase, Profile};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::compare::{Judgement, LEAST_TRIALS};
 use super::defaults::{Calibrated, thresholds};
-use super::rules::Thresholds;
-use super::series::{Metric, SeriesKey, series_of};
+use super::pairs::{Canary, Pairs};
+use super::recording::{RecordedRun, machine};
+use super::series::{Metric, Series, SeriesKey};
 
 /// Fewer runs than this say too little about the spread between runs.
 pub const LEAST_RUNS: usize = 10;
-/// θ is never below this, …
+/// θ is never below this.
 const LEAST_THRESHOLD: f64 = 0.05;
-/// … nor below so many standard deviations of one trial.
+/// Where there are too few runs to count false alarms, θ is so many standard deviations of one trial.
 const DEVIATIONS: f64 = 2.5;
-/// What must be found so often, …
-const POWER: f64 = 0.9;
-/// … slowdowns being tried in steps of 1 % up to this.
-const MOST_SLOWDOWN: usize = 200;
+/// Pairs of runs whose canary may move without the machine being called unfit.
+const CANARY_SHARE: f64 = 0.95;
 
 /// The policy file: thresholds for one machine, by key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -34,12 +32,25 @@ pub struct Policy {
     pub runs: usize,
     /// The machine: processor, cores, device.
     pub machine: String,
-    /// How far the canary may wander: the largest change within and between the runs, at least 5 %.
+    /// What the canary took on it; `null` where no run read it.
+    #[serde(default)]
+    pub canary: Option<PolicyCanary>,
+    /// How far the canary may move, within a run or from the baseline's: what 95 % of the pairs of these runs kept to, at
+    /// least 5 %. A gate on the others would have found the machine unfit.
     pub canary_tolerance: f64,
     /// Share of comparisons of two of these runs in which something that decides would have been called slower.
     pub false_alarms: f64,
     /// Thresholds and what they are worth.
     pub keys: Vec<CalibratedKey>,
+}
+
+/// The canary of a machine: the median over the runs of each run's best.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PolicyCanary {
+    /// The fixed copy.
+    pub copy_ns: Nanos,
+    /// The fixed product.
+    pub gemm_ns: Nanos,
 }
 
 /// One key of a policy.
@@ -51,7 +62,8 @@ pub struct CalibratedKey {
     pub trials: usize,
     /// s: 1.4826 × MAD of ln of all trials together, which holds the spread between runs as well.
     pub spread: f64,
-    /// θ = max(5 %, 2.5·s).
+    /// θ: at least 5 %, and of ten runs on what lets 0.5 % of all comparisons of two of them through as false alarms. Of fewer
+    /// runs, or of fewer than three trials a run, max(5 %, 2.5·s).
     pub threshold: f64,
     /// Share of comparisons of two of these runs that call it slower, though nothing changed.
     pub false_alarms: f64,
@@ -65,42 +77,71 @@ pub struct CalibratedKey {
 /// Calibrates on runs of one plan on one machine, between which nothing changed. At least two runs; ten are wanted
 /// ([`LEAST_RUNS`]).
 pub fn calibrate(profiles: &[&Profile]) -> Policy {
-    let runs: Vec<BTreeMap<SeriesKey, Vec<f64>>> = profiles
-        .iter()
-        .map(|profile| series_of(&[profile]).into_iter().map(|(key, series)| (key, series.values)).collect())
-        .collect();
-    let together = series_of(profiles);
-    let mut keys: Vec<CalibratedKey> = together
-        .into_iter()
-        .filter_map(|(key, series)| {
-            let logs: Vec<f64> = series.values.iter().map(|value| value.ln()).collect();
-            let spread = robust_deviation(&logs)?;
-            let threshold = LEAST_THRESHOLD.max(DEVIATIONS * spread);
-            let of_runs: Vec<&[f64]> =
-                runs.iter().filter_map(|run| run.get(&key)).map(Vec::as_slice).collect();
-            let calibrated = Calibrated { relative: threshold, decides: true, detectable: None };
-            let limits = thresholds(&key, Some(&calibrated), series.resolution_ns);
-            Some(CalibratedKey {
-                trials: series.values.len(),
-                spread,
-                threshold,
-                false_alarms: share_slower(&of_runs, limits, 1.0),
-                detectable: detectable(&of_runs, limits),
-                decides: of_runs.iter().all(|run| run.len() >= LEAST_TRIALS),
-                key,
-            })
-        })
-        .collect();
+    calibrate_runs(&profiles.iter().map(|profile| RecordedRun::of(profile)).collect::<Vec<_>>())
+}
+
+/// The same of runs that were recorded.
+pub fn calibrate_runs(runs: &[RecordedRun]) -> Policy {
+    let canaries: Vec<Option<Canary>> = runs.iter().map(|run| Canary::of(&run.canary)).collect();
+    let tolerance = canary_tolerance(&canaries);
+    let fit = |a: usize, b: usize| match (canaries[a], canaries[b]) {
+        (Some(a), Some(b)) => a.apart(b) <= tolerance,
+        _ => true,
+    };
+    let all: BTreeSet<&SeriesKey> = runs.iter().flat_map(|run| run.series.keys()).collect();
+    let mut keys: Vec<CalibratedKey> =
+        all.into_iter().filter_map(|key| calibrate_key(key, runs, fit)).collect();
     choose_metric(&mut keys);
     Policy {
         version: 1,
-        calibrated_at: profiles.iter().map(|profile| profile.started_at.clone()).max().unwrap_or_default(),
-        runs: profiles.len(),
-        machine: profiles.first().map(|profile| machine(profile)).unwrap_or_default(),
-        canary_tolerance: canary_tolerance(profiles),
+        calibrated_at: runs.iter().map(|run| run.started_at.clone()).max().unwrap_or_default(),
+        runs: runs.len(),
+        machine: runs.first().map(|run| run.machine.clone()).unwrap_or_default(),
+        canary: typical(&canaries),
+        canary_tolerance: tolerance,
         false_alarms: false_alarms(&keys),
         keys,
     }
+}
+
+/// The threshold of one key, and what it is worth, by all pairs of runs that have it and would have been judged.
+fn calibrate_key(
+    key: &SeriesKey,
+    runs: &[RecordedRun],
+    fit: impl Fn(usize, usize) -> bool,
+) -> Option<CalibratedKey> {
+    let having: Vec<(usize, &Series)> =
+        runs.iter().enumerate().filter_map(|(at, run)| Some((at, run.series.get(key)?))).collect();
+    let values: Vec<&[f64]> = having.iter().map(|(_, series)| series.values.as_slice()).collect();
+    let logs: Vec<f64> = values.concat().iter().map(|value| value.ln()).collect();
+    let spread = robust_deviation(&logs)?;
+    let pairs = Pairs::of(&values, |a, b| fit(having[a].0, having[b].0));
+    let resolution = having.iter().map(|(_, series)| series.resolution_ns).fold(0.0, f64::max);
+    let limits = |relative: f64| {
+        let calibrated = Calibrated { relative, decides: true, detectable: None };
+        thresholds(key, Some(&calibrated), resolution)
+    };
+    let floor = limits(0.0).floor;
+    let resampled = pairs.threshold(floor).filter(|_| pairs.decisive && having.len() >= LEAST_RUNS);
+    let threshold = LEAST_THRESHOLD.max(resampled.unwrap_or(DEVIATIONS * spread));
+    let limits = limits(threshold);
+    Some(CalibratedKey {
+        key: key.clone(),
+        trials: logs.len(),
+        spread,
+        threshold,
+        false_alarms: pairs.slower(1.0, limits),
+        detectable: pairs.detectable(limits),
+        decides: pairs.decisive,
+    })
+}
+
+/// The medians over the runs of the best copy and the best product of each.
+fn typical(canaries: &[Option<Canary>]) -> Option<PolicyCanary> {
+    let part =
+        |part: usize| median(&canaries.iter().flatten().map(|canary| canary.best[part]).collect::<Vec<_>>());
+    let nanos = |seconds: f64| Nanos::from_nanos_f64(seconds * 1e9);
+    Some(PolicyCanary { copy_ns: nanos(part(0)?), gemm_ns: nanos(part(1)?) })
 }
 
 impl Policy {
@@ -119,43 +160,6 @@ impl Policy {
         let here = machine(profile);
         (here != self.machine).then(|| format!("it was made on {}, and this is {here}", self.machine))
     }
-}
-
-/// What a calibration holds for: the fingerprint of the machine.
-fn machine(profile: &Profile) -> String {
-    let (host, device) = (&profile.target.host, &profile.target.device);
-    format!("{} × {}, {} {}", host.cores, host.cpu, device.kind, device.name)
-}
-
-/// The share of ordered pairs of runs in which the second, slowed by `factor`, is called slower than the first.
-fn share_slower(runs: &[&[f64]], limits: Thresholds, factor: f64) -> f64 {
-    let (mut slower, mut pairs) = (0usize, 0usize);
-    for (at, baseline) in runs.iter().enumerate() {
-        for (other, new) in runs.iter().enumerate() {
-            if at == other {
-                continue;
-            }
-            let slowed: Vec<f64> = new.iter().map(|value| value * factor).collect();
-            let Some(judgement) = super::compare::judge_only(baseline, &slowed, limits) else { continue };
-            pairs += 1;
-            slower += usize::from(judgement == Judgement::Slower);
-        }
-    }
-    if pairs == 0 { 0.0 } else { slower as f64 / pairs as f64 }
-}
-
-/// The smallest slowdown that is found often enough; the share that is found grows with it, so bisection does.
-fn detectable(runs: &[&[f64]], limits: Thresholds) -> Option<f64> {
-    let found = |percent: usize| share_slower(runs, limits, 1.0 + percent as f64 / 100.0) >= POWER;
-    if !found(MOST_SLOWDOWN) {
-        return None;
-    }
-    let (mut below, mut above) = (0, MOST_SLOWDOWN);
-    while above - below > 1 {
-        let middle = usize::midpoint(below, above);
-        if found(middle) { above = middle } else { below = middle }
-    }
-    Some(above as f64 / 100.0)
 }
 
 /// Of the time of a load and its ratio to the limit the steadier one decides.
@@ -184,31 +188,13 @@ fn false_alarms(keys: &[CalibratedKey]) -> f64 {
     1.0 - none
 }
 
-/// The largest change of the canary within a run, or of its best from the best of all; at least 5 %.
-fn canary_tolerance(profiles: &[&Profile]) -> f64 {
-    let mut most = LEAST_THRESHOLD;
-    let of = |profile: &Profile| -> Vec<[f64; 2]> {
-        let seconds = |reading: &coldstart_profiles::CanaryReading| {
-            [reading.copy_ns.as_secs_f64(), reading.gemm_ns.as_secs_f64()]
-        };
-        profile.fitness.canary.iter().map(seconds).collect()
-    };
-    for part in 0..2 {
-        let best = profiles
-            .iter()
-            .flat_map(|profile| of(profile))
-            .map(|reading| reading[part])
-            .fold(f64::INFINITY, f64::min);
-        for profile in profiles {
-            let readings = of(profile);
-            let least = readings.iter().map(|reading| reading[part]).fold(f64::INFINITY, f64::min);
-            if best > 0.0 && least.is_finite() {
-                most = most.max(least / best - 1.0);
-            }
-            if let [first, .., last] = readings.as_slice() {
-                most = most.max((last[part] / first[part] - 1.0).abs());
-            }
-        }
-    }
-    most
+/// How far the canary of these pairs moved at most, a twentieth of them left out as disturbed; at least 5 %.
+fn canary_tolerance(canaries: &[Option<Canary>]) -> f64 {
+    let known: Vec<Canary> = canaries.iter().copied().flatten().collect();
+    let mut apart: Vec<f64> = (known.iter().enumerate())
+        .flat_map(|(index, a)| known[index + 1..].iter().map(|b| a.apart(*b)))
+        .collect();
+    apart.sort_unstable_by(f64::total_cmp);
+    let most = apart.get(((apart.len() as f64 * CANARY_SHARE) as usize).min(apart.len().saturating_sub(1)));
+    most.copied().unwrap_or(0.0).max(LEAST_THRESHOLD)
 }

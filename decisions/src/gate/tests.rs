@@ -220,8 +220,12 @@ fn calibration_finds_the_spread_and_what_it_lets_through() {
         let key = policy.keys.iter().find(|key| key.key.phase == Phase::Alloc).unwrap();
         let spread = f64::hypot(within, between);
         assert!((0.7 * spread..1.4 * spread).contains(&key.spread), "{} of {spread}", key.spread);
-        assert!((key.threshold - (2.5 * key.spread).max(0.05)).abs() < 1e-12);
-        assert!(key.false_alarms <= 0.02, "{key:?}");
+        assert!(key.threshold >= 0.05 && key.threshold < 2.5 * spread + 0.05, "{key:?}");
+        assert!(key.false_alarms <= 0.005, "{key:?}");
+        // Too few runs to count false alarms by.
+        let few = calibrate(&all[..9]);
+        let few = few.keys.iter().find(|few| few.key == key.key).unwrap();
+        assert!((few.threshold - (2.5 * few.spread).max(0.05)).abs() < 1e-12, "{few:?}");
         let detectable = key.detectable.unwrap();
         assert!((key.threshold..3.0 * key.threshold + 0.02).contains(&detectable), "{key:?}");
         let throughput = policy.keys.iter().find(|key| key.key.phase == Phase::Throughput).unwrap();

@@ -12,6 +12,7 @@ use coldstart_profiles::{Profile, exit, write_atomic};
 use coldstart_reports as reports;
 
 use super::exit::CliError;
+use super::history::{HistoryArgs, history};
 use super::output;
 use super::run::cancel_on_ctrl_c;
 use crate::gate::{AbPlan, GateFiles, read_baseline, read_policy, read_rules, run_ab, run_set};
@@ -28,13 +29,13 @@ const OLD_DAYS: f64 = 30.0;
 )]
 pub struct GateArgs {
     /// Profiles to be judged.
-    #[arg(value_name = "NEW", required_unless_present = "new_cmd")]
+    #[arg(value_name = "NEW", required_unless_present_any = ["new_cmd", "history"])]
     pub new: Vec<PathBuf>,
     /// Profiles to judge them against; give it several times for several.
     #[arg(
         long,
         value_name = "FILE",
-        required_unless_present = "baseline_cmd",
+        required_unless_present_any = ["baseline_cmd", "history"],
         help_heading = "What is compared"
     )]
     pub baseline: Vec<PathBuf>,
@@ -50,6 +51,8 @@ pub struct GateArgs {
     /// Decides which command goes first in each pair.
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "What is compared")]
     pub seed: u64,
+    #[command(flatten)]
+    pub history: HistoryArgs,
     /// Rules: what is compared how strictly. Without, thresholds by phase.
     #[arg(long, value_name = "FILE", help_heading = "How strictly")]
     pub rules: Option<PathBuf>,
@@ -149,6 +152,9 @@ impl By {
 
 /// `coldstart gate`.
 pub(super) async fn gate(args: GateArgs, json: bool, style: &reports::Style) -> Result<u8, CliError> {
+    if let Some(directory) = &args.history.history {
+        return history(directory, &args, json, style);
+    }
     let by = By::read(&args)?;
     let (sides, verdict) = match ab_plan(&args) {
         Some(plan) => compare_commands(&plan, &by).await?,

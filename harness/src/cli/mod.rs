@@ -7,6 +7,7 @@ mod describe;
 mod exit;
 mod export;
 mod gate;
+mod history;
 mod import;
 mod output;
 mod run;

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use coldstart_decisions::gate::{Policy, Rules};
 use coldstart_profiles::{Profile, ProfileError};
 
+use crate::say::say;
+
 /// The policy format that this version reads and writes.
 const POLICY_VERSION: u32 = 1;
 
@@ -82,6 +84,30 @@ pub(crate) fn read_baseline(paths: &[PathBuf]) -> Result<Vec<Profile>, GateFiles
             false => Err(GateFiles::NoBaseline { path: path.clone() }),
         })
         .collect()
+}
+
+/// The profiles of a directory, by the names of their files. What else lies there is told and left alone.
+///
+/// # Errors
+/// When the directory can't be read.
+pub(crate) fn profiles_in(directory: &Path) -> Result<Vec<Profile>, GateFiles> {
+    let io = |source| GateFiles::Io { action: "read", path: directory.to_owned(), source };
+    let mut paths: Vec<PathBuf> = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(io)? {
+        let path = entry.map_err(io)?.path();
+        if path.extension().is_some_and(|extension| extension == "json") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    let mut profiles = Vec::with_capacity(paths.len());
+    for path in paths {
+        match Profile::read(&path) {
+            Ok(profile) => profiles.push(profile),
+            Err(error) => say(format_args!("left out of the history: failed to {error}")),
+        }
+    }
+    Ok(profiles)
 }
 
 fn read(path: &Path) -> Result<String, GateFiles> {

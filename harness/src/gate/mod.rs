@@ -5,5 +5,5 @@ mod ab;
 mod files;
 
 pub use ab::{AbError, AbPlan, run_ab, run_set};
-pub(crate) use files::read_baseline;
 pub use files::{GateFiles, read_policy, read_rules};
+pub(crate) use files::{profiles_in, read_baseline};

@@ -20,7 +20,7 @@ pub fn gate_markdown(verdict: &Verdict) -> String {
         verdict.keys.iter().partition(|key| key.judgement.name() == "same" && !key.above_ceiling);
     let table = |keys: &[&coldstart_decisions::gate::KeyVerdict]| {
         let mut rows = String::from(
-            "\n| what | baseline | new | change | 95 % interval | verdict | |\n|---|--:|--:|--:|--:|---|---|\n",
+            "\n| what | baseline | new | change | 95 % interval | threshold | finds | verdict | |\n|---|--:|--:|--:|--:|--:|--:|---|---|\n",
         );
         for key in keys {
             let evidence = key.evidence.as_ref();
@@ -31,6 +31,8 @@ pub fn gate_markdown(verdict: &Verdict) -> String {
                 evidence.map_or_else(String::new, |evidence| value(metric, evidence.new_median)),
                 evidence.map_or_else(String::new, |evidence| change(evidence.ratio_of_medians)),
                 evidence.map_or_else(String::new, interval),
+                evidence.map_or_else(String::new, |evidence| percent(evidence.thresholds.relative)),
+                key.detectable.map_or_else(String::new, percent),
                 judgement(key),
                 escape(why(key)),
             ];
@@ -38,6 +40,9 @@ pub fn gate_markdown(verdict: &Verdict) -> String {
         }
         rows
     };
+    if verdict.keys.iter().any(|key| key.detectable.is_some()) {
+        text.push_str("\n*finds*: the smallest slowdown that this gate finds in nine of ten comparisons.\n");
+    }
     if !other.is_empty() {
         text.push_str(&table(&other));
     }
@@ -49,4 +54,8 @@ pub fn gate_markdown(verdict: &Verdict) -> String {
         ));
     }
     text
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.0} %", share * 100.0)
 }

@@ -1,11 +1,13 @@
 //! Verdicts of the gate for people and for CI.
 
 mod annotations;
+mod history;
 mod junit;
 mod markdown;
 mod terminal;
 
 pub use annotations::gate_annotations;
+pub use history::{history_markdown, history_table};
 pub use junit::gate_junit;
 pub use markdown::gate_markdown;
 pub use terminal::{calibration, gate_table};
