@@ -3,9 +3,9 @@
 #
 #     tests/aa/record.sh PROGRAM DIRECTORY [RUNS]
 #
-# writes DIRECTORY/run-001.json to run-0NN.json, one profile a run, and goes on where it was stopped. Stop it with Ctrl-C.
+# writes DIRECTORY/run-001.json and so on (40 unless told), one profile a run, and goes on where it was stopped. Stop it with Ctrl-C.
 # What the machine was doing meanwhile is the directory's name: one for runs on an idle machine, one for runs under load.
-# `cargo run --release --example aa_recordings` makes one small file of both.
+# `tests/aa/regenerate.sh` then makes one small file of both, and what CI compares with.
 set -euo pipefail
 if [ $# -lt 2 ]; then
   sed -n '2,8s/^# \{0,1\}//p' "$0" >&2

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use coldstart_decisions::gate::{Policy, Standing, Verdict};
+use coldstart_decisions::gate::{History, Policy, Standing, Verdict};
 use coldstart_profiles::{CanaryReading, Nanos, Outcome, Phase, Profile, Samples, exit};
 
 use crate::support::{Scratch, words};
@@ -95,6 +95,52 @@ fn a_policy_is_made_and_used() {
     let verdict: Verdict = serde_json::from_str(&ran.expect_code(exit::OK).stdout).unwrap();
     let key = verdict.keys.iter().find(|key| key.key.phase == Phase::ProcessStart).unwrap();
     assert!(key.evidence.as_ref().unwrap().thresholds.relative >= 0.05, "{key:?}");
+}
+
+#[test]
+fn slow_creep_is_found_over_many_profiles() {
+    let scratch = Scratch::new();
+    std::fs::create_dir(scratch.path("nightly")).unwrap();
+    for night in 0..20 {
+        let factor = if night < 12 { 50.0 } else { 60.0 } + f64::from(night % 3) * 0.1;
+        let name = format!("nightly/{night:02}.json");
+        write(&scratch, &name, Phase::Alloc, factor);
+        let mut profile = scratch.profile(&name);
+        profile.started_at = format!("2026-11-{:02}T03:00:00Z", night + 1);
+        profile.write(&scratch.path(&name)).unwrap();
+    }
+    std::fs::write(scratch.path("nightly/notes.json"), "{}").unwrap();
+    let ran = scratch.run(&words("gate --history nightly --json --markdown h.md"));
+    let found: History = serde_json::from_str(&ran.expect_code(exit::REGRESSION).stdout).unwrap();
+    let changes = found.changes();
+    assert!(
+        matches!(changes.as_slice(), [(_, change)] if change.at == "2026-11-13T03:00:00Z"),
+        "{changes:?}"
+    );
+    assert!(ran.stderr.contains("notes.json"), "{}", ran.stderr);
+    let text = std::fs::read_to_string(scratch.path("h.md")).unwrap();
+    assert!(text.contains("| 2026-11-13T03:00:00Z |") && text.contains("+20.0 %"), "{text}");
+    let ran = scratch.run(&words("gate --history nightly --since 2026-11-14"));
+    assert!(
+        ran.expect_code(exit::OK).stdout.contains("2026-11-13"),
+        "accepted, and listed still: {}",
+        ran.stdout
+    );
+
+    std::fs::create_dir(scratch.path("empty")).unwrap();
+    std::fs::create_dir(scratch.path("few")).unwrap();
+    std::fs::copy(scratch.path("nightly/00.json"), scratch.path("few/00.json")).unwrap();
+    let few = scratch.run(&words("gate --history few"));
+    assert!(few.expect_code(exit::UNFIT).stdout.contains("from 6 runs on"), "{}", few.stdout);
+    for (line, code, part) in [
+        ("gate --history empty", exit::INCOMPARABLE, "no profile"),
+        ("gate --history none", exit::USAGE, "none"),
+        ("gate --history nightly --since yesterday", exit::USAGE, "2026-11-28"),
+        ("gate --history nightly --least 3", exit::USAGE, "0.5"),
+        ("gate --history nightly --baseline nightly/00.json", exit::USAGE, "--history"),
+    ] {
+        scratch.run(&words(line)).expect_error(code, &[part]);
+    }
 }
 
 #[test]

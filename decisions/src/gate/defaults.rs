@@ -22,11 +22,14 @@ const PULL_FLOOR_NS: f64 = 20e6;
 const ONE_SHOT_FLOOR_NS: f64 = 5e6;
 /// Stamps of a cluster are cut off to whole seconds, on either side.
 const STAMP_FLOOR_NS: f64 = 2e9;
+/// The same of phases that take longer, where a calibration knows how unsteady they are: only what nobody would notice.
+const CALIBRATED_FLOOR_NS: f64 = 0.5e6;
 /// Steady iterations are compared down to so many steps of the clock.
 const STEPS: f64 = 3.0;
 
 /// θ and τ for a key: θ from the calibration, else 5 % for compute, 10 % for transfers and totals, 15 % for what the
-/// operating system and the driver do, 25 % for pulls and containers; τ by the kind of phase. `resolution` is the clock's, in
+/// operating system and the driver do, 25 % for pulls and containers; τ by the kind of phase. A calibrated θ leaves τ less to
+/// do: loads, first batches and totals are then told apart down to half a millisecond. `resolution` is the clock's, in
 /// nanoseconds.
 pub fn thresholds(key: &SeriesKey, calibrated: Option<&Calibrated>, resolution: f64) -> Thresholds {
     let by_phase = match (key.metric, key.phase) {
@@ -44,6 +47,9 @@ pub fn thresholds(key: &SeriesKey, calibrated: Option<&Calibrated>, resolution: 
         (Metric::SteadyTime, _) | (_, Phase::Throughput) => STEPS * resolution,
         (_, Phase::Scheduling | Phase::Readiness) => STAMP_FLOOR_NS,
         (_, Phase::ImagePull | Phase::ContainerStart) => PULL_FLOOR_NS,
+        (Metric::Total, _) | (_, Phase::FirstBatch | Phase::WeightsLoad) if calibrated.is_some() => {
+            CALIBRATED_FLOOR_NS
+        }
         _ => ONE_SHOT_FLOOR_NS,
     };
     Thresholds { relative: calibrated.map_or(by_phase, |calibrated| calibrated.relative), floor }

@@ -20,6 +20,7 @@ mod series;
 #[cfg(test)]
 mod tests;
 mod verdict;
+mod worth;
 
 pub use comparable::{Difference, differences};
 pub use compare::{Evidence, Judgement, judge};
@@ -31,3 +32,4 @@ pub use recording::{RecordedRow, RecordedRun, Recordings};
 pub use rules::{OnInconclusive, Rule, RuleMatch, Rules, RulesError, Thresholds};
 pub use series::{Metric, Series, SeriesKey, series_of};
 pub use verdict::{Gate, KeyVerdict, Standing, Verdict, gate};
+pub use worth::{INJECTED, KeyWorth, Worth, is_compute, worth};

@@ -11,7 +11,7 @@ const POWER: f64 = 0.9;
 /// … slowdowns being tried in steps of 1 % up to this.
 const MOST_SLOWDOWN: usize = 200;
 /// Pairs that a threshold may let through as false alarms.
-const FALSE_ALARMS: f64 = 0.005;
+const FALSE_ALARMS: f64 = 0.0025;
 
 /// One comparison of two runs of the same program, as far as it is decided by.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -23,7 +23,7 @@ pub(super) struct Pair {
 }
 
 impl Pair {
-    fn of(baseline: &[f64], new: &[f64]) -> Option<Pair> {
+    pub(super) fn of(baseline: &[f64], new: &[f64]) -> Option<Pair> {
         let least = |values: &[f64]| values.iter().copied().min_by(f64::total_cmp);
         let (before, after) = (median(baseline)?, median(new)?);
         let ratios = [after / before, least(new)? / least(baseline)?];
@@ -31,7 +31,7 @@ impl Pair {
     }
 
     /// The judgement, had the new side been slower by `factor`.
-    fn judge(self, factor: f64, limits: Thresholds) -> Judgement {
+    pub(super) fn judge(self, factor: f64, limits: Thresholds) -> Judgement {
         let ratios = self.ratios.map(|ratio| ratio * factor);
         judgement(ratios, self.after * factor - self.before, self.trials, limits)
     }
@@ -67,7 +67,8 @@ impl Pairs {
         if self.pairs.is_empty() { 0.0 } else { slower as f64 / self.pairs.len() as f64 }
     }
 
-    /// The least θ that lets 0.5 % of them through as false alarms.
+    /// The least θ that lets 0.25 % of them through as false alarms: half of a half percent, because other runs than these are
+    /// judged by it.
     pub(super) fn threshold(&self, floor: f64) -> Option<f64> {
         let mut alarms: Vec<f64> = self.pairs.iter().map(|pair| pair.alarm(floor)).collect();
         alarms.sort_unstable_by(|a, b| b.total_cmp(a));

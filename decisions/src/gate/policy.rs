@@ -16,7 +16,9 @@ use super::series::{Metric, Series, SeriesKey};
 pub const LEAST_RUNS: usize = 10;
 /// θ is never below this.
 const LEAST_THRESHOLD: f64 = 0.05;
-/// Where there are too few runs to count false alarms, θ is so many standard deviations of one trial.
+/// Pairs of so many runs are enough to count false alarms. …
+const COUNTED_RUNS: usize = 15;
+/// … Of fewer, θ is at least so many standard deviations of one trial.
 const DEVIATIONS: f64 = 2.5;
 /// Pairs of runs whose canary may move without the machine being called unfit.
 const CANARY_SHARE: f64 = 0.95;
@@ -62,8 +64,8 @@ pub struct CalibratedKey {
     pub trials: usize,
     /// s: 1.4826 × MAD of ln of all trials together, which holds the spread between runs as well.
     pub spread: f64,
-    /// θ: at least 5 %, and of ten runs on what lets 0.5 % of all comparisons of two of them through as false alarms. Of fewer
-    /// runs, or of fewer than three trials a run, max(5 %, 2.5·s).
+    /// θ: at least 5 %, and what lets 0.25 % of all comparisons of two of these runs through as false alarms; of fewer than 15
+    /// runs, or of fewer than three trials a run, at least 2.5·s as well.
     pub threshold: f64,
     /// Share of comparisons of two of these runs that call it slower, though nothing changed.
     pub false_alarms: f64,
@@ -122,8 +124,10 @@ fn calibrate_key(
         thresholds(key, Some(&calibrated), resolution)
     };
     let floor = limits(0.0).floor;
-    let resampled = pairs.threshold(floor).filter(|_| pairs.decisive && having.len() >= LEAST_RUNS);
-    let threshold = LEAST_THRESHOLD.max(resampled.unwrap_or(DEVIATIONS * spread));
+    let resampled = pairs.threshold(floor).filter(|_| pairs.decisive);
+    let counted = resampled.is_some() && having.len() >= COUNTED_RUNS;
+    let assumed = if counted { 0.0 } else { DEVIATIONS * spread };
+    let threshold = LEAST_THRESHOLD.max(assumed).max(resampled.unwrap_or(0.0));
     let limits = limits(threshold);
     Some(CalibratedKey {
         key: key.clone(),
@@ -158,7 +162,15 @@ impl Policy {
     /// Why it can't be used for this profile; `None` where it can.
     pub fn mismatch(&self, profile: &Profile) -> Option<String> {
         let here = machine(profile);
-        (here != self.machine).then(|| format!("it was made on {}, and this is {here}", self.machine))
+        if here != self.machine {
+            return Some(format!("it was made on {}, and this is {here}", self.machine));
+        }
+        let (then, now) = (self.canary?, Canary::of(&profile.fitness.canary)?);
+        let change = |now: f64, then: Nanos| now / then.as_secs_f64() - 1.0;
+        let moved =
+            [("copy", change(now.best[0], then.copy_ns)), ("product", change(now.best[1], then.gemm_ns))];
+        let (name, by) = moved.into_iter().find(|(_, by)| by.abs() > self.canary_tolerance)?;
+        Some(format!("the canary's {name} takes {:+.1} % of the time that it took then", by * 100.0))
     }
 }
 
