@@ -70,7 +70,7 @@ pub(super) fn history(
     let profiles = profiles_in(directory)?;
     if profiles.is_empty() {
         say(format_args!(
-            "there is no profile in {}: keep what `coldstart run --out FILE` writes there",
+            "failed to search {}: there is no profile in it: keep what `coldstart run --out FILE` writes there",
             directory.display()
         ));
         return Ok(exit::INCOMPARABLE);

@@ -112,9 +112,9 @@ fn head(history: &History) -> String {
     )
 }
 
-/// The day of a time.
+/// Day and minute of a time.
 fn date(at: &str) -> String {
-    at.chars().take_while(|c| *c != 'T').take(10).collect()
+    at.chars().take(16).map(|c| if c == 'T' { ' ' } else { c }).collect()
 }
 
 fn chance(p: f64) -> String {

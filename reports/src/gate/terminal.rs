@@ -29,10 +29,10 @@ pub fn gate_table(verdict: &Verdict, all: bool, style: &Style) -> String {
             Column::number("baseline"),
             Column::number("new"),
             Column::number("median"),
-            Column::number("best").drop(2),
+            Column::number("best").drop(1),
             Column::number("95 % interval").drop(0),
-            Column::number("threshold").drop(3),
-            Column::number("finds").drop(1),
+            Column::number("threshold").drop(2),
+            Column::number("finds").drop(3),
             Column::text("verdict"),
         ],
     );
