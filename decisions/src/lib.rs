@@ -2,7 +2,9 @@
 
 #![forbid(unsafe_code)]
 
+pub mod autoscaler;
 mod basis;
+pub mod capacity;
 mod cluster;
 mod draws;
 pub mod emulation;
@@ -11,6 +13,7 @@ pub mod gate;
 pub mod locality;
 pub mod measured;
 pub mod mitigations;
+pub mod plan;
 pub mod queue;
 pub mod rollout;
 pub mod scaling;

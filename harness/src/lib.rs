@@ -16,6 +16,7 @@ pub mod host;
 pub mod import;
 pub mod model;
 mod phases;
+pub mod planning;
 pub mod registry;
 pub mod resolve;
 pub mod run;

@@ -13,9 +13,10 @@ mod gate;
 mod grid;
 mod html;
 mod markdown;
-mod plan;
+mod run_plan;
 mod scale;
 mod self_test;
+mod serving_plan;
 mod style;
 mod terminal;
 #[cfg(test)]
@@ -32,10 +33,11 @@ pub use export::{
 pub use gate::{
     calibration, gate_annotations, gate_junit, gate_markdown, gate_table, history_markdown, history_table,
 };
-pub use html::html;
+pub use html::{html, serving_plan_html};
 pub use markdown::markdown;
-pub use plan::plan_table;
+pub use run_plan::run_plan_table;
 pub use self_test::{self_test_line, self_test_totals};
+pub use serving_plan::{explanation, serving_plan, serving_plan_markdown};
 pub use style::{Style, harmless, harmless_json};
 pub use terminal::terminal;
 pub use trace_events::trace_events;

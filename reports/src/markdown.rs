@@ -72,7 +72,7 @@ fn table(waterfall: &Waterfall<'_>) -> String {
 }
 
 /// Preformatted text that is shown on request; HTML, because a fence could be closed from inside.
-fn folded(title: &str, text: &str) -> String {
+pub(crate) fn folded(title: &str, text: &str) -> String {
     let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     format!("\n<details><summary>{title}</summary>\n\n<pre>\n{escaped}</pre>\n</details>\n\n")
 }

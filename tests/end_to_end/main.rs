@@ -16,6 +16,7 @@ mod gpu_table;
 mod import;
 mod import_criterion;
 mod interrupt;
+mod plan;
 mod runs;
 mod self_test;
 mod support;

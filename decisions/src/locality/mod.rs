@@ -7,6 +7,7 @@
 
 mod affinity;
 mod crossover;
+mod curves;
 mod line;
 mod places;
 mod strategy;
@@ -23,6 +24,7 @@ use crate::cluster::{ClusterFacts, Prices};
 
 pub use affinity::{AffinityWeight, NodeTime, affinity_weights};
 pub use crossover::Segment;
+pub use curves::SizeCurve;
 pub use places::{PlacesByHand, places_of};
 pub use strategy::{Strategy, StrategyFigures, StrategyOutcome, StrategyTime};
 pub use tier::{MissingTier, Place, Tier, TierTime};

@@ -92,6 +92,10 @@ pub struct StrategyFigures {
     pub hit_ratio: Figure<f64>,
     /// h·hit + (1 − h)·miss.
     pub expected_ns: Figure<Nanos>,
+    /// The expected start of a model of no bytes, in nanoseconds: with `expected_per_byte_ns` the line over the size.
+    pub expected_at_zero_ns: f64,
+    /// What one more byte adds to it, in nanoseconds.
+    pub expected_per_byte_ns: f64,
     /// Disk that it takes on all nodes together; `null` where the number of nodes was not given.
     pub disk_bytes: Option<Bytes>,
     /// Bytes that cross the network for each start, on average.
@@ -221,6 +225,8 @@ fn possible(question: &Question, line: &StrategyLine) -> StrategyOutcome {
         miss_ns,
         hit_ratio: line.h.clone(),
         expected_ns: Figure::new(time(line.expected), basis),
+        expected_at_zero_ns: line.expected.at_zero,
+        expected_per_byte_ns: line.expected.per_byte,
         transfer_bytes_per_start: Bytes::new((misses * bytes).round() as u64),
         transfer_bytes_once: Bytes::new(once),
         disk_cost_per_month: disk_bytes.and_then(price),

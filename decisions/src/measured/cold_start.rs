@@ -252,7 +252,7 @@ fn caveats(mut basis: Basis, trials: &Trials<'_>, pull: &PullTime, spans: &[Span
     }
     if trials.kind == TotalKind::Process {
         basis = basis.caveat(
-            "the cold start begins with the process: no container was started; scheduling and the container come on top",
+            "the cold start begins with the process: too few containers were started cold; scheduling and the container come on top",
         );
     }
     basis

@@ -11,6 +11,7 @@ mod facts;
 mod fleet;
 mod load_rate;
 mod memory;
+mod non_negative;
 #[cfg(test)]
 mod pods_tests;
 mod service_fit;

@@ -1,13 +1,14 @@
 //! Service times over batches and tokens: measured points, and the model that is fitted to them.
 
 use coldstart_profiles::stats::{LinearFit, PlaneFit, fit_line, fit_plane};
-use coldstart_profiles::{Bytes, Fit, ForwardMode, Key, Nanos, Phase, Profile};
+use coldstart_profiles::{Bytes, Fit, ForwardMode, Key, Nanos, Phase, Profile, ProfileError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::MeasuredError;
 use super::facts::why_missing;
 use super::memory::MemoryFacts;
+use super::non_negative;
 use crate::basis::{Basis, Quantity};
 use crate::service::{
     Decode, LanguageModel, Prefill, ServiceError, ServiceModel, SingleForward, Tail, TailPoint, Variation,
@@ -75,8 +76,8 @@ impl ServiceFits {
         lengths.dedup();
         let single_forward = lengths.into_iter().map(|tokens| {
             let at = of_mode(ForwardMode::Encode).filter(|point| point.tokens == tokens);
-            let line: Vec<(f64, f64)> = at.map(|point| (f64::from(point.batch), time(point))).collect();
-            SingleForwardFit { tokens, fit: fitted(fit_line(&line)) }
+            let points: Vec<(f64, f64)> = at.map(|point| (f64::from(point.batch), time(point))).collect();
+            SingleForwardFit { tokens, fit: fitted(line(&points)) }
         });
         let single_forward = single_forward.collect();
         let prefill: Vec<(f64, f64)> =
@@ -88,8 +89,8 @@ impl ServiceFits {
             if points.is_empty() { why_missing(profiles, Phase::Throughput) } else { String::new() };
         ServiceFits {
             single_forward,
-            prefill: fitted(fit_line(&prefill)),
-            decode: fitted(without_negative_context(&decode)),
+            prefill: fitted(line(&prefill)),
+            decode: fitted(plane(&decode)),
             points,
             no_points,
         }
@@ -134,7 +135,11 @@ impl ServiceFits {
             .filter(|point| point.mode == ForwardMode::Encode && point.tokens == length.tokens)
             .collect();
         let mut basis = self
-            .basis("T(n) = α + β·n by least squares over the medians", &points, max_batch)
+            .basis(
+                "T(n) = α + β·n by least squares over the medians, no coefficient below zero",
+                &points,
+                max_batch,
+            )
             .input("length", Quantity::Count(u64::from(length.tokens)))
             .input("R²", Quantity::Number(fit.quality.r_squared))
             .input("largest residual", Quantity::Share(fit.quality.largest_residual_ratio));
@@ -165,7 +170,7 @@ impl ServiceFits {
             |mode| self.points.iter().filter(|point| point.mode == mode).collect::<Vec<&PointTime>>();
         let (prefills, decodes) = (of_mode(ForwardMode::Prefill), of_mode(ForwardMode::Decode));
         let all: Vec<&PointTime> = prefills.iter().chain(&decodes).copied().collect();
-        let formula = "T_pre(tok) = α_p + β_p·tok and T_dec(n, ctx) = α_d + β_d·n + γ·n·ctx by least squares over the medians";
+        let formula = "T_pre(tok) = α_p + β_p·tok and T_dec(n, ctx) = α_d + β_d·n + γ·n·ctx by least squares over the medians, no coefficient below zero";
         let mut basis = self
             .basis(formula, &all, max_batch)
             .input("R² prefill", Quantity::Number(prefill.quality.r_squared))
@@ -274,25 +279,37 @@ fn largest_batch(points: &[&PointTime]) -> u32 {
     points.iter().map(|point| point.batch).max().unwrap_or(1)
 }
 
-fn fitted<T>(fit: Result<T, coldstart_profiles::ProfileError>) -> Fit<T> {
+fn fitted<T>(fit: Result<T, ProfileError>) -> Fit<T> {
     match fit {
         Ok(fit) => Fit::Fitted { fit },
         Err(why) => Fit::Skipped { why: format!("failed to {why}") },
     }
 }
 
-/// The plane; where noise makes a longer context seem faster, the line over batches with γ = 0, which is the least-squares
-/// plane with γ ≥ 0.
-fn without_negative_context(
-    points: &[(f64, f64, f64)],
-) -> Result<PlaneFit, coldstart_profiles::ProfileError> {
-    let plane = fit_plane(points)?;
-    if plane.gamma_ns >= 0.0 {
-        return Ok(plane);
+/// T(n) = α + β·n with α, β ≥ 0: the plain fit where its coefficients are, else the best one that is possible for times.
+fn line(points: &[(f64, f64)]) -> Result<LinearFit, ProfileError> {
+    let plain = fit_line(points)?;
+    if plain.alpha_ns >= 0.0 && plain.beta_ns >= 0.0 {
+        return Ok(plain);
     }
-    let line: Vec<(f64, f64)> = points.iter().map(|(n, _, time)| (*n, *time)).collect();
-    let LinearFit { alpha_ns, beta_ns, quality } = fit_line(&line)?;
-    Ok(PlaneFit { alpha_ns, beta_ns, gamma_ns: 0.0, quality })
+    let rows: Vec<[f64; 2]> = points.iter().map(|(n, _)| [1.0, *n]).collect();
+    let times: Vec<f64> = points.iter().map(|(_, time)| *time).collect();
+    let ([alpha_ns, beta_ns], quality) =
+        non_negative::fit(&rows, &times).ok_or(ProfileError::DegeneratePoints)?;
+    Ok(LinearFit { alpha_ns, beta_ns, quality })
+}
+
+/// T = α + β·n + γ·n·ctx with α, β, γ ≥ 0, likewise.
+fn plane(points: &[(f64, f64, f64)]) -> Result<PlaneFit, ProfileError> {
+    let plain = fit_plane(points)?;
+    if [plain.alpha_ns, plain.beta_ns, plain.gamma_ns].iter().all(|value| *value >= 0.0) {
+        return Ok(plain);
+    }
+    let rows: Vec<[f64; 3]> = points.iter().map(|(n, n_ctx, _)| [1.0, *n, *n_ctx]).collect();
+    let times: Vec<f64> = points.iter().map(|(.., time)| *time).collect();
+    let ([alpha_ns, beta_ns, gamma_ns], quality) =
+        non_negative::fit(&rows, &times).ok_or(ProfileError::DegeneratePoints)?;
+    Ok(PlaneFit { alpha_ns, beta_ns, gamma_ns, quality })
 }
 
 /// How far the slow end of each point lies above the fit.

@@ -6,6 +6,9 @@ use coldstart_profiles::{Key, Nanos, Params, Phase, Profile, Scope, TotalKind, T
 
 use super::facts::total_key;
 
+/// So many trials without a mark are enough for one kind of them to be preferred: the least count of a run.
+const ENOUGH: usize = 3;
+
 /// The cold starts of one kind under one set of conditions, over the profiles of a class.
 pub(super) struct Trials<'a> {
     pub(super) kind: TotalKind,
@@ -16,7 +19,7 @@ pub(super) struct Trials<'a> {
 }
 
 impl<'a> Trials<'a> {
-    /// The trials that stand for a replica's start: of containers where there are any, else of processes; with the plan's
+    /// The trials that stand for a replica's start: of containers where there are enough without a mark, else of processes; with the plan's
     /// strategy and a cold page cache where there are such, else the conditions with the most trials.
     pub(super) fn of(profiles: &[&'a Profile]) -> Option<Self> {
         let planned = |params: &Params| {
@@ -33,7 +36,9 @@ impl<'a> Trials<'a> {
             groups.into_iter().max_by_key(|((kind, params, ends_with), traces)| {
                 // Of pods: those that had to pull their image.
                 let cold = params.get("page_cache") == Some("cold") || params.get("image") == Some("pulled");
-                (*kind, planned(params), cold, traces.len(), *ends_with)
+                let fit = traces.iter().filter(|trace| trace.mark().is_none()).count();
+                let enough = if *kind == TotalKind::Pod { ENOUGH } else { fit.min(ENOUGH) };
+                (enough, *kind, planned(params), cold, traces.len(), *ends_with)
             })?;
         let unmarked: Vec<&Trace> = traces.iter().copied().filter(|trace| trace.mark().is_none()).collect();
         let traces = if unmarked.is_empty() { traces } else { unmarked };

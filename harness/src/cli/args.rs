@@ -6,6 +6,7 @@ use super::describe::{CompletionsArgs, ManArgs};
 use super::export::ExportArgs;
 use super::gate::{CalibrateArgs, GateArgs};
 use super::import::ImportSource;
+use super::plan::PlanArgs;
 use crate::self_test::Choice;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -17,7 +18,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     version,
     max_term_width = 110,
     after_help = "Exit codes: 0 done · 1 gate: regression · 2 usage · 3 gate: cannot tell, machine unfit · 4 gate: no comparable baseline · \
-                  5 a requested phase failed · 6 internal error · 130 interrupted (the partial profile is written)"
+                  5 a requested phase failed, no plan meets the SLA · 6 internal error · 130 interrupted (the partial profile is written)"
 )]
 pub struct Cli {
     /// What to do.
@@ -64,6 +65,8 @@ pub enum Command {
         #[command(subcommand)]
         source: ImportSource,
     },
+    /// Decide from profiles: warm replicas and autoscaler settings for a service level and traffic.
+    Plan(Box<PlanArgs>),
     /// Say what can be measured here, what not, and what would have to change.
     Doctor(DoctorArgs),
     /// Print the JSON Schema of a profile, or of another file.
@@ -199,6 +202,8 @@ pub struct SchemaArgs {
 /// Files with a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Schema {
+    /// What `plan` writes.
+    Plan,
     /// What `run` writes.
     Profile,
     /// What `gate --verdict` and `gate --json` write.

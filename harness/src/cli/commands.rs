@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use coldstart_decisions::plan::plan_schema;
 use coldstart_decisions::{policy_schema, verdict_schema};
 use coldstart_profiles::{Nanos, Profile, exit, profile_schema, write_atomic};
 use coldstart_reports as reports;
@@ -9,7 +10,7 @@ use coldstart_reports as reports;
 use super::args::{Cli, Command, DoctorArgs, ReportArgs, Schema};
 use super::exit::CliError;
 use super::run::cancel_on_ctrl_c;
-use super::{describe, export, gate, import, output, run};
+use super::{describe, export, gate, import, output, plan, run};
 use crate::{doctor, self_test, trial};
 
 /// Runs the command.
@@ -24,11 +25,13 @@ pub(super) fn dispatch(cli: Cli, started: Nanos) -> Result<u8, CliError> {
         Command::Import { source } => import::import(source, cli.json, &style),
         Command::Doctor(args) if args.self_test => block_on(test_device(args, cli.json, &style)),
         Command::Doctor(_) => block_on(examine(cli.json, &style)),
+        Command::Plan(args) => plan::plan(*args, cli.json, &style),
         Command::Schema(args) => {
             output::print(&match args.of {
                 Schema::Profile => profile_schema(),
                 Schema::Verdict => verdict_schema(),
                 Schema::Policy => policy_schema(),
+                Schema::Plan => plan_schema(),
             })?;
             Ok(exit::OK)
         }

@@ -2,10 +2,14 @@
 
 use std::process::ExitCode;
 
+use coldstart_decisions::capacity::PlanError;
+use coldstart_decisions::service::ServiceError;
+use coldstart_decisions::simulate::CapacityError;
 use coldstart_profiles::{ProfileError, exit};
 
 use crate::cluster::ClusterError;
 use crate::gate::{AbError, GateFiles};
+use crate::planning::OrderError;
 use crate::resolve::ResolveError;
 use crate::run::RunError;
 use crate::say::say;
@@ -37,6 +41,9 @@ pub(super) enum CliError {
     /// A command of a gate that gave no profile.
     #[error("{0}")]
     Ab(#[from] AbError),
+    /// No plan.
+    #[error("{0}")]
+    Plan(#[from] OrderError),
     /// Something that was asked for in the wrong way.
     #[error("{0}")]
     Usage(String),
@@ -56,11 +63,25 @@ impl CliError {
             CliError::Resolve(ResolveError::BrokenDevice { .. }) => exit::FAILED,
             CliError::Resolve(_) | CliError::Run(_) | CliError::Profile(_) => exit::USAGE,
             CliError::GateFiles(_) | CliError::Cluster(_) | CliError::Usage(_) => exit::USAGE,
+            CliError::Plan(OrderError::Plan(error)) if impossible(error) => exit::FAILED,
+            CliError::Plan(_) => exit::USAGE,
             CliError::Ab(AbError::Interrupted) => exit::INTERRUPTED,
             CliError::Ab(AbError::NoOut { .. }) => exit::USAGE,
             CliError::Ab(_) | CliError::SelfTest(_) => exit::FAILED,
             CliError::Print(_) | CliError::Json(_) | CliError::Internal(_) => exit::INTERNAL,
         }
+    }
+}
+
+/// Whether no plan can meet the service level, however it is asked for; everything else is a matter of what was given.
+fn impossible(error: &PlanError) -> bool {
+    match error {
+        PlanError::TooFewReplicas { .. } => true,
+        PlanError::Service(error) | PlanError::Capacity(CapacityError::Service(error)) => {
+            matches!(error, ServiceError::BelowBatchOne { .. } | ServiceError::RequestTooLarge { .. })
+        }
+        PlanError::Capacity(CapacityError::TooFew { .. }) => true,
+        _ => false,
     }
 }
 

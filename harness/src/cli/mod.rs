@@ -10,6 +10,7 @@ mod gate;
 mod history;
 mod import;
 mod output;
+mod plan;
 mod run;
 
 use std::process::ExitCode;

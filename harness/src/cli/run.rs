@@ -61,11 +61,11 @@ async fn fresh(
     if args.dry_run {
         match json {
             true => output::print_json(&format!("{}\n", serde_json::to_string_pretty(&plan)?))?,
-            false => output::print(&reports::plan_table(&plan, style))?,
+            false => output::print(&reports::run_plan_table(&plan, style))?,
         }
         return Ok(None);
     }
-    show(reports::plan_table(&plan, style));
+    show(reports::run_plan_table(&plan, style));
     let store = Store::create(&args.out)?;
     if let Some(kept) = store.kept() {
         say(format_args!("the profile that was in {} is now {}", store.path().display(), kept.display()));

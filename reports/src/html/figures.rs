@@ -3,12 +3,14 @@
 mod compare;
 mod compute;
 mod phases;
+mod plan;
 mod pull;
 
 use coldstart_profiles::{Nanos, Profile};
 
 use super::plot::{Curve, color_number};
 pub(super) use compare::comparison;
+pub(super) use plan::of_plan;
 
 /// One plot.
 pub(super) struct Figure {

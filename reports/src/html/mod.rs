@@ -5,6 +5,7 @@ mod page;
 mod plot;
 
 use askama::Template;
+use coldstart_decisions::plan::ServingPlan;
 use coldstart_profiles::Profile;
 
 use page::Page;
@@ -33,4 +34,15 @@ pub fn html(profiles: &[(&str, &Profile)]) -> Result<String, String> {
     }
     let title = pages.first().map_or_else(|| "No profile".to_owned(), |page| page.heading.clone());
     Report { title, pages }.render().map_err(|error| format!("write the HTML: {error}"))
+}
+
+/// A plan as a page: its sentence, capacity over the traffic with what missed the service level, standby against attainment, and
+/// the tables.
+///
+/// # Errors
+/// What could not be drawn, completing "failed to …".
+pub fn serving_plan_html(plan: &ServingPlan) -> Result<String, String> {
+    let page = page::of_plan(plan)?;
+    let title = page.heading.clone();
+    Report { title, pages: vec![page] }.render().map_err(|error| format!("write the HTML: {error}"))
 }

@@ -1,10 +1,12 @@
 //! What stands on the page of a profile.
 
+use coldstart_decisions::plan::ServingPlan;
 use coldstart_profiles::{Nanos, Outcome, Profile, RunState, TotalKind};
 
 use super::figures::{self, Figure};
+use crate::serving_plan::{sentence, title};
 use crate::style::PLAIN;
-use crate::{comparison as comparison_table, terminal};
+use crate::{comparison as comparison_table, serving_plan, terminal};
 
 /// Longer text is cut: a name of a megabyte must not bury the numbers.
 const LONGEST: usize = 600;
@@ -121,5 +123,25 @@ pub(super) fn comparison(profiles: &[(&str, &Profile)]) -> Result<Page, String> 
         figures: figures::comparison(profiles)?,
         skipped: Vec::new(),
         tables: comparison_table(profiles, &PLAIN),
+    })
+}
+
+/// The page of a plan.
+pub(super) fn of_plan(plan: &ServingPlan) -> Result<Page, String> {
+    let stand_in = plan.fleet.classes.iter().any(|class| class.stand_in());
+    let warning = "STAND-IN: a stand-in plays the driver's part. Nothing measured on it means anything.";
+    let names =
+        plan.fleet.classes.iter().flat_map(|class| &class.profiles).map(|profile| profile.name.as_str());
+    let facts = names.collect::<Vec<_>>().join(" · ");
+    Ok(Page {
+        id: "plan".to_owned(),
+        heading: clean(&title(plan)),
+        warnings: if stand_in { vec![warning.to_owned()] } else { Vec::new() },
+        answer: clean(&sentence(plan)),
+        facts: clean(&facts),
+        caveats: plan.caveats.iter().map(|caveat| clean(caveat)).collect(),
+        figures: figures::of_plan(plan)?,
+        skipped: Vec::new(),
+        tables: serving_plan(plan, &PLAIN),
     })
 }

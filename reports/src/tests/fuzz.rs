@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tabled::grid::util::string::get_string_width;
 
 use super::scripted;
-use crate::{Style, comparison, doctor, plan_table, terminal};
+use crate::{Style, comparison, doctor, run_plan_table, terminal};
 
 /// Text as an attacker, a crash or another language would have it.
 fn hostile() -> impl Strategy<Value = String> {
@@ -277,7 +277,7 @@ proptest! {
         }
         let style = Style { width, color: false, unicode };
         assert_fit(&terminal(&profile, &style), &style)?;
-        assert_fit(&plan_table(&profile.plan, &style), &style)?;
+        assert_fit(&run_plan_table(&profile.plan, &style), &style)?;
         let whole = scripted::complete();
         assert_fit(&comparison(&[(&label, &profile), ("b", &whole)], &style), &style)?;
         let check = |status| Check {

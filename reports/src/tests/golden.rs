@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::scripted;
-use crate::{Style, comparison, doctor, plan_table, terminal};
+use crate::{Style, comparison, doctor, run_plan_table, terminal};
 use coldstart_profiles::{Check, CheckStatus, DoctorReport, RunState, TraceEnd};
 
 fn style(width: usize) -> Style {
@@ -75,10 +75,10 @@ fn an_interrupted_run_of_failures() {
 
 #[test]
 fn a_plan() {
-    assert_golden("plan-100.txt", &plan_table(&scripted::plan(), &style(100)));
+    assert_golden("plan-100.txt", &run_plan_table(&scripted::plan(), &style(100)));
     let mut tight = scripted::plan();
     tight.budget_ns = scripted::ms(20_000.0);
-    assert_golden("plan-tight-60.txt", &plan_table(&tight, &style(60)));
+    assert_golden("plan-tight-60.txt", &run_plan_table(&tight, &style(60)));
 }
 
 #[test]

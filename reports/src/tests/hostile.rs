@@ -15,7 +15,7 @@ use crate::export::{EXPORT_TARGETS, ExportSettings, Exported};
 use crate::style::obeyed;
 use crate::{
     Style, calibration, comparison, gate_annotations, gate_junit, gate_markdown, gate_table, html, markdown,
-    plan_table, terminal, trace_events,
+    run_plan_table, terminal, trace_events,
 };
 
 /// Markup of all formats, quotes, escape sequences (of one byte and of two), marks of direction, and what XML can't hold.
@@ -101,7 +101,7 @@ fn texts(profile: &Profile, name: &str) -> Vec<(String, String)> {
         ("terminal".to_owned(), terminal(profile, &style(80, true))),
         ("terminal, ASCII".to_owned(), terminal(profile, &style(40, false))),
         ("comparison".to_owned(), comparison(&named, &style(100, true))),
-        ("plan".to_owned(), plan_table(&profile.plan, &style(60, true))),
+        ("plan".to_owned(), run_plan_table(&profile.plan, &style(60, true))),
         ("html".to_owned(), html(&named).unwrap()),
         ("markdown".to_owned(), markdown(&named)),
         ("trace".to_owned(), trace_events(profile).unwrap()),

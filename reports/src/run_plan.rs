@@ -18,7 +18,7 @@ struct Group<'a> {
 }
 
 /// The steps of a plan in groups with what they are expected to take, the budget, and what is left out and why.
-pub fn plan_table(plan: &Plan, style: &Style) -> String {
+pub fn run_plan_table(plan: &Plan, style: &Style) -> String {
     let groups = groups(plan);
     let estimate = |group: &Group<'_>| group.steps.iter().map(|step| step.estimate_ns).sum();
     let scale = Scale::estimates();

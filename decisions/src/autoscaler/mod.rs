@@ -1,0 +1,16 @@
+//! What the autoscaler should watch, and how it should act: targets with their derivation, behaviour, limits, and the idle time
+//! after which a last replica is not worth its price.
+
+mod behaviour;
+mod keep_alive;
+mod settings;
+mod signal;
+mod target;
+#[cfg(test)]
+mod tests;
+
+pub use behaviour::{Behaviour, PodsPolicy};
+pub use keep_alive::{Advice, KeepAlive, keep_alive};
+pub use settings::{Autoscaler, Situation};
+pub use signal::{MetricType, Signal};
+pub use target::{Hopeless, Target, Usability};

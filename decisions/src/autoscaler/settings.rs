@@ -1,0 +1,153 @@
+//! All settings of an autoscaler together.
+
+use coldstart_profiles::Nanos;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::behaviour::{Behaviour, ceil_seconds};
+use super::target::{Hopeless, Target};
+use crate::basis::{Basis, Figure, Quantity};
+use crate::capacity::{LeadTime, PlanError, Planner, SlaBound, Warm};
+use crate::cluster::ClusterFacts;
+use crate::measured::MemoryFacts;
+use crate::service::{RequestSize, ServiceModel, Sla};
+
+/// What an autoscaler is told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Autoscaler {
+    /// ρ = λ ÷ (λ + g(L)): the share of its capacity that a replica may be loaded with, so that the rest covers the growth. The
+    /// standby covers the same growth: take one of the two, or know that you pay twice.
+    pub headroom: Figure<f64>,
+    /// The targets.
+    pub targets: Vec<Target>,
+    /// Why no threshold on the queue or the latency can save the service level; `null` where one can.
+    pub hopeless: Option<Hopeless>,
+    /// How fast the number of replicas may change.
+    pub behaviour: Behaviour,
+    /// The fewest replicas.
+    pub min_replicas: Figure<u32>,
+    /// The most replicas.
+    pub max_replicas: Figure<u32>,
+    /// The largest rate of the traffic, in requests per second: what the most replicas are for.
+    pub largest_per_s: f64,
+    /// How often the metrics are looked at, in whole seconds.
+    pub polling_interval_s: Figure<u32>,
+    /// How long after the last activity the last replica goes, in seconds; only with scaling to zero.
+    pub cooldown_s: Figure<u32>,
+}
+
+/// What the settings follow from.
+#[derive(Debug, Clone, Copy)]
+pub struct Situation<'a> {
+    /// The service model.
+    pub service: &'a ServiceModel,
+    /// The service level.
+    pub sla: &'a Sla,
+    /// The mean request.
+    pub size: RequestSize,
+    /// Facts of the cluster.
+    pub cluster: &'a ClusterFacts,
+    /// What one replica certainly carries.
+    pub bound: &'a SlaBound,
+    /// Warm replicas.
+    pub warm: &'a Warm,
+    /// The lead time.
+    pub lead: &'a LeadTime,
+    /// C_hi.
+    pub cold_start: &'a Figure<Nanos>,
+    /// Memory of a replica.
+    pub memory: &'a MemoryFacts,
+}
+
+/// The usual cool-down of KEDA, in seconds.
+const USUAL_COOLDOWN_S: u32 = 300;
+
+impl Autoscaler {
+    /// Derives every setting. `lowest_per_s` and `largest_per_s` are the ends of the traffic: its rate at the complement of the
+    /// quantile, and its largest; `break_even` is that of scaling to zero, where there is one.
+    ///
+    /// # Errors
+    /// When no number of replicas carries one of the ends.
+    pub fn derive(
+        situation: &Situation<'_>,
+        planner: &Planner<'_>,
+        (lowest_per_s, largest_per_s): (f64, f64),
+        break_even: Option<&Figure<Nanos>>,
+    ) -> Result<Self, PlanError> {
+        let headroom = headroom(situation.warm);
+        let hopeless = Hopeless::of(situation);
+        let rate_target = situation.rate_target(&headroom);
+        let cooldown_s = match break_even {
+            Some(time) => {
+                let basis = Basis::of("the break-even idle time, at least 300 s").figure(
+                    "break-even",
+                    Quantity::Nanos(time.value),
+                    "keep_alive.break_even_ns",
+                    &time.basis,
+                );
+                Figure::new(ceil_seconds(time.value).max(USUAL_COOLDOWN_S), basis)
+            }
+            None => Figure::new(USUAL_COOLDOWN_S, Basis::of("300 s, as KEDA has it: no break-even is known")),
+        };
+        let polling = situation.cluster.scrape_interval_ns;
+        let polling_interval_s = Figure::new(
+            ceil_seconds(polling).max(1),
+            Basis::of("the scrape interval: nothing new is to be seen in between")
+                .input("scrape interval", Quantity::Nanos(polling)),
+        );
+        Ok(Autoscaler {
+            targets: situation.targets(&headroom, hopeless.as_ref()),
+            behaviour: Behaviour::of(situation, &rate_target),
+            min_replicas: least(situation.warm, planner, lowest_per_s)?,
+            max_replicas: most(situation, planner, largest_per_s)?,
+            largest_per_s,
+            headroom,
+            hopeless,
+            polling_interval_s,
+            cooldown_s,
+        })
+    }
+}
+
+/// ρ; 1 where nothing grows.
+fn headroom(warm: &Warm) -> Figure<f64> {
+    let (now, growth) = (&warm.now_per_s, &warm.growth_per_s);
+    let basis = Basis::of("ρ = λ_now ÷ (λ_now + g(L))")
+        .figure("λ_now", Quantity::PerSecond(now.value), "capacity.warm.now_per_s", &now.basis)
+        .figure("g(L)", Quantity::PerSecond(growth.value), "capacity.warm.growth_per_s", &growth.basis);
+    let peak = now.value + growth.value;
+    Figure::new(if peak > 0.0 { now.value / peak } else { 1.0 }, basis)
+}
+
+/// Replicas for the lowest rate and what it may grow by before a new replica helps.
+fn least(warm: &Warm, planner: &Planner<'_>, lowest_per_s: f64) -> Result<Figure<u32>, PlanError> {
+    let growth = &warm.growth_per_s;
+    let replicas = planner.replicas(lowest_per_s + growth.value)?.min(warm.replicas_peak.value);
+    let basis = Basis::of("replicas(λ_low + g(L)): also at its lowest the traffic may grow within L")
+        .input("λ_low", Quantity::PerSecond(lowest_per_s))
+        .figure("g(L)", Quantity::PerSecond(growth.value), "capacity.warm.growth_per_s", &growth.basis)
+        .resting_on(&planner.replicas_basis());
+    Ok(Figure::new(replicas, basis))
+}
+
+/// Replicas for the largest rate; what there may be at most where that was given.
+fn most(
+    situation: &Situation<'_>,
+    planner: &Planner<'_>,
+    largest_per_s: f64,
+) -> Result<Figure<u32>, PlanError> {
+    let peak = &situation.warm.replicas_peak;
+    if let Some(most) = situation.cluster.max_replicas {
+        return Ok(Figure::new(most, Basis::of("given with --max-replicas")));
+    }
+    let replicas = planner.replicas(largest_per_s)?.max(peak.value);
+    let basis = Basis::of("the larger of replicas(λ_max) and replicas(λ_peak)")
+        .input("λ_max", Quantity::PerSecond(largest_per_s))
+        .figure(
+            "replicas(λ_peak)",
+            Quantity::Count(u64::from(peak.value)),
+            "capacity.warm.replicas_peak",
+            &peak.basis,
+        );
+    Ok(Figure::new(replicas, basis))
+}

@@ -1,0 +1,202 @@
+//! Settings for services and traffic of known numbers.
+
+use coldstart_profiles::{Bytes, ForwardMode, Nanos};
+
+use super::*;
+use crate::basis::{Basis, Figure, Quantity};
+use crate::capacity::{Demand, LeadTime, Planner, SlaBound, Warm};
+use crate::cluster::{ClusterFacts, Prices};
+use crate::measured::{MemoryAtBatch, MemoryFacts};
+use crate::service::{RequestSize, ServiceModel, SingleForward, Sla};
+use crate::simulate::Dispatch;
+use crate::traffic::{Ramp, Traffic};
+
+/// A ramp from 100 requests per second on a service of T(n) = 10 ms + 5 ms · n.
+struct Case {
+    traffic: Traffic,
+    service: ServiceModel,
+    sla: Sla,
+    cluster: ClusterFacts,
+    memory: MemoryFacts,
+    basis: Basis,
+}
+
+impl Case {
+    fn new(sla_ms: u64, growth: f64) -> Self {
+        let ramp = Ramp {
+            base_per_s: 100.0,
+            peak_per_s: 5000.0,
+            growth_per_s_per_s: growth,
+            size: RequestSize::ONE,
+        };
+        let at = |batch: u32, bytes: u64| MemoryAtBatch {
+            mode: ForwardMode::Encode,
+            batch,
+            tokens: 64,
+            workspace_bytes: Bytes::new(bytes),
+        };
+        Case {
+            traffic: Traffic::Ramp(ramp),
+            service: ServiceModel::SingleForward(SingleForward::by_hand(10e6, 5e6, 16)),
+            sla: Sla::p99(Nanos::from_millis(sla_ms)),
+            cluster: ClusterFacts::default(),
+            memory: MemoryFacts {
+                device_bytes: Bytes::new(10_000),
+                weights_bytes: Bytes::new(1_000),
+                free_bytes: Figure::by_hand(Bytes::new(9_000), "--free-memory"),
+                kv_bytes_per_token: None,
+                at_batch: vec![at(1, 500), at(8, 4_000)],
+            },
+            basis: Basis::default(),
+        }
+    }
+
+    fn with<T>(&self, cold_s: u64, then: impl FnOnce(&Situation<'_>, &Planner<'_>) -> T) -> T {
+        let demand = Demand {
+            traffic: &self.traffic,
+            sla: &self.sla,
+            window: Nanos::from_secs(10),
+            quantile: 0.99,
+            dispatch: Dispatch::LeastLoaded,
+            seed: 7,
+        };
+        let planner = Planner::new(demand, &self.service, &self.basis, &self.cluster).unwrap();
+        let cold = Figure::new(Nanos::from_secs(cold_s), Basis::of("given"));
+        let lead = LeadTime::new(&self.cluster, &cold);
+        let (bound, warm): (SlaBound, Warm) = (planner.bound(), planner.warm(&lead).unwrap());
+        let situation = Situation {
+            service: &self.service,
+            sla: &self.sla,
+            size: planner.size(),
+            cluster: &self.cluster,
+            bound: &bound,
+            warm: &warm,
+            lead: &lead,
+            cold_start: &cold,
+            memory: &self.memory,
+        };
+        then(&situation, &planner)
+    }
+
+    fn settings(&self, cold_s: u64) -> Autoscaler {
+        self.with(cold_s, |situation, planner| {
+            Autoscaler::derive(situation, planner, (100.0, 5000.0), None).unwrap()
+        })
+    }
+}
+
+fn target(settings: &Autoscaler, signal: Signal) -> &Target {
+    settings.targets.iter().find(|target| target.signal == signal).unwrap()
+}
+
+fn close(found: f64, expected: f64) -> bool {
+    (found - expected).abs() < 1e-9 * expected.abs().max(1.0)
+}
+
+/// g(L) = 1/s² · (45 s + 15 s) = 60 per second, so ρ = 100 ÷ 160; n* = 8, T_hi = 50 ms, μ_SLA = 160 per second.
+#[test]
+fn targets_follow_their_formulas() {
+    let settings = Case::new(100, 1.0).settings(15);
+    assert!(close(settings.headroom.value, 0.625));
+    let rate = target(&settings, Signal::RequestRate);
+    assert_eq!(rate.metric_type, MetricType::AverageValue);
+    let Quantity::PerSecond(per_s) = rate.value.as_ref().unwrap().value else { panic!("{rate:?}") };
+    assert!(close(per_s, 0.625 * 160.0 / 1.1), "{per_s}");
+    let queue = target(&settings, Signal::QueueDepth);
+    let Quantity::Number(depth) = queue.value.as_ref().unwrap().value else { panic!("{queue:?}") };
+    assert!(close(depth, 0.625 * 0.05 * 160.0 / 1.1), "{depth}");
+    let latency = target(&settings, Signal::TailLatency);
+    assert_eq!(latency.metric_type, MetricType::Value, "an average would be divided by the replicas");
+    let Quantity::Nanos(time) = latency.value.as_ref().unwrap().value else { panic!("{latency:?}") };
+    assert_eq!(time, Nanos::from_nanos_f64((0.05 + 0.625 * 0.05) / 1.1 * 1e9));
+    // 1500 bytes at one request, 5000 at eight: 5 of 8 lie 4/7 of the way.
+    let memory = target(&settings, Signal::MemoryPressure);
+    let Quantity::Share(share) = memory.value.as_ref().unwrap().value else { panic!("{memory:?}") };
+    assert!(close(share, (1500.0 + 3500.0 * 4.0 / 7.0) / 10_000.0 / 1.1), "{share}");
+}
+
+#[test]
+fn the_case_in_which_no_threshold_helps() {
+    // 60/s · 60 s ÷ 2 = 1800 requests queue up; (100 − 50) ms · 160/s = 8 may wait on each replica.
+    let settings = Case::new(100, 1.0).settings(15);
+    let hopeless = settings.hopeless.as_ref().unwrap();
+    assert!(close(hopeless.queued.value, 1800.0));
+    for signal in [Signal::QueueDepth, Signal::TailLatency] {
+        let usability = &target(&settings, signal).usability;
+        let Usability::Unusable { why } = usability else { panic!("{usability:?}") };
+        assert!(why.contains("no threshold") && why.contains("1800.0"), "{why}");
+    }
+    assert_eq!(target(&settings, Signal::RequestRate).usability, Usability::Usable);
+    // Growth of 0.001/s² over 60 s: 1.8 requests queue up.
+    let settings = Case::new(100, 0.001).settings(15);
+    assert_eq!(settings.hopeless, None);
+    assert_eq!(target(&settings, Signal::QueueDepth).usability, Usability::Usable);
+}
+
+#[test]
+fn memory_that_does_not_move_says_nothing() {
+    let mut case = Case::new(100, 1.0);
+    case.memory.weights_bytes = Bytes::new(1_000_000);
+    case.memory.device_bytes = Bytes::new(10_000_000);
+    let settings = case.settings(15);
+    let usability = &target(&settings, Signal::MemoryPressure).usability;
+    assert!(
+        matches!(usability, Usability::Unusable { why } if why.contains("less than the tolerance of 10 %")),
+        "{usability:?}"
+    );
+    case.memory.at_batch.clear();
+    assert_eq!(target(&case.settings(15), Signal::MemoryPressure).value, None);
+}
+
+#[test]
+fn behaviour_keeps_to_what_kubernetes_takes() {
+    for (cold, period, window) in [(1, 1, 300), (60, 60, 300), (180, 180, 540), (3000, 1800, 3600)] {
+        let behaviour = Case::new(100, 0.01).settings(cold).behaviour;
+        assert_eq!(behaviour.scale_up.period_s.value, period, "{cold} s");
+        assert_eq!(behaviour.scale_down_window_s.value, window, "{cold} s");
+        assert_eq!(behaviour.scale_up_window_s.value, 0);
+    }
+    // g(L) = 60/s; the target is 0.625 · 160 ÷ 1.1 = 90.9/s.
+    assert_eq!(Case::new(100, 1.0).settings(15).behaviour.scale_up.pods.value, 1);
+    // g(L) = 600/s, ρ = 1/7: the target is 20.8/s.
+    assert_eq!(Case::new(100, 10.0).settings(15).behaviour.scale_up.pods.value, 29);
+}
+
+#[test]
+fn limits_hold_the_lowest_and_the_largest_rate() {
+    let case = Case::new(100, 1.0);
+    case.with(15, |situation, planner| {
+        let settings = Autoscaler::derive(situation, planner, (100.0, 5000.0), None).unwrap();
+        assert_eq!(settings.max_replicas.value, planner.replicas(5000.0).unwrap());
+        assert_eq!(settings.min_replicas.value, planner.replicas(160.0).unwrap());
+        let low = Autoscaler::derive(situation, planner, (0.0, 100.0), None).unwrap();
+        assert_eq!(low.min_replicas.value, planner.replicas(60.0).unwrap());
+        assert_eq!(
+            low.max_replicas.value, situation.warm.replicas_peak.value,
+            "never below what is kept warm"
+        );
+    });
+}
+
+#[test]
+fn scaling_to_zero_pays_where_pauses_are_long_enough() {
+    let case = Case::new(100, 0.0);
+    let advice = |prices: Prices, gap: Option<Nanos>| {
+        case.with(60, |situation, _| keep_alive(situation, &prices, gap))
+    };
+    let prices = Prices { replica_hour: Some(3.6), miss: Some(0.001), ..Prices::default() };
+    // 100/s · (15 + 60) s = 7500 misses for 7.5; idling costs 0.001 a second.
+    let found = advice(prices, None);
+    assert!(close(found.misses.value, 7500.0));
+    assert_eq!(found.break_even_ns.as_ref().unwrap().value, Nanos::from_secs(7500));
+    assert_eq!(found.advice, Advice::ScaleToZero);
+    let found = advice(prices, Some(Nanos::from_secs(600)));
+    assert!(matches!(&found.advice, Advice::KeepOne { why } if why.contains("longest pause")), "{found:?}");
+    let free = advice(Prices { replica_hour: Some(0.0), ..prices }, None);
+    assert!(
+        free.break_even_ns.is_none() && matches!(free.advice, Advice::KeepOne { .. }),
+        "no division by zero"
+    );
+    let unknown = advice(Prices { miss: None, ..prices }, None);
+    assert!(matches!(&unknown.advice, Advice::Unknown { why } if why.contains("--miss-cost")), "{unknown:?}");
+}

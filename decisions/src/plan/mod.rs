@@ -1,0 +1,24 @@
+//! The whole answer as plain data: what was asked, what it rests on, how many replicas, which settings, where the model
+//! should live, and what each mitigation would bring.
+//!
+//! A [`ServingPlan`] is not the plan of a measuring run (`coldstart_profiles::Plan`): that one says what a run does, this one
+//! what a cluster should do.
+
+mod comparison;
+mod explain;
+mod format;
+mod make;
+mod places;
+mod request;
+mod schema;
+mod serving_plan;
+#[cfg(test)]
+mod tests;
+
+pub use comparison::{Moment, PolicyComparison};
+pub use explain::{Explanation, explain, fields};
+pub use format::PlanFormat;
+pub use make::make_plan;
+pub use request::{PlacesRequest, PlanRequest, TrafficSource};
+pub use schema::plan_schema;
+pub use serving_plan::{Capacity, ClassOutlook, ServicePlan, ServingPlan};

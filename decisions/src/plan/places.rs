@@ -1,0 +1,96 @@
+//! Where the model should live, and what would make cold starts matter less: the other parts of the answer, asked with the
+//! plan's numbers.
+
+use coldstart_profiles::{Nanos, Phase};
+
+use super::request::PlanRequest;
+use crate::autoscaler::Autoscaler;
+use crate::basis::{Basis, Figure, Quantity};
+use crate::capacity::Planner;
+use crate::locality::{self, AffinityWeight, Locality, NodeTime, PlacesByHand, affinity_weights, places_of};
+use crate::measured::{ColdStart, Fleet, Measured};
+use crate::mitigations::{self, Mitigation};
+
+/// How often a preferred node has the weights, where it was not said.
+const USUAL_HIT_RATIO: f64 = 0.9;
+
+/// Places, strategies and crossover sizes for the class of the plan.
+pub(super) fn locality_of(
+    measured: &Measured,
+    cold: &ColdStart,
+    autoscaler: &Autoscaler,
+    request: &PlanRequest,
+) -> Locality {
+    let by_hand = PlacesByHand {
+        shared_bytes_per_s: request.places.shared_bytes_per_s,
+        registry_bytes_per_s: request.by_hand.pull.map(|pull| pull.registry_bytes_per_s),
+        ..PlacesByHand::default()
+    };
+    let (places, missing) = places_of(measured, &by_hand);
+    let hit_ratio = match request.places.hit_ratio {
+        Some(ratio) => Figure::by_hand(ratio, "--hit-ratio"),
+        None => {
+            Figure::new(USUAL_HIT_RATIO, Basis::of("0.9 where nothing else is said").assumed("--hit-ratio"))
+        }
+    };
+    locality::locality(&locality::Question {
+        model_bytes: measured.memory.weights_bytes,
+        places,
+        missing,
+        around_ns: around(cold),
+        unpack_bytes_per_s: measured.image.as_ref().and_then(|image| {
+            let basis = Basis::of("unpacked bytes ÷ time in which at least one layer was unpacked");
+            Some(Figure::new(image.unpack_bytes_per_s?, basis))
+        }),
+        simultaneous: autoscaler.behaviour.scale_up.pods.value.max(1),
+        hit_ratio,
+        cluster: request.cluster,
+        prices: request.prices,
+    })
+}
+
+/// What a start does besides loading its weights and pulling its image.
+fn around(cold: &ColdStart) -> Figure<Nanos> {
+    let mut basis = Basis::of("C − load − pull").figure(
+        "C",
+        Quantity::Nanos(cold.median_ns.value),
+        "lead_time.cold_start_ns",
+        &cold.median_ns.basis,
+    );
+    let mut rest = cold.median_ns.value;
+    for phase in [Phase::WeightsLoad, Phase::ImagePull] {
+        if let Some(part) = cold.part(phase) {
+            rest = rest.saturating_sub(part.median_ns.value);
+            basis = basis.input(phase.name(), Quantity::Nanos(part.median_ns.value));
+        }
+    }
+    Figure::new(rest, basis)
+}
+
+/// How much a scheduler should prefer each class of nodes.
+pub(super) fn affinity_of(fleet: &Fleet) -> Vec<AffinityWeight> {
+    let node = |measured: &Measured| {
+        let start_ns = measured.cold_starts.first()?.median_ns.clone();
+        Some(NodeTime { node: measured.class.name.clone(), start_ns })
+    };
+    let nodes: Vec<NodeTime> = fleet.classes.iter().filter_map(node).collect();
+    affinity_weights(&nodes)
+}
+
+/// Every mitigation with what it brings, and the standby that is then needed.
+pub(super) fn mitigations_of(
+    measured: &Measured,
+    cold: &ColdStart,
+    planner: &Planner<'_>,
+    request: &PlanRequest,
+) -> Vec<Mitigation> {
+    // What can't be carried with another cold start has no number; the plan itself was refused before.
+    let standby_for = |cold: Nanos| planner.at_cold_start(cold).ok().map(|at| at.standby);
+    mitigations::mitigations(&mitigations::Question {
+        measured,
+        cold_start: cold,
+        cluster: &request.cluster,
+        prices: &request.prices,
+        standby_for: &standby_for,
+    })
+}

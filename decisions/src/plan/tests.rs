@@ -1,0 +1,201 @@
+//! Whole plans from profiles of known times.
+
+use coldstart_profiles::Nanos;
+
+use super::*;
+use crate::capacity::PlanError;
+use crate::cluster::{ClusterFacts, Prices};
+use crate::measured::ByHand;
+use crate::service::{RequestSize, Sla};
+use crate::simulate::Dispatch;
+use crate::testing::{encoder, language_model, with_cold_starts};
+use crate::traffic::{Arrival, Ramp, Steady, Trace, Traffic};
+
+fn request(sla_ms: u64) -> PlanRequest {
+    PlanRequest {
+        sla: Sla::p99(Nanos::from_millis(sla_ms)),
+        traffic_from: TrafficSource::Numbers,
+        window_ns: Nanos::from_secs(10),
+        quantile: 0.99,
+        dispatch: Dispatch::LeastLoaded,
+        cluster: ClusterFacts::default(),
+        prices: Prices::default(),
+        by_hand: ByHand::default(),
+        places: PlacesRequest::default(),
+        max_batch: None,
+        node_class: None,
+        allow_stand_in: false,
+        simulate: false,
+        seed: 1,
+    }
+}
+
+fn ramp(size: RequestSize) -> Traffic {
+    Traffic::Ramp(Ramp { base_per_s: 20.0, peak_per_s: 300.0, growth_per_s_per_s: 1.0, size })
+}
+
+/// A request each second, and a burst of 200 in the middle minute.
+fn trace() -> Traffic {
+    let steady = (0..600).map(|second| second * 1_000_000_000);
+    let burst = (0..200).map(|n| 300_000_000_000 + n * 300_000_000 + 7);
+    let arrivals = steady.chain(burst).map(|time_ns| Arrival { time_ns, tokens_in: 100, tokens_out: 20 });
+    Traffic::Trace(Trace::new(arrivals.collect(), true).unwrap())
+}
+
+#[test]
+fn a_plan_holds_what_it_rests_on_and_survives_json() {
+    let profile = with_cold_starts(encoder(10.0, 5.0), &[50_000, 60_000, 55_000]);
+    let prices = Prices { replica_hour: Some(2.0), miss: Some(0.01), ..Prices::default() };
+    let asked = PlanRequest { prices, ..request(100) };
+    let plan = make_plan(&[("p.json", &profile)], &ramp(RequestSize::ONE), asked, "0.1.0").unwrap();
+    assert_eq!(plan.lead_time.total_ns.value, Nanos::from_secs(105));
+    assert_eq!(plan.node_class, "AMD EPYC, 2 cores");
+    let warm = &plan.capacity.warm;
+    assert!((warm.peak_per_s.value - 125.0).abs() < 1e-9);
+    assert_eq!(
+        plan.capacity.cost_per_hour.as_ref().unwrap().value,
+        2.0 * f64::from(warm.replicas_peak.value)
+    );
+    assert_eq!(plan.classes.len(), 1);
+    assert!(plan.locality.tiers.iter().any(|tier| tier.tier.name() == "local_disk"), "{:?}", plan.locality);
+    assert_eq!(plan.mitigations.len(), 7);
+    assert_eq!(plan.affinity.len(), 1);
+    assert_eq!(plan.classes[0].replicas_peak, Some(warm.replicas_peak.value));
+    let text = serde_json::to_string_pretty(&plan).unwrap();
+    assert_eq!(serde_json::from_str::<ServingPlan>(&text).unwrap(), plan);
+    assert!(plan.caveats.iter().any(|caveat| caveat.contains("largest of 3 trials")), "{:?}", plan.caveats);
+}
+
+#[test]
+fn every_number_can_be_explained_and_fields_lead_on() {
+    let profile = with_cold_starts(encoder(10.0, 5.0), &[50_000, 60_000, 55_000]);
+    let plan = make_plan(&[("p.json", &profile)], &trace(), request(100), "0.1.0").unwrap();
+    let all = fields(&plan).unwrap();
+    assert!(all.len() > 40, "{}", all.len());
+    let named = |field: &str| all.iter().any(|known| known.field == field);
+    let mut followed = 0;
+    for known in &all {
+        for field in known.basis.inputs.iter().filter_map(|input| input.field.as_deref()) {
+            assert!(named(field), "{} rests on {field}, which is no field", known.field);
+            followed += 1;
+        }
+    }
+    assert!(followed > 30);
+    for field in [
+        "lead_time.total_ns",
+        "capacity.warm.standby",
+        "capacity.bound.rate_per_s",
+        "autoscaler.targets.queue_depth.value",
+        "service",
+    ] {
+        let found = explain(&plan, field).unwrap();
+        assert_eq!(found.len(), 1, "{field}");
+        assert!(!found[0].basis.formula.is_empty());
+    }
+    let standby = &explain(&plan, "capacity.warm.standby").unwrap()[0];
+    assert!(standby.basis.keys.iter().any(|key| key.phase == coldstart_profiles::Phase::Throughput));
+    assert!(
+        standby.basis.keys.iter().any(|key| key.params.get("total").is_some()),
+        "the cold start is in it"
+    );
+    assert!(explain(&plan, "lead_time").unwrap().len() >= 4, "what lies below a field");
+    assert!(explain(&plan, "no.such.field").unwrap().is_empty());
+}
+
+#[test]
+fn language_models_take_the_lengths_of_their_requests() {
+    let profile = with_cold_starts(language_model(), &[60_000, 60_000, 60_000]);
+    let profiles = [("p.json", &profile)];
+    let asked = request(20_000);
+    let error = make_plan(&profiles, &ramp(RequestSize::ONE), asked.clone(), "0").unwrap_err();
+    assert!(matches!(error, PlanError::NoSizes), "{error}");
+    let plan = make_plan(&profiles, &trace(), asked, "0").unwrap();
+    assert_eq!(plan.service.size, RequestSize { tokens_in: 100, tokens_out: 20 });
+    assert!(plan.capacity.warm.replicas_now.value >= 1);
+}
+
+#[test]
+fn what_is_missing_or_impossible_is_refused() {
+    let encoder = with_cold_starts(encoder(10.0, 5.0), &[1000, 1000, 1000]);
+    let traffic = Traffic::Steady(Steady { rate_per_s: 5.0, size: RequestSize::ONE });
+    let refused = |asked: PlanRequest, profile| {
+        make_plan(&[("p.json", profile)], &traffic, asked, "0").unwrap_err().to_string()
+    };
+    assert!(refused(request(10), &encoder).contains("18.0 ms"), "T_hi(1) = 1.2 · 15 ms");
+    let mut cold = encoder.clone();
+    cold.traces.clear();
+    cold.derive();
+    assert!(refused(request(100), &cold).contains("first_batch"));
+    let assumed = ByHand { cold_p99_ns: Some(Nanos::from_secs(9)), ..ByHand::default() };
+    let plan =
+        make_plan(&[("p", &cold)], &traffic, PlanRequest { by_hand: assumed, ..request(100) }, "0").unwrap();
+    assert!(plan.caveats.iter().any(|text| text.contains("assumed") && text.contains("--assume-cold-p99")));
+    assert!(plan.lead_time.total_ns.is_assumed());
+    let mut idle = encoder.clone();
+    idle.throughput.clear();
+    idle.measurements.retain(|row| row.key.phase != coldstart_profiles::Phase::Throughput);
+    idle.derive();
+    assert!(refused(request(100), &idle).contains("throughput"));
+    let asked = PlanRequest { node_class: Some("L4".into()), ..request(100) };
+    assert!(refused(asked, &encoder).contains("L4"));
+}
+
+#[test]
+fn classes_stand_side_by_side() {
+    let slow = with_cold_starts(encoder(10.0, 5.0), &[10_000, 10_000]);
+    let mut fast = with_cold_starts(encoder(5.0, 1.0), &[1000, 1000]);
+    fast.target.host.cores = 64;
+    let mut broken = slow.clone();
+    broken.target.host.cores = 1;
+    broken.throughput.clear();
+    broken.derive();
+    let profiles = [("slow", &slow), ("fast", &fast), ("broken", &broken)];
+    let traffic = Traffic::Ramp(Ramp {
+        base_per_s: 20.0,
+        peak_per_s: 900.0,
+        growth_per_s_per_s: 20.0,
+        size: RequestSize::ONE,
+    });
+    let plan = make_plan(&profiles, &traffic, request(100), "0").unwrap();
+    assert_eq!(plan.classes.len(), 3);
+    assert!(plan.classes[1].rate_per_s > plan.classes[0].rate_per_s, "{:?}", plan.classes);
+    assert!(plan.classes[1].replicas_peak < plan.classes[0].replicas_peak);
+    assert!(plan.classes[2].why.as_deref().unwrap().contains("throughput"), "{:?}", plan.classes[2]);
+    let asked = PlanRequest { node_class: Some("AMD EPYC, 64 cores".into()), ..request(100) };
+    let plan = make_plan(&profiles, &traffic, asked, "0").unwrap();
+    assert_eq!(plan.lead_time.cold_start_ns.value, Nanos::from_secs(1));
+}
+
+#[test]
+fn policies_are_compared_on_the_traffic() {
+    let profile = with_cold_starts(encoder(10.0, 5.0), &[50_000, 60_000, 55_000]);
+    let prices = Prices { replica_hour: Some(2.0), ..Prices::default() };
+    let asked = PlanRequest { simulate: true, prices, ..request(100) };
+    let plan = make_plan(&[("p.json", &profile)], &trace(), asked.clone(), "0").unwrap();
+    let comparison = plan.comparison.as_ref().unwrap();
+    assert_eq!((comparison.requests, comparison.drawn), (800, false));
+    assert!(comparison.policies.len() >= 8);
+    let named = |name: &str| {
+        comparison
+            .policies
+            .iter()
+            .find(|policy| policy.policy.name == name)
+            .unwrap_or_else(|| panic!("{name}"))
+    };
+    let warm = format!("static {}", plan.capacity.warm.replicas_peak.value);
+    assert!(named(&warm).outcome.meets);
+    let replayed = plan.capacity.replayed_standby.as_ref().unwrap();
+    assert!(replayed.value <= plan.capacity.warm.standby.value, "{replayed:?}");
+    assert!(comparison.policies.iter().all(|policy| policy.cost.is_some()));
+    assert!(comparison.pareto.iter().any(|point| point.standby == plan.capacity.warm.standby.value));
+    let hours: Vec<f64> = comparison.pareto.iter().map(|point| point.replica_hours).collect();
+    assert!(hours.is_sorted(), "more standby costs more: {hours:?}");
+    let moments = plan.over_time(named("plan: standby"));
+    let arrived: f64 = moments.iter().map(|moment| moment.arrivals_per_s).sum();
+    let seconds = named("plan: standby").slice_ns.as_secs_f64();
+    assert!((arrived * seconds - 800.0).abs() < 1e-6, "every request is in one stretch");
+    assert!(moments.iter().all(|moment| moment.ready >= 1 && moment.capacity_per_s > 0.0));
+    assert_eq!(make_plan(&[("p.json", &profile)], &trace(), asked.clone(), "0").unwrap(), plan, "by seed");
+    let drawn = make_plan(&[("p.json", &profile)], &ramp(RequestSize::ONE), asked, "0").unwrap();
+    assert!(drawn.comparison.unwrap().drawn);
+}

@@ -1,0 +1,89 @@
+//! Profiles and traces from files.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use coldstart_decisions::traffic::{MOST_REQUESTS, TraceFile, TrafficError, read};
+use coldstart_profiles::{Profile, ProfileError};
+
+use crate::say::say;
+
+/// Why the files of a plan can't be used. Messages complete "failed to …".
+#[derive(Debug, thiserror::Error)]
+pub enum PlanFiles {
+    /// A profile.
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+    /// A file or directory that can't be opened.
+    #[error("read {}: {source}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A directory without profiles.
+    #[error("plan with {}: it holds no profile (*.json that `coldstart run` wrote)", path.display())]
+    EmptyDirectory {
+        /// Which.
+        path: PathBuf,
+    },
+    /// A trace.
+    #[error("{source} ({})", path.display())]
+    Trace {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: TrafficError,
+    },
+}
+
+/// Reads profiles: files as they are named, and of a directory every `*.json` in it, in the order of their names. JSON in a
+/// directory that is no profile is left out, and said so.
+///
+/// # Errors
+/// When a file can't be read, one that was named is no profile, or a directory holds none.
+pub fn read_profiles(paths: &[PathBuf]) -> Result<Vec<(String, Profile)>, PlanFiles> {
+    let mut profiles = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            profiles.extend(read_directory(path)?);
+        } else {
+            profiles.push((path.display().to_string(), Profile::read(path)?));
+        }
+    }
+    Ok(profiles)
+}
+
+fn read_directory(path: &Path) -> Result<Vec<(String, Profile)>, PlanFiles> {
+    let io = |source| PlanFiles::Io { path: path.to_owned(), source };
+    let mut files: Vec<PathBuf> = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(io)? {
+        files.push(entry.map_err(io)?.path());
+    }
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "json") && file.is_file());
+    files.sort();
+    let mut profiles = Vec::new();
+    for file in files {
+        match Profile::read(&file) {
+            Ok(profile) => profiles.push((file.display().to_string(), profile)),
+            Err(ProfileError::NotAProfile { path }) => {
+                say(format_args!("left out {}: it is JSON, but no profile", path.display()));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    match profiles.is_empty() {
+        true => Err(PlanFiles::EmptyDirectory { path: path.to_owned() }),
+        false => Ok(profiles),
+    }
+}
+
+/// Reads a trace of at most ten million requests.
+///
+/// # Errors
+/// When it can't be opened, or is no trace: names the line.
+pub fn read_trace(path: &Path) -> Result<TraceFile, PlanFiles> {
+    let file = File::open(path).map_err(|source| PlanFiles::Io { path: path.to_owned(), source })?;
+    read(file, MOST_REQUESTS).map_err(|source| PlanFiles::Trace { path: path.to_owned(), source })
+}

@@ -1,0 +1,8 @@
+//! From what was asked to a plan: profiles of a fleet, a trace, numbers with units.
+
+mod files;
+mod order;
+pub mod quantity;
+
+pub use files::{PlanFiles, read_profiles, read_trace};
+pub use order::{Arrivals, Order, OrderError, make};

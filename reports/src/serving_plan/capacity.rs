@@ -1,0 +1,271 @@
+//! How one replica serves, how long a new one takes, and how many must be warm.
+
+use coldstart_decisions::measured::{ColdStart, Measured, PullTime};
+use coldstart_decisions::plan::ServingPlan;
+use coldstart_decisions::service::{LanguageModel, ServiceModel, SingleForward};
+use coldstart_profiles::Nanos;
+
+use super::quantity::{counted, number};
+use super::sentence::{levels, source};
+use crate::grid::{Cell, Column, Grid};
+use crate::style::{Style, Tone};
+use crate::terminal::section;
+use crate::text::paragraph;
+
+/// The service model with its fit, and what one replica certainly carries.
+pub(super) fn service(plan: &ServingPlan, style: &Style) -> String {
+    let bound = &plan.capacity.bound;
+    let fit = match &plan.service.model {
+        ServiceModel::SingleForward(model) => single(model),
+        ServiceModel::LanguageModel(model) => language(model, plan),
+    };
+    let carries = format!(
+        "n* = {} within {}: T(n*) = {}, so one replica certainly carries {} requests/s; a request alone takes up to {}",
+        bound.batch.value,
+        levels(plan),
+        bound.time_ns.value,
+        number(bound.rate_per_s.value),
+        bound.alone_hi_ns.value
+    );
+    let body: String = fit.iter().chain([&carries]).map(|line| paragraph(style, Tone::Plain, line)).collect();
+    section(style, "One replica", "", &body)
+}
+
+fn single(model: &SingleForward) -> Vec<String> {
+    let (alpha, beta) = (nanos(model.alpha_ns), nanos(model.beta_ns));
+    vec![format!(
+        "T(n) = {alpha} + {beta} · n{}, up to n = {}",
+        quality(model.quality.as_ref()),
+        model.max_batch
+    )]
+}
+
+fn language(model: &LanguageModel, plan: &ServingPlan) -> Vec<String> {
+    let size = plan.service.size;
+    vec![
+        format!(
+            "prefill: {} + {} a token{}",
+            nanos(model.prefill.alpha_ns),
+            nanos(model.prefill.beta_ns),
+            quality(model.prefill.quality.as_ref())
+        ),
+        format!(
+            "decode step: {} + {} a request + {} a token of context{}",
+            nanos(model.decode.alpha_ns),
+            nanos(model.decode.beta_ns),
+            nanos(model.decode.gamma_ns),
+            quality(model.decode.quality.as_ref())
+        ),
+        format!(
+            "mean request: {} tokens in, {} out; at most {} at once, {} of KV cache a token, {} free",
+            size.tokens_in,
+            size.tokens_out,
+            plan.service.model.batch_limit(size),
+            model.kv_bytes_per_token,
+            model.free_bytes
+        ),
+    ]
+}
+
+/// A fitted coefficient; extrapolated ones may be below zero.
+fn nanos(value: f64) -> String {
+    let time = Nanos::from_nanos_f64(value.abs());
+    if value < 0.0 { format!("−{time}") } else { time.to_string() }
+}
+
+fn quality(quality: Option<&coldstart_profiles::stats::FitQuality>) -> String {
+    quality.map_or_else(String::new, |quality| {
+        format!(
+            " (R² {:.3}, largest residual {:.0} %)",
+            quality.r_squared,
+            quality.largest_residual_ratio * 100.0
+        )
+    })
+}
+
+/// L by its parts.
+pub(super) fn lead_time(plan: &ServingPlan, style: &Style) -> String {
+    let lead = &plan.lead_time;
+    let cluster = &plan.request.cluster;
+    let mut grid =
+        Grid::new(style, [Column::text("part"), Column::number("time"), Column::text("from").wrap()]);
+    let mut row = |tone: Tone, part: &str, time: Nanos, from: String| {
+        grid.row([Cell::new(tone, part), Cell::new(tone, time.to_string()), Cell::new(Tone::Faint, from)]);
+    };
+    let detection = format!(
+        "scrape interval {} + query window {} ÷ 2 + sync interval {}",
+        cluster.scrape_interval_ns, cluster.query_window_ns, cluster.sync_interval_ns
+    );
+    row(Tone::Plain, "detection", lead.detection_ns.value, detection);
+    if lead.provisioning_ns.value > Nanos::ZERO {
+        row(Tone::Plain, "provisioning", lead.provisioning_ns.value, "given".to_owned());
+    }
+    let cold = class(plan).and_then(|class| class.cold_starts.first());
+    let median = cold.map_or_else(String::new, |cold| format!("; median {}", cold.median_ns.value));
+    row(
+        Tone::Plain,
+        "cold start",
+        lead.cold_start_ns.value,
+        format!("{}{median}", lead.cold_start_ns.basis.formula),
+    );
+    for part in cold.map(ColdStart::parts_shown).unwrap_or_default() {
+        row(Tone::Faint, &part.0, part.1, part.2);
+    }
+    grid.rule();
+    let total = lead.total_ns.value.to_string();
+    grid.row([Cell::new(Tone::Strong, "L"), Cell::new(Tone::Strong, total)]);
+    section(
+        style,
+        "Lead time",
+        "from a growth of the traffic until a new replica carries its part",
+        &grid.render(),
+    )
+}
+
+/// What of a cold start stands in the table.
+trait PartsShown {
+    fn parts_shown(&self) -> Vec<(String, Nanos, String)>;
+}
+
+impl PartsShown for ColdStart {
+    fn parts_shown(&self) -> Vec<(String, Nanos, String)> {
+        let mut rows: Vec<(String, Nanos, String)> = (self.parts.iter())
+            .map(|part| {
+                let assumed = part.median_ns.is_assumed()
+                    || matches!(&self.pull, PullTime::Assumed { .. })
+                        && part.phase == coldstart_profiles::Phase::ImagePull;
+                let note =
+                    if assumed { "assumed".to_owned() } else { format!("median; up to {}", part.max_ns) };
+                (format!("· {}", part.phase), part.median_ns.value, note)
+            })
+            .collect();
+        if !rows.is_empty() {
+            rows.push(("· unattributed".to_owned(), self.unattributed_ns, "median".to_owned()));
+        }
+        rows
+    }
+}
+
+/// Replicas now, at the peak, and the standby.
+pub(super) fn warm(plan: &ServingPlan, style: &Style) -> String {
+    let warm = &plan.capacity.warm;
+    let mut grid = Grid::new(
+        style,
+        [Column::text(""), Column::number("requests/s"), Column::number("replicas"), Column::text("").wrap()],
+    );
+    grid.row([
+        "now".into(),
+        number(warm.now_per_s.value).into(),
+        warm.replicas_now.value.to_string().into(),
+        Cell::new(Tone::Faint, source(plan)),
+    ]);
+    let within =
+        format!("growth within {} at quantile {}", plan.lead_time.total_ns.value, plan.request.quantile);
+    grid.row([
+        "growth".into(),
+        number(warm.growth_per_s.value).into(),
+        format!("+{}", warm.standby.value).into(),
+        Cell::new(Tone::Faint, format!("standby: {within}")),
+    ]);
+    grid.rule();
+    let cost = plan.capacity.cost_per_hour.as_ref();
+    let cost = cost.map_or_else(String::new, |cost| format!("{} an hour", number(cost.value)));
+    grid.row([
+        Cell::new(Tone::Strong, "warm"),
+        Cell::new(Tone::Strong, number(warm.peak_per_s.value)),
+        Cell::new(Tone::Strong, warm.replicas_peak.value.to_string()),
+        Cell::new(Tone::Faint, cost),
+    ]);
+    if let Some(replayed) = &plan.capacity.replayed_standby {
+        let keep = warm.replicas_now.value.saturating_add(replayed.value);
+        let why = format!(
+            "to keep: {} standing by are the fewest that meet the SLA on this trace, replayed",
+            replayed.value
+        );
+        grid.row([
+            Cell::new(Tone::Good, "replayed"),
+            Cell::default(),
+            Cell::new(Tone::Good, keep.to_string()),
+            Cell::new(Tone::Faint, why),
+        ]);
+    }
+    section(style, "Warm replicas", &format!("dispatch {}", plan.request.dispatch), &grid.render())
+}
+
+/// What the answer becomes with another cold start.
+pub(super) fn sensitivity(plan: &ServingPlan, style: &Style) -> String {
+    let mut grid = Grid::new(
+        style,
+        [
+            Column::text("cold start"),
+            Column::number(""),
+            Column::number("lead time"),
+            Column::number("growth/s"),
+            Column::number("warm"),
+            Column::number("standby"),
+        ],
+    );
+    for row in &plan.capacity.sensitivity {
+        let name = match row.factor {
+            f if f < 1.0 => "half",
+            f if f > 1.0 => "twice",
+            _ => "as measured",
+        };
+        let tone = if row.factor == 1.0 { Tone::Strong } else { Tone::Plain };
+        grid.row(
+            [
+                name.to_owned(),
+                row.cold_start_ns.to_string(),
+                row.lead_time_ns.to_string(),
+                number(row.growth_per_s),
+                row.replicas_peak.to_string(),
+                row.standby.to_string(),
+            ]
+            .map(|text| Cell::new(tone, text)),
+        );
+    }
+    section(style, "If the cold start were another", "", &grid.render())
+}
+
+/// Every class of the fleet; nothing for one.
+pub(super) fn classes(plan: &ServingPlan, style: &Style) -> String {
+    if plan.classes.len() < 2 {
+        return String::new();
+    }
+    let mut grid = Grid::new(
+        style,
+        [
+            Column::text("class").wrap(),
+            Column::number("nodes").drop(0),
+            Column::number("cold start"),
+            Column::number("slow end").drop(1),
+            Column::number("req/s each"),
+            Column::number("warm"),
+            Column::number("standby"),
+            Column::text("").wrap(),
+        ],
+    );
+    let dash = || "–".to_owned();
+    for class in &plan.classes {
+        let tone = if class.node_class == plan.node_class { Tone::Strong } else { Tone::Plain };
+        let cells = [
+            class.node_class.clone(),
+            class.nodes.to_string(),
+            class.cold_median_ns.map_or_else(dash, |time| time.to_string()),
+            class.cold_hi_ns.map_or_else(dash, |time| time.to_string()),
+            class.rate_per_s.map_or_else(dash, number),
+            class.replicas_peak.map_or_else(dash, |count| count.to_string()),
+            class.standby.map_or_else(dash, |count| count.to_string()),
+            class.why.clone().unwrap_or_default(),
+        ];
+        grid.row(cells.map(|text| Cell::new(tone, text)));
+    }
+    let nodes: usize = plan.classes.iter().map(|class| class.nodes).sum();
+    let aside = counted(u32::try_from(nodes).unwrap_or(u32::MAX), "node");
+    section(style, "The fleet", &format!("all traffic on one class of nodes · {aside}"), &grid.render())
+}
+
+/// The class that the plan is for.
+pub(super) fn class(plan: &ServingPlan) -> Option<&Measured> {
+    plan.fleet.classes.iter().find(|measured| measured.class.name == plan.node_class)
+}

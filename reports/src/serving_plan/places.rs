@@ -1,0 +1,134 @@
+//! Where the model should live, and what each mitigation would bring.
+
+use coldstart_decisions::locality::{Locality, StrategyOutcome};
+use coldstart_decisions::mitigations::{Cost, Effect, MitigationKind};
+use coldstart_decisions::plan::ServingPlan;
+use coldstart_profiles::Bytes;
+
+use super::quantity::number;
+use crate::grid::{Cell, Column, Grid};
+use crate::style::{Style, Tone};
+use crate::terminal::section;
+use crate::text::{by_text, notes, paragraph};
+
+/// Strategies with their expected starts, the choice, and the sizes at which another is better.
+pub(super) fn locality(plan: &ServingPlan, style: &Style) -> String {
+    let locality = &plan.locality;
+    let mut grid = Grid::new(
+        style,
+        [
+            Column::text("strategy"),
+            Column::number("hit"),
+            Column::number("miss"),
+            Column::number("expected"),
+            Column::number("disk").drop(1),
+            Column::number("per month").drop(0),
+            Column::text("").wrap(),
+        ],
+    );
+    for strategy in &locality.strategies {
+        let name = strategy.strategy.name();
+        let chosen = locality.choice == Some(strategy.strategy);
+        let tone = if chosen { Tone::Strong } else { Tone::Plain };
+        match &strategy.outcome {
+            StrategyOutcome::Possible(figures) => grid.row([
+                Cell::new(tone, name),
+                Cell::new(tone, figures.hit_ns.to_string()),
+                Cell::new(tone, figures.miss_ns.to_string()),
+                Cell::new(tone, figures.expected_ns.value.to_string()),
+                Cell::new(tone, figures.disk_bytes.map_or_else(String::new, |bytes| bytes.to_string())),
+                Cell::new(tone, figures.disk_cost_per_month.map_or_else(String::new, number)),
+                Cell::new(tone, if chosen { "the choice" } else { "" }),
+            ]),
+            StrategyOutcome::Impossible { .. } => {
+                grid.row([Cell::new(Tone::Faint, name), "–".into(), "–".into(), "–".into()]);
+            }
+        }
+    }
+    let computed = locality.choice.is_some();
+    let mut body = if computed { grid.render() } else { String::new() };
+    if computed {
+        body.push_str(&paragraph(style, Tone::Plain, &locality.why));
+        body.push_str(&paragraph(style, Tone::Plain, &crossovers(locality)));
+    } else {
+        let text = "No way of keeping the weights can be computed: rates of these places are missing.";
+        body.push_str(&paragraph(style, Tone::Warn, text));
+    }
+    let impossible = locality.strategies.iter().filter_map(|strategy| match &strategy.outcome {
+        StrategyOutcome::Impossible { why } if computed => Some((strategy.strategy.name(), why.as_str())),
+        StrategyOutcome::Impossible { .. } => None,
+        StrategyOutcome::Possible(_) => None,
+    });
+    let missing = locality.missing.iter().map(|tier| (tier.tier.name(), tier.why.as_str()));
+    body.push_str(&notes(style, Tone::Faint, impossible.chain(missing)));
+    let aside = format!(
+        "{} of weights, {} load at once",
+        locality.model_bytes,
+        super::quantity::counted(locality.simultaneous, "replica")
+    );
+    section(style, "Where the model should live", &aside, &body)
+}
+
+/// `below 1.80 GiB bake it into the image; from there on cache it on the nodes, with affinity`.
+pub(crate) fn crossovers(locality: &Locality) -> String {
+    let parts: Vec<String> = (locality.crossovers.iter())
+        .map(|segment| match (segment.from_bytes, segment.below_bytes) {
+            (Bytes::ZERO, None) => format!("at any size {}", segment.strategy.order()),
+            (Bytes::ZERO, Some(below)) => format!("below {below} {}", segment.strategy.order()),
+            (from, None) => format!("from {from} on {}", segment.strategy.order()),
+            (from, Some(below)) => format!("from {from} to {below} {}", segment.strategy.order()),
+        })
+        .collect();
+    parts.join("; ")
+}
+
+/// Every mitigation, the best for its price first.
+pub(super) fn mitigations(plan: &ServingPlan, style: &Style) -> String {
+    let mut grid = Grid::new(
+        style,
+        [
+            Column::text("mitigation").wrap(),
+            Column::number("cold start"),
+            Column::number("saves"),
+            Column::number("standby"),
+            Column::text("a month").wrap(),
+        ],
+    );
+    let mut others: Vec<(&str, &str)> = Vec::new();
+    for mitigation in &plan.mitigations {
+        let name = words(mitigation.kind);
+        match &mitigation.effect {
+            Effect::Predicted(found) => {
+                let cost = match &found.cost {
+                    Cost::Free => "free".to_owned(),
+                    Cost::PerMonth { amount } => number(amount.value),
+                    Cost::Unpriced { why } => format!("? {why}"),
+                };
+                grid.row([
+                    name.into(),
+                    found.cold_start_ns.value.to_string().into(),
+                    found.saves_ns.to_string().into(),
+                    found.standby.map_or_else(|| "–".to_owned(), |count| count.to_string()).into(),
+                    cost.into(),
+                ]);
+            }
+            Effect::Nothing { why } | Effect::Lacking { why, .. } => others.push((name, why)),
+        }
+    }
+    let others = by_text(others.into_iter().map(|(name, why)| (name.to_owned(), why)));
+    let others = others.iter().map(|(names, why)| (names.as_str(), *why));
+    let body = format!("{}{}", grid.render(), notes(style, Tone::Faint, others));
+    section(style, "What would help", "predicted from the measured parts", &body)
+}
+
+fn words(kind: MitigationKind) -> &'static str {
+    match kind {
+        MitigationKind::WarmStandby => "warm standby",
+        MitigationKind::SmallerImage => "half the image",
+        MitigationKind::ZstdImage => "zstd image",
+        MitigationKind::PreloadedStorage => "weights preloaded",
+        MitigationKind::PreWarmedPool => "pre-warmed pool",
+        MitigationKind::KeptJitCache => "kept JIT cache",
+        MitigationKind::OverlapReadAndContext => "read beside context",
+    }
+}

@@ -1,0 +1,100 @@
+//! The answer in one sentence.
+
+use coldstart_decisions::plan::{ServingPlan, TrafficSource};
+use coldstart_decisions::service::SlaPart;
+use coldstart_decisions::traffic::TrafficSummary;
+
+use super::quantity::number;
+
+/// What the plan is for.
+pub(crate) fn title(plan: &ServingPlan) -> String {
+    format!("Plan for {} on {}", plan.fleet.model.source, plan.node_class)
+}
+
+/// `p99 100 ms, cold start 60.0 s: keep 4 warm, 2 of them standby, to survive growth of 5.0 requests/s within 75.0 s, the 99th
+/// percentile of this trace.`
+pub(crate) fn sentence(plan: &ServingPlan) -> String {
+    let warm = &plan.capacity.warm;
+    let replayed = plan.capacity.replayed_standby.as_ref().map(|standby| standby.value);
+    let standby = replayed.unwrap_or(warm.standby.value);
+    let keep = warm.replicas_now.value.saturating_add(standby).max(1);
+    let standing = match standby {
+        0 => "none of them standby".to_owned(),
+        _ => format!("{standby} of them standby"),
+    };
+    let lead = plan.lead_time.total_ns.value;
+    let growth = match plan.traffic {
+        TrafficSummary::Steady(_) => format!("at a steady {} requests/s", number(warm.now_per_s.value)),
+        TrafficSummary::Ramp(_) => {
+            format!(
+                "to survive growth of {} requests/s within {lead}, as the ramp has it",
+                number(warm.growth_per_s.value)
+            )
+        }
+        TrafficSummary::Trace { .. } => format!(
+            "to survive growth of {} requests/s within {lead}, the {} percentile of this trace",
+            number(warm.growth_per_s.value),
+            ordinal(plan.request.quantile)
+        ),
+    };
+    format!(
+        "{}, cold start {}: keep {keep} warm, {standing}, {growth}.",
+        levels(plan),
+        plan.lead_time.cold_start_ns.value
+    )
+}
+
+/// `p99 100 ms`, `p99 TTFT 2.00 s and ITL 50.0 ms`.
+pub(super) fn levels(plan: &ServingPlan) -> String {
+    let bounds = plan.request.sla.bounds().map(|(part, bound)| match part {
+        SlaPart::EndToEnd => bound.to_string(),
+        SlaPart::Ttft => format!("TTFT {bound}"),
+        SlaPart::Itl => format!("ITL {bound}"),
+    });
+    let bounds: Vec<String> = bounds.collect();
+    format!("p{} {}", number_plain(f64::from(plan.request.sla.permille) / 10.0), bounds.join(" and "))
+}
+
+/// Where the traffic comes from.
+pub(super) fn source(plan: &ServingPlan) -> String {
+    match &plan.request.traffic_from {
+        TrafficSource::Numbers => "numbers given".to_owned(),
+        TrafficSource::Trace { name, .. } => name.rsplit('/').next().unwrap_or(name).to_owned(),
+    }
+}
+
+/// `99th`, `99.9th`, `90th`.
+fn ordinal(quantile: f64) -> String {
+    let percent = number_plain(quantile * 100.0);
+    let ending = match (
+        percent.ends_with("11") || percent.ends_with("12") || percent.ends_with("13"),
+        percent.chars().last(),
+    ) {
+        (true, _) => "th",
+        (false, Some('1')) => "st",
+        (false, Some('2')) => "nd",
+        (false, Some('3')) => "rd",
+        _ => "th",
+    };
+    format!("{percent}{ending}")
+}
+
+/// A number without needless zeros.
+fn number_plain(value: f64) -> String {
+    let text = format!("{value:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ordinals() {
+        for (quantile, text) in
+            [(0.99, "99th"), (0.999, "99.9th"), (0.5, "50th"), (0.91, "91st"), (0.13, "13th")]
+        {
+            assert_eq!(ordinal(quantile), text);
+        }
+    }
+}
