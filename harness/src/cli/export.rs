@@ -4,13 +4,15 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser};
+use coldstart_decisions::measured::Measured;
 use coldstart_profiles::{Profile, RunState, exit, write_atomic, write_directory};
-use coldstart_reports::{self as reports, EXPORT_TARGETS, Exported, ExportedFile};
+use coldstart_reports::{self as reports, EXPORT_TARGETS, ExportTarget, Exported, ExportedFile};
 use serde_json::json;
 
 use super::cluster_names::ClusterNames;
 use super::exit::CliError;
 use super::output;
+use crate::planning::read_plan;
 use crate::say::say;
 
 /// Options of `coldstart export`.
@@ -19,7 +21,7 @@ pub struct ExportArgs {
     /// What it is for.
     #[arg(value_name = "FORMAT", value_parser = formats())]
     pub format: String,
-    /// Profiles that `coldstart run` wrote.
+    /// Profiles that `coldstart run` wrote; for hpa, keda and capacity-buffer what `coldstart plan --json` printed.
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
     /// Where it goes, whole or not at all: a file, or a directory for formats of several files. Without, stdout.
@@ -42,12 +44,39 @@ fn formats() -> PossibleValuesParser {
 pub(super) fn export(args: &ExportArgs, json: bool) -> Result<u8, CliError> {
     let target = reports::export_target(&args.format)
         .ok_or_else(|| CliError::Usage(format!("know the format `{}`", args.format)))?;
+    if target.takes_plan() {
+        return finish(target, of_plan(target, args)?, args, json);
+    }
     let profiles = args.files.iter().map(|path| read(path, args)).collect::<Result<Vec<_>, _>>()?;
     let names: Vec<String> = args.files.iter().map(|path| path.display().to_string()).collect();
     let named: Vec<(&str, &Profile)> = names.iter().map(String::as_str).zip(&profiles).collect();
-    let exported = target
-        .of_profiles(&named, &args.names.settings())
-        .map_err(|error| CliError::Usage(error.to_string()))?;
+    let exported = target.of_profiles(&named, &args.names.settings());
+    finish(target, exported.map_err(|error| CliError::Usage(error.to_string()))?, args, json)
+}
+
+/// A plan in the target's format.
+fn of_plan(target: &ExportTarget, args: &ExportArgs) -> Result<Exported, CliError> {
+    let [path] = args.files.as_slice() else {
+        return Err(CliError::Usage(format!(
+            "export {} plans as {}: give one",
+            args.files.len(),
+            target.name
+        )));
+    };
+    let plan = read_plan(path).map_err(|error| CliError::Usage(error.to_string()))?;
+    if plan.fleet.classes.iter().any(Measured::stand_in) && !args.allow_stand_in {
+        return Err(CliError::Usage(format!(
+            "export {}: its profiles were measured on a stand-in driver, so no number means anything: allow it with --allow-stand-in",
+            path.display()
+        )));
+    }
+    let name = path.display().to_string();
+    let exported = target.of_plan(&name, &plan, &args.names.settings());
+    exported.map_err(|error| CliError::Usage(error.to_string()))
+}
+
+/// Puts what a target made where it was asked for.
+fn finish(target: &ExportTarget, exported: Exported, args: &ExportArgs, json: bool) -> Result<u8, CliError> {
     if let Some(out) = &args.out {
         let written = write(out, &exported)?;
         if json {

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use coldstart_decisions::plan::{PlanFormat, ServingPlan};
 use coldstart_decisions::traffic::{MOST_REQUESTS, TraceFile, TrafficError, read};
 use coldstart_profiles::{Profile, ProfileError};
 
@@ -27,6 +28,22 @@ pub enum PlanFiles {
     EmptyDirectory {
         /// Which.
         path: PathBuf,
+    },
+    /// A file that is no plan.
+    #[error("read {} as a plan: {source}: give what `coldstart plan --json` printed", path.display())]
+    NoPlan {
+        /// Which.
+        path: PathBuf,
+        /// Where and why reading ended.
+        source: serde_json::Error,
+    },
+    /// A plan of another version.
+    #[error("read {}: it is a plan of format {found}, and this coldstart reads {}: plan again", path.display(), PlanFormat::CURRENT.plan_major)]
+    OtherMajor {
+        /// Which.
+        path: PathBuf,
+        /// Its major version.
+        found: u32,
     },
     /// A trace.
     #[error("{source} ({})", path.display())]
@@ -77,6 +94,25 @@ fn read_directory(path: &Path) -> Result<Vec<(String, Profile)>, PlanFiles> {
         true => Err(PlanFiles::EmptyDirectory { path: path.to_owned() }),
         false => Ok(profiles),
     }
+}
+
+/// Reads a plan that `coldstart plan --json` printed.
+///
+/// # Errors
+/// When it can't be read, is no plan, or one of another major version of the format.
+pub fn read_plan(path: &Path) -> Result<ServingPlan, PlanFiles> {
+    #[derive(serde::Deserialize)]
+    struct Versioned {
+        format: PlanFormat,
+    }
+    let text =
+        std::fs::read_to_string(path).map_err(|source| PlanFiles::Io { path: path.to_owned(), source })?;
+    let json = |source| PlanFiles::NoPlan { path: path.to_owned(), source };
+    let Versioned { format } = serde_json::from_str(&text).map_err(json)?;
+    if format.plan_major != PlanFormat::CURRENT.plan_major {
+        return Err(PlanFiles::OtherMajor { path: path.to_owned(), found: format.plan_major });
+    }
+    serde_json::from_str(&text).map_err(json)
 }
 
 /// Reads a trace of at most ten million requests.

@@ -31,6 +31,20 @@ pub enum ExportError {
         /// What is missing, and after a colon what would measure it.
         why: String,
     },
+    /// The target is made of a plan.
+    #[error(
+        "export a profile as {target}: it is made of a plan: give the JSON that `coldstart plan --json` prints"
+    )]
+    TakesPlan {
+        /// The target's name.
+        target: &'static str,
+    },
+    /// The target is made of profiles.
+    #[error("export a plan as {target}: it is made of a profile: give one that `coldstart run` wrote")]
+    TakesProfile {
+        /// The target's name.
+        target: &'static str,
+    },
     /// The target needs a name or address of the cluster.
     #[error("export as {target}: it needs a name that no profile holds: give {flag}")]
     NeedsFlag {

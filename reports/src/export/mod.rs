@@ -4,18 +4,24 @@
 //! them. Text from profiles is untrusted: what would act on a terminal, in a label or in markup is spelt out instead.
 
 mod bmf;
+mod capacity_buffer;
 #[cfg(test)]
 mod cluster_tests;
 mod dynamo;
 mod error;
 mod github_benchmark;
+mod hpa;
 mod image_pull_job;
 mod inference_sim;
+mod keda;
 mod kubernetes;
 mod kwok;
 mod local_model_cache;
+mod metrics;
 mod nfd;
 mod node_affinity;
+#[cfg(test)]
+mod plan_tests;
 mod probes;
 mod prometheus;
 mod rows;
@@ -23,6 +29,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
+use coldstart_decisions::plan::ServingPlan;
 use coldstart_profiles::Profile;
 
 pub use error::ExportError;
@@ -53,6 +60,8 @@ pub enum ExportFrom {
     ProfileFor(fn(&str, &Profile, &ExportSettings) -> Result<Exported, ExportError>),
     /// One or several profiles, and names and addresses of a cluster.
     ProfilesFor(fn(&Named<'_>, &ExportSettings) -> Result<Exported, ExportError>),
+    /// A plan, and names and addresses of a cluster.
+    PlanFor(fn(&str, &ServingPlan, &ExportSettings) -> Result<Exported, ExportError>),
 }
 
 /// What a target writes.
@@ -101,6 +110,21 @@ pub const EXPORT_TARGETS: &[ExportTarget] = &[
         from: ExportFrom::ProfilesFor(node_affinity::export),
     },
     ExportTarget {
+        name: "hpa",
+        about: "of a plan: a HorizontalPodAutoscaler on its targets, windows and limits",
+        from: ExportFrom::PlanFor(hpa::export),
+    },
+    ExportTarget {
+        name: "keda",
+        about: "of a plan: a ScaledObject of KEDA on Prometheus",
+        from: ExportFrom::PlanFor(keda::export),
+    },
+    ExportTarget {
+        name: "capacity-buffer",
+        about: "of a plan: room for its standby replicas, for cluster autoscalers",
+        from: ExportFrom::PlanFor(capacity_buffer::export),
+    },
+    ExportTarget {
         name: "probes",
         about: "a patch for a workload: a startup probe that waits long enough, and no longer",
         from: ExportFrom::ProfileFor(probes::export),
@@ -138,6 +162,27 @@ pub fn export_target(name: &str) -> Option<&'static ExportTarget> {
 }
 
 impl ExportTarget {
+    /// Whether it is made of a plan instead of profiles.
+    pub fn takes_plan(&self) -> bool {
+        matches!(self.from, ExportFrom::PlanFor(_))
+    }
+
+    /// A plan in this target's format.
+    ///
+    /// # Errors
+    /// When the target is made of profiles, or the plan or the settings lack what it needs.
+    pub fn of_plan(
+        &self,
+        name: &str,
+        plan: &ServingPlan,
+        settings: &ExportSettings,
+    ) -> Result<Exported, ExportError> {
+        match self.from {
+            ExportFrom::PlanFor(export) => export(name, plan, settings),
+            _ => Err(ExportError::TakesProfile { target: self.name }),
+        }
+    }
+
     /// Profiles in this target's format.
     ///
     /// # Errors
@@ -155,6 +200,7 @@ impl ExportTarget {
                 Err(ExportError::TakesOne { target: self.name, given: profiles.len() })
             }
             (ExportFrom::Profiles(export), _) => export(profiles),
+            (ExportFrom::PlanFor(_), _) => Err(ExportError::TakesPlan { target: self.name }),
         }
     }
 }
