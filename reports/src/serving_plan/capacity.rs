@@ -3,7 +3,7 @@
 use coldstart_decisions::measured::{ColdStart, Measured, PullTime};
 use coldstart_decisions::plan::ServingPlan;
 use coldstart_decisions::service::{LanguageModel, ServiceModel, SingleForward};
-use coldstart_profiles::Nanos;
+use coldstart_profiles::{Bytes, Nanos};
 
 use super::quantity::{counted, number};
 use super::sentence::{levels, source};
@@ -42,6 +42,11 @@ fn single(model: &SingleForward) -> Vec<String> {
 
 fn language(model: &LanguageModel, plan: &ServingPlan) -> Vec<String> {
     let size = plan.service.size;
+    // Zero stands for what the profiles do not show; the plan's caveats say so.
+    let cache = match model.kv_bytes_per_token {
+        Bytes::ZERO => "the KV cache of a token is not known".to_owned(),
+        bytes => format!("{bytes} of KV cache a token"),
+    };
     vec![
         format!(
             "prefill: {} + {} a token{}",
@@ -57,11 +62,10 @@ fn language(model: &LanguageModel, plan: &ServingPlan) -> Vec<String> {
             quality(model.decode.quality.as_ref())
         ),
         format!(
-            "mean request: {} tokens in, {} out; at most {} at once, {} of KV cache a token, {} free",
+            "mean request: {} tokens in, {} out; at most {} at once, {cache}, {} free",
             size.tokens_in,
             size.tokens_out,
             plan.service.model.batch_limit(size),
-            model.kv_bytes_per_token,
             model.free_bytes
         ),
     ]
