@@ -91,6 +91,8 @@ pub struct AtColdStart {
     pub lead_time_ns: Nanos,
     /// g(L).
     pub growth_per_s: f64,
+    /// Warm replicas for the rate now.
+    pub replicas_now: u32,
     /// Warm replicas at the peak.
     pub replicas_peak: u32,
     /// Those of them that stand by.
@@ -263,6 +265,7 @@ impl<'a> Planner<'a> {
         Ok(AtColdStart {
             lead_time_ns,
             growth_per_s,
+            replicas_now,
             replicas_peak,
             standby: replicas_peak.saturating_sub(replicas_now),
         })

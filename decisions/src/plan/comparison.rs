@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 use super::request::PlanRequest;
 use super::serving_plan::ServingPlan;
 use crate::autoscaler::{Autoscaler, Signal as Watched};
-use crate::basis::{Basis, Figure, Quantity};
+use crate::basis::Quantity;
 use crate::capacity::{PlanError, Planner, Warm};
 use crate::measured::ColdStart;
 use crate::scaling::{Behavior, Hpa, PolicyKind, ScalingPolicy, ScalingRules, SelectPolicy, TargetKind};
 use crate::service::ServiceModel;
 use crate::simulate::{
     Metric, Monitoring, ParetoPoint, Planned, Policy, PolicyOutcome, Prices, Rule, Scenario, Signal,
-    autoscaled, largest_rates, pareto, standby_for, usual_policies,
+    autoscaled, largest_rates, pareto, usual_policies,
 };
 use crate::traffic::{Trace, Traffic};
 
@@ -101,7 +101,8 @@ impl Alternatives<'_> {
     pub(super) fn compare(&self, traffic: &Traffic, standby: u32) -> Result<PolicyComparison, PlanError> {
         let drawn = !matches!(traffic, Traffic::Trace(_));
         let trace = traffic.to_trace(self.duration(traffic), self.request.seed)?;
-        let scenario = self.scenario(&trace);
+        let starts = self.starts_ns(1.0);
+        let scenario = self.scenario(&trace, &starts);
         let planned = Planned { standby, ..self.planned(self.table(traffic)?) };
         let policies = self.policies(&planned).into_iter().map(|policy| {
             // What stands by is there from the start.
@@ -123,6 +124,14 @@ impl Alternatives<'_> {
         })
     }
 
+    /// From the order until a replica is ready: a node where one has to come, and each cold start, `factor` times as long.
+    pub(super) fn starts_ns(&self, factor: f64) -> Vec<Nanos> {
+        let node = self.request.cluster.provisioning_ns;
+        let start =
+            |total: &Nanos| Nanos::from_nanos_f64(total.as_nanos() as f64 * factor).saturating_add(node);
+        self.cold.totals_ns.iter().map(start).collect()
+    }
+
     /// An hour; less where that would be too many requests.
     fn duration(&self, traffic: &Traffic) -> Nanos {
         let most = match traffic {
@@ -134,14 +143,15 @@ impl Alternatives<'_> {
         Nanos::from_nanos_f64(seconds * 1e9)
     }
 
-    fn scenario<'t>(&'t self, trace: &'t Trace) -> Scenario<'t> {
+    /// `starts_ns` are the times that replicas take until they are ready, of which each draws one.
+    pub(super) fn scenario<'t>(&'t self, trace: &'t Trace, starts_ns: &'t [Nanos]) -> Scenario<'t> {
         let prices = self.request.prices;
         Scenario {
             service: self.service,
             sla: &self.request.sla,
             trace,
             dispatch: self.request.dispatch,
-            cold_starts: &self.cold.totals_ns,
+            cold_starts: starts_ns,
             initial_replicas: self.warm.replicas_now.value,
             monitoring: Monitoring {
                 scrape_ns: self.request.cluster.scrape_interval_ns,
@@ -212,44 +222,14 @@ impl Alternatives<'_> {
         }
     }
 
-    /// The fewest replicas standing by with which the plan meets the SLA on the trace, found by replaying it; the difference of two
-    /// replica counts is where the search begins. `None` for numbers, and where no standby is enough.
-    ///
-    /// # Errors
-    /// When a rate of the plan's table can't be carried.
-    pub(super) fn replayed_standby(&self, traffic: &Traffic) -> Result<Option<Figure<u32>>, PlanError> {
-        let Traffic::Trace(trace) = traffic else { return Ok(None) };
-        let formula = &self.warm.standby;
-        let planned = self.planned(self.table(traffic)?);
-        let Ok(found) = standby_for(&self.scenario(trace), &planned, formula.value) else { return Ok(None) };
-        let basis = Basis::of(
-            "the fewest standing by with which replicas(rate) + standby meets the SLA on the trace, replayed",
-        )
-        .figure(
-            "search from",
-            Quantity::Count(u64::from(formula.value)),
-            "capacity.warm.standby",
-            &formula.basis,
-        )
-        .figure(
-            "C",
-            Quantity::Nanos(self.cold.median_ns.value),
-            "lead_time.cold_start_ns",
-            &self.cold.hi_ns.basis,
-        )
-        .input("replays", Quantity::Count(u64::from(found.simulations)))
-        .input("seed", Quantity::Count(self.request.seed));
-        Ok(Some(Figure::new(found.standby, basis)))
-    }
-
     /// The largest rate that 1, 2, 3 … replicas carry.
-    fn table(&self, traffic: &Traffic) -> Result<Vec<f64>, PlanError> {
+    pub(super) fn table(&self, traffic: &Traffic) -> Result<Vec<f64>, PlanError> {
         let most = self.autoscaler.largest_per_s.max(self.warm.peak_per_s.value);
         let search = self.planner.search();
         Ok(largest_rates(self.service, &self.request.sla, traffic.sizes(), search, most)?)
     }
 
-    fn planned(&self, largest_rates_per_s: Vec<f64>) -> Planned {
+    pub(super) fn planned(&self, largest_rates_per_s: Vec<f64>) -> Planned {
         let seconds = |count: u32| Nanos::from_secs(u64::from(count));
         let most = self.autoscaler.max_replicas.value;
         Planned {

@@ -5,6 +5,7 @@ use coldstart_profiles::Nanos;
 use super::comparison::Alternatives;
 use super::format::PlanFormat;
 use super::places::{affinity_of, locality_of, mitigations_of};
+use super::replay::Replay;
 use super::request::{PlanRequest, TrafficSource};
 use super::serving_plan::{Capacity, ClassOutlook, ServicePlan, ServingPlan};
 use crate::autoscaler::{Autoscaler, Situation, keep_alive};
@@ -59,13 +60,16 @@ pub fn make_plan(
         autoscaler: &autoscaler,
         request: &request,
     };
-    let replayed_standby = alternatives.replayed_standby(traffic)?;
+    let replay = Replay::new(&alternatives, traffic)?;
+    let replayed_standby = replay.as_ref().and_then(Replay::standby);
     let standby = replayed_standby.as_ref().map_or(warm.standby.value, |replayed| replayed.value);
+    // A trace is asked for other cold starts, too; numbers have the formula.
+    let replayed_at = |factor: f64| replay.as_ref()?.standby_at(factor, standby);
     let comparison = request.simulate.then(|| alternatives.compare(traffic, standby)).transpose()?;
     let capacity = Capacity {
+        sensitivity: sensitivity(&planner, cold.hi_ns.value, replayed_at)?,
+        cost_per_hour: cost_per_hour(&warm, replayed_standby.as_ref(), request.prices.replica_hour),
         replayed_standby,
-        sensitivity: sensitivity(&planner, cold.hi_ns.value)?,
-        cost_per_hour: cost_per_hour(&warm, request.prices.replica_hour),
         bound,
         warm,
     };
@@ -85,7 +89,7 @@ pub fn make_plan(
         capacity,
         locality: locality_of(measured, cold, &autoscaler, &request),
         affinity: affinity_of(&fleet),
-        mitigations: mitigations_of(measured, cold, &planner, &request),
+        mitigations: mitigations_of(measured, cold, &planner, &request, replayed_at),
         autoscaler,
         keep_alive,
         classes,
@@ -144,17 +148,22 @@ fn longest_gap(summary: &TrafficSummary) -> Option<Nanos> {
     }
 }
 
-fn cost_per_hour(warm: &Warm, replica_hour: Option<f64>) -> Option<Figure<f64>> {
-    let (price, replicas) = (replica_hour?, &warm.replicas_peak);
-    let basis = Basis::of("replicas(λ_peak) × price of a replica-hour")
-        .figure(
-            "replicas(λ_peak)",
-            Quantity::Count(u64::from(replicas.value)),
-            "capacity.warm.replicas_peak",
-            &replicas.basis,
-        )
+fn cost_per_hour(
+    warm: &Warm,
+    replayed: Option<&Figure<u32>>,
+    replica_hour: Option<f64>,
+) -> Option<Figure<f64>> {
+    let price = replica_hour?;
+    let (field, standby) = match replayed {
+        Some(standby) => ("capacity.replayed_standby", standby),
+        None => ("capacity.warm.standby", &warm.standby),
+    };
+    let (now, count) = (&warm.replicas_now, |figure: &Figure<u32>| Quantity::Count(u64::from(figure.value)));
+    let basis = Basis::of("(replicas(λ_now) + standby) × price of a replica-hour")
+        .figure("replicas(λ_now)", count(now), "capacity.warm.replicas_now", &now.basis)
+        .figure("standby", count(standby), field, &standby.basis)
         .input("price of a replica-hour", Quantity::Number(price));
-    Some(Figure::new(f64::from(replicas.value) * price, basis))
+    Some(Figure::new((f64::from(now.value) + f64::from(standby.value)) * price, basis))
 }
 
 /// What a reader must know, each once.

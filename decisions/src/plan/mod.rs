@@ -9,6 +9,7 @@ mod explain;
 mod format;
 mod make;
 mod places;
+mod replay;
 mod request;
 mod schema;
 mod serving_plan;

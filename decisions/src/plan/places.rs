@@ -83,9 +83,14 @@ pub(super) fn mitigations_of(
     cold: &ColdStart,
     planner: &Planner<'_>,
     request: &PlanRequest,
+    replayed_at: impl Fn(f64) -> Option<u32>,
 ) -> Vec<Mitigation> {
+    let median = cold.median_ns.value.as_nanos() as f64;
     // What can't be carried with another cold start has no number; the plan itself was refused before.
-    let standby_for = |cold: Nanos| planner.at_cold_start(cold).ok().map(|at| at.standby);
+    let standby_for = |cold: Nanos| {
+        let replayed = (median > 0.0).then(|| replayed_at(cold.as_nanos() as f64 / median)).flatten();
+        replayed.or_else(|| planner.at_cold_start(cold).ok().map(|at| at.standby))
+    };
     mitigations::mitigations(&mitigations::Question {
         measured,
         cold_start: cold,

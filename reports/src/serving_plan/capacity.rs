@@ -222,7 +222,7 @@ pub(super) fn sensitivity(plan: &ServingPlan, style: &Style) -> String {
                 row.cold_start_ns.to_string(),
                 row.lead_time_ns.to_string(),
                 number(row.growth_per_s),
-                row.replicas_peak.to_string(),
+                row.warm.to_string(),
                 row.standby.to_string(),
             ]
             .map(|text| Cell::new(tone, text)),
