@@ -102,7 +102,7 @@ fn profiles_that_say_little() {
     assert!(!few.is_empty() && few.iter().all(|advisory| *advisory), "one trial decides nothing");
 
     let classes = |profile: &mut Profile| {
-        if let Some(curve) = profile.warm_up.first_mut() {
+        for curve in profile.warm_up.iter_mut().skip(1) {
             curve.analysis.class = WarmUpClass::NoSteadyState;
         }
     };
@@ -134,7 +134,7 @@ fn samples_beyond_reason() {
             "report new.json base.json --html r.html",
             "report new.json --trace t.json",
             "report new.json --markdown",
-            "calibrate new.json new.json --out policy.json",
+            "calibrate new.json base.json --out policy.json",
             "export prometheus new.json",
             "export bmf new.json",
             "export github-benchmark new.json",
@@ -177,12 +177,15 @@ fn rules_and_places_that_can_not_be_used() {
         assert!(!scratch.path("v.json").exists());
     }
     std::fs::create_dir(scratch.path("taken")).unwrap();
+    Profile { started_at: "2026-12-01T00:00:00Z".to_owned(), ..quiet() }
+        .write(&scratch.path("other.json"))
+        .unwrap();
     for line in [
         "report base.json --html taken",
         "report base.json --trace taken",
         "gate base.json --baseline base.json --verdict taken",
         "gate base.json --baseline base.json --markdown no/such/m.md",
-        "calibrate base.json base.json --out taken",
+        "calibrate base.json other.json --out taken",
         "export bmf base.json --out taken",
         "man --out base.json",
     ] {
@@ -193,6 +196,6 @@ fn rules_and_places_that_can_not_be_used() {
     let mut left: Vec<_> =
         std::fs::read_dir(scratch.path(".")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
-    assert_eq!(left, ["base.json", "gate.toml", "taken"], "nothing half-written");
+    assert_eq!(left, ["base.json", "gate.toml", "other.json", "taken"], "nothing half-written");
     assert_eq!(std::fs::read_dir(scratch.path("taken")).unwrap().count(), 0);
 }

@@ -73,6 +73,8 @@ fn a_gate_takes_no_profile_of_a_stand_in_unless_it_is_told_to() {
     refused.expect_code(exit::INCOMPARABLE);
     let told = [refused.stdout.as_str(), refused.stderr.as_str()].concat();
     assert!(told.contains("--allow-stand-in"), "{told}");
+    let calibration = scratch.run(&words("calibrate p.json p.json --out policy.json"));
+    calibration.expect_error(exit::USAGE, &["p.json", "--allow-stand-in"]);
     let allowed = scratch.run(&words("gate p.json --baseline p.json --allow-stand-in"));
     assert_ne!(allowed.code, refused.code, "{}", allowed.stdout);
 }

@@ -74,8 +74,11 @@ fn what_a_gate_writes_has_a_schema() {
     let scratch = Scratch::new();
     let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/profiles/profile-1.0.json");
     let gate = scratch.run(&["gate", fixture, "--baseline", fixture, "--json"]);
-    let calibration = scratch.run(&["calibrate", fixture, fixture, "--out", "policy.json", "--json"]);
     let profile = std::fs::read_to_string(fixture).unwrap();
+    let mut later: Value = serde_json::from_str(&profile).unwrap();
+    later["started_at"] = "2026-12-01T00:00:00Z".into();
+    std::fs::write(scratch.path("later.json"), later.to_string()).unwrap();
+    let calibration = scratch.run(&["calibrate", fixture, "later.json", "--out", "policy.json", "--json"]);
     for (of, text) in [("verdict", gate.stdout), ("policy", calibration.stdout), ("profile", profile)] {
         let schema: Value = serde_json::from_str(&scratch.run(&["schema", of]).stdout).unwrap();
         let instance: Value = serde_json::from_str(&text).unwrap();

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use coldstart_decisions::gate::{History, Policy, Standing, Verdict};
-use coldstart_profiles::{CanaryReading, Nanos, Outcome, Phase, Profile, Samples, exit};
+use coldstart_profiles::{CanaryReading, Nanos, Outcome, Phase, Profile, RunState, Samples, exit};
 
 use crate::support::{Scratch, words};
 
@@ -85,9 +85,10 @@ fn what_can_not_be_used_is_named() {
 #[test]
 fn a_policy_is_made_and_used() {
     let scratch = Scratch::new();
-    write(&scratch, "a.json", Phase::ProcessStart, 1.0);
-    write(&scratch, "b.json", Phase::ProcessStart, 1.02);
-    let ran = scratch.run(&words("calibrate a.json b.json a.json b.json --out policy.json --json"));
+    for (name, factor) in [("a.json", 1.0), ("b.json", 1.02), ("c.json", 1.01), ("d.json", 1.03)] {
+        write(&scratch, name, Phase::ProcessStart, factor);
+    }
+    let ran = scratch.run(&words("calibrate a.json b.json c.json d.json --out policy.json --json"));
     let policy: Policy = serde_json::from_str(&ran.expect_code(exit::OK).stdout).unwrap();
     assert_eq!(policy.runs, 4);
     assert!(ran.stderr.contains("10 are wanted"), "{}", ran.stderr);
@@ -95,6 +96,55 @@ fn a_policy_is_made_and_used() {
     let verdict: Verdict = serde_json::from_str(&ran.expect_code(exit::OK).stdout).unwrap();
     let key = verdict.keys.iter().find(|key| key.key.phase == Phase::ProcessStart).unwrap();
     assert!(key.evidence.as_ref().unwrap().thresholds.relative >= 0.05, "{key:?}");
+}
+
+#[test]
+fn a_calibration_takes_no_run_twice_and_none_that_says_nothing() {
+    let scratch = Scratch::new();
+    write(&scratch, "a.json", Phase::ProcessStart, 1.0);
+    write(&scratch, "b.json", Phase::ProcessStart, 1.02);
+    std::fs::copy(scratch.path("a.json"), scratch.path("copy.json")).unwrap();
+    let ran = scratch.run(&words("calibrate a.json b.json copy.json --out policy.json"));
+    ran.expect_error(exit::USAGE, &["a.json and copy.json", "the same run"]);
+    let changes: [(fn(&mut Profile), &str); 2] = [
+        (|profile| profile.state = RunState::Interrupted, "--resume"),
+        (|profile| profile.target.device.stand_in = true, "--allow-stand-in"),
+    ];
+    for (change, says) in changes {
+        let mut profile = scratch.profile("b.json");
+        change(&mut profile);
+        profile.write(&scratch.path("c.json")).unwrap();
+        let ran = scratch.run(&words("calibrate a.json c.json --out policy.json"));
+        ran.expect_error(exit::USAGE, &["c.json", says]);
+    }
+    assert!(!scratch.path("policy.json").exists());
+}
+
+#[test]
+fn what_is_required_and_was_measured_on_neither_side_can_not_be_compared() {
+    let scratch = Scratch::new();
+    write(&scratch, "base.json", Phase::Alloc, 1.0);
+    let rule = "[[rule]]\nmatch = { phase = \"scheduling\" }\nrequired = true\n";
+    std::fs::write(scratch.path("gate.toml"), rule).unwrap();
+    let ran = scratch.run(&words("gate base.json --baseline base.json --rules gate.toml --github"));
+    let text = &ran.expect_code(exit::INCOMPARABLE).stdout;
+    assert!(text.contains("::warning title=coldstart gate%3A incomparable::rule 1 requires"), "{text}");
+}
+
+#[test]
+fn what_is_slower_on_an_unfit_machine_is_no_failure_in_any_report() {
+    let scratch = Scratch::new();
+    write(&scratch, "base.json", Phase::WeightsLoad, 1.0);
+    write(&scratch, "slow.json", Phase::WeightsLoad, 100.0);
+    let mut unfit = scratch.profile("slow.json");
+    unfit.fitness.canary[1].copy_ns = Nanos::from_millis(9);
+    unfit.write(&scratch.path("slow.json")).unwrap();
+    let ran = scratch.run(&words("gate slow.json --baseline base.json --junit j.xml --github"));
+    let annotations = &ran.expect_code(exit::UNFIT).stdout;
+    assert!(annotations.contains("slower%2C but the machine was unfit::"), "{annotations}");
+    assert!(!annotations.contains("::error"), "{annotations}");
+    let junit = std::fs::read_to_string(scratch.path("j.xml")).unwrap();
+    assert!(junit.contains("slower, but the machine was unfit") && !junit.contains("<failure"), "{junit}");
 }
 
 #[test]

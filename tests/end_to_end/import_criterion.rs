@@ -36,10 +36,11 @@ fn real_runs_of_cargo_bench_are_gated() {
     assert_ne!(verdict.standing, Standing::Incomparable, "{:?}", verdict.reasons);
     let of = |name: &str| verdict.keys.iter().find(|key| key.key.params.get("benchmark") == Some(name));
     assert!(of("summarize/500").unwrap().evidence.is_some() && !of("summarize/500").unwrap().advisory);
-    // A run by itself is one trial a side: shown, and not decided on.
+    // A run by itself is one trial a side: shown, and not decided on, so nobody can tell.
     let ran = scratch.run(&words("gate b.json --baseline a.json --json"));
-    let verdict: Verdict = serde_json::from_str(&ran.expect_code(exit::OK).stdout).unwrap();
+    let verdict: Verdict = serde_json::from_str(&ran.expect_code(exit::UNFIT).stdout).unwrap();
     assert!(verdict.keys.iter().all(|key| key.advisory), "{verdict:?}");
+    assert_eq!(verdict.reasons, ["nothing could be decided: 1 trial(s) on one side, 3 are needed"]);
     scratch.run(&words("report a.json b.json")).expect_code(exit::OK);
     scratch.run(&words("run --resume a.json")).expect_error(exit::USAGE, &["imported"]);
 }

@@ -58,7 +58,7 @@ fn major(version: &str) -> String {
 }
 
 /// Why a profile can't be judged whatever it is compared with; `None` for one that can.
-pub(super) fn unusable(profile: &Profile, allow_stand_in: bool) -> Option<String> {
+pub fn unusable(profile: &Profile, allow_stand_in: bool) -> Option<String> {
     let state = match profile.state {
         RunState::Complete => None,
         RunState::Partial => Some("partial: continue it with `coldstart run --resume`"),

@@ -17,12 +17,13 @@ mod policy;
 mod recording;
 mod rules;
 mod series;
+mod steady;
 #[cfg(test)]
 mod tests;
 mod verdict;
 mod worth;
 
-pub use comparable::{Difference, differences};
+pub use comparable::{Difference, differences, unusable};
 pub use compare::{Evidence, Judgement, judge};
 pub use defaults::{Calibrated, thresholds};
 pub use fit::unfit;

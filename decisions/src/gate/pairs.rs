@@ -10,6 +10,8 @@ use super::rules::Thresholds;
 const POWER: f64 = 0.9;
 /// … slowdowns being tried in steps of 1 % up to this.
 const MOST_SLOWDOWN: usize = 200;
+/// A key decides where so large a share of the runs has enough trials of it.
+const DECISIVE: f64 = 0.9;
 /// Pairs that a threshold may let through as false alarms.
 const FALSE_ALARMS: f64 = 0.0025;
 
@@ -46,18 +48,23 @@ impl Pair {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Pairs {
     pairs: Vec<Pair>,
-    /// Whether every run has enough trials to decide by.
+    /// Runs that have enough trials to decide by: only these are paired.
+    pub(super) runs: usize,
+    /// Whether nine of ten of all runs have.
     pub(super) decisive: bool,
 }
 
 impl Pairs {
-    /// Every ordered pair of runs that `fit` lets through; `runs` are the trials of each run.
-    pub(super) fn of(runs: &[&[f64]], fit: impl Fn(usize, usize) -> bool) -> Pairs {
-        let ordered = (0..runs.len()).flat_map(|a| (0..runs.len()).map(move |b| (a, b)));
+    /// Every ordered pair of runs with enough trials that `fit` lets through; `runs` are the trials of each run that has any,
+    /// of `all` runs.
+    pub(super) fn of(all: usize, runs: &[&[f64]], fit: impl Fn(usize, usize) -> bool) -> Pairs {
+        let enough: Vec<usize> = (0..runs.len()).filter(|run| runs[*run].len() >= LEAST_TRIALS).collect();
+        let ordered = enough.iter().flat_map(|a| enough.iter().map(move |b| (*a, *b)));
         let pairs = ordered.filter(|(a, b)| a != b && fit(*a, *b));
         Pairs {
             pairs: pairs.filter_map(|(a, b)| Pair::of(runs[a], runs[b])).collect(),
-            decisive: runs.iter().all(|run| run.len() >= LEAST_TRIALS),
+            runs: enough.len(),
+            decisive: enough.len() as f64 >= DECISIVE * all as f64,
         }
     }
 

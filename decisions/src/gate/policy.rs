@@ -20,6 +20,10 @@ const LEAST_THRESHOLD: f64 = 0.05;
 const COUNTED_RUNS: usize = 15;
 /// … Of fewer, θ is at least so many standard deviations of one trial.
 const DEVIATIONS: f64 = 2.5;
+/// A θ from which on a key is worth nothing: twice the time is called no difference.
+const BLIND_THRESHOLD: f64 = 1.0;
+/// The canary's tolerance is never above this: a machine that wanders further is not fit to be judged by.
+const MOST_TOLERANCE: f64 = 0.15;
 /// Pairs of runs whose canary may move without the machine being called unfit.
 const CANARY_SHARE: f64 = 0.95;
 
@@ -38,7 +42,7 @@ pub struct Policy {
     #[serde(default)]
     pub canary: Option<PolicyCanary>,
     /// How far the canary may move, within a run or from the baseline's: what 95 % of the pairs of these runs kept to, at
-    /// least 5 %. A gate on the others would have found the machine unfit.
+    /// least 5 % and at most 15 %. A gate on the others would have found the machine unfit.
     pub canary_tolerance: f64,
     /// Share of comparisons of two of these runs in which something that decides would have been called slower.
     pub false_alarms: f64,
@@ -72,7 +76,8 @@ pub struct CalibratedKey {
     /// The smallest slowdown that is found in 90 % of the comparisons of two of these runs, as a share; `null` where even
     /// thrice the time is not.
     pub detectable: Option<f64>,
-    /// Whether it decides: not where there are too few trials a run, nor where another metric of the same load is steadier.
+    /// Whether it decides: not where more than a tenth of the runs have fewer than three trials of it, nor where another
+    /// metric of the same load is steadier. Where nothing is detectable a gate does not decide by it either.
     pub decides: bool,
 }
 
@@ -85,6 +90,7 @@ pub fn calibrate(profiles: &[&Profile]) -> Policy {
 /// The same of runs that were recorded.
 pub fn calibrate_runs(runs: &[RecordedRun]) -> Policy {
     let canaries: Vec<Option<Canary>> = runs.iter().map(|run| Canary::of(&run.canary)).collect();
+    // Thresholds rest on all that the machine does, even where a gate would call it unfit: they are the wider for it.
     let tolerance = canary_tolerance(&canaries);
     let fit = |a: usize, b: usize| match (canaries[a], canaries[b]) {
         (Some(a), Some(b)) => a.apart(b) <= tolerance,
@@ -100,7 +106,7 @@ pub fn calibrate_runs(runs: &[RecordedRun]) -> Policy {
         runs: runs.len(),
         machine: runs.first().map(|run| run.machine.clone()).unwrap_or_default(),
         canary: typical(&canaries),
-        canary_tolerance: tolerance,
+        canary_tolerance: tolerance.min(MOST_TOLERANCE),
         false_alarms: false_alarms(&keys),
         keys,
     }
@@ -117,7 +123,7 @@ fn calibrate_key(
     let values: Vec<&[f64]> = having.iter().map(|(_, series)| series.values.as_slice()).collect();
     let logs: Vec<f64> = values.concat().iter().map(|value| value.ln()).collect();
     let spread = robust_deviation(&logs)?;
-    let pairs = Pairs::of(&values, |a, b| fit(having[a].0, having[b].0));
+    let pairs = Pairs::of(runs.len(), &values, |a, b| fit(having[a].0, having[b].0));
     let resolution = having.iter().map(|(_, series)| series.resolution_ns).fold(0.0, f64::max);
     let limits = |relative: f64| {
         let calibrated = Calibrated { relative, decides: true, detectable: None };
@@ -125,7 +131,7 @@ fn calibrate_key(
     };
     let floor = limits(0.0).floor;
     let resampled = pairs.threshold(floor).filter(|_| pairs.decisive);
-    let counted = resampled.is_some() && having.len() >= COUNTED_RUNS;
+    let counted = resampled.is_some() && pairs.runs >= COUNTED_RUNS;
     let assumed = if counted { 0.0 } else { DEVIATIONS * spread };
     let threshold = LEAST_THRESHOLD.max(assumed).max(resampled.unwrap_or(0.0));
     let limits = limits(threshold);
@@ -153,10 +159,16 @@ impl Policy {
     pub fn calibrated(&self) -> BTreeMap<SeriesKey, Calibrated> {
         let of = |key: &CalibratedKey| Calibrated {
             relative: key.threshold,
-            decides: key.decides,
+            decides: key.decides && key.detectable.is_some(),
             detectable: key.detectable,
         };
         self.keys.iter().map(|key| (key.key.clone(), of(key))).collect()
+    }
+
+    /// Keys that would decide, but in which a slowdown to twice the time, or any at all, goes unseen.
+    pub fn blind(&self) -> impl Iterator<Item = &CalibratedKey> {
+        let sees = |key: &CalibratedKey| key.detectable.is_some() && key.threshold < BLIND_THRESHOLD;
+        self.keys.iter().filter(move |key| key.decides && !sees(key))
     }
 
     /// Why it can't be used for this profile; `None` where it can.

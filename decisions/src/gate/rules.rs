@@ -1,5 +1,7 @@
 //! What is compared how strictly: the rules file, and the defaults that need none.
 
+use std::collections::BTreeSet;
+
 use coldstart_profiles::{Params, Phase};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -115,21 +117,31 @@ impl Rules {
         self.rule.iter().find(|rule| rule.matches.matches(key))
     }
 
-    /// That every rule is for something.
+    /// What rules require that is among none of `keys`, in words. `skipped` are the phases that the profiles list as
+    /// skipped or failed: a rule for one of these is no mistake.
     ///
     /// # Errors
-    /// Names the first that is not.
-    pub fn check_use<'k>(&self, keys: impl IntoIterator<Item = &'k SeriesKey>) -> Result<(), RulesError> {
-        let keys: Vec<&SeriesKey> = keys.into_iter().collect();
-        let idle = self.rule.iter().position(|rule| !keys.iter().any(|key| rule.matches.matches(key)));
-        match idle {
-            None => Ok(()),
-            Some(index) => Err(RulesError::MatchesNothing {
-                number: index + 1,
-                pattern: self.rule[index].matches.to_string(),
-                keys: keys.len(),
-            }),
+    /// Names the first rule that is for nothing at all.
+    pub fn unmet(
+        &self,
+        keys: &BTreeSet<&SeriesKey>,
+        skipped: &BTreeSet<Phase>,
+    ) -> Result<Vec<String>, RulesError> {
+        let mut unmet = Vec::new();
+        for (index, rule) in self.rule.iter().enumerate() {
+            if keys.iter().any(|key| rule.matches.matches(key)) {
+                continue;
+            }
+            let (number, pattern) = (index + 1, rule.matches.to_string());
+            if rule.required {
+                unmet.push(format!(
+                    "rule {number} requires `{pattern}`, and neither side has measured anything that it matches"
+                ));
+            } else if !rule.matches.is_for_one_of(skipped) {
+                return Err(RulesError::MatchesNothing { number, pattern, keys: keys.len() });
+            }
         }
+        Ok(unmet)
     }
 }
 
@@ -163,6 +175,12 @@ impl Rule {
 }
 
 impl RuleMatch {
+    /// Whether it names a phase that is one of these.
+    fn is_for_one_of(&self, phases: &BTreeSet<Phase>) -> bool {
+        let named = |pattern: &str| phases.iter().any(|phase| glob(pattern, phase.name()));
+        self.phase.as_deref().is_some_and(named)
+    }
+
     /// Whether the rule is for `key`.
     pub fn matches(&self, key: &SeriesKey) -> bool {
         let is = |pattern: &Option<String>, text: &str| {
@@ -245,9 +263,17 @@ mod tests {
         assert_eq!(threshold(&load("direct")), Some(0.2));
         assert_eq!(threshold(&load("mmap")), Some(0.1));
         assert_eq!(threshold(&key(Phase::Alloc, &[], Metric::Time)), None);
-        assert!(rules.check_use([&load("direct"), &load("mmap")]).is_ok());
-        let error = rules.check_use([&load("mmap")]).unwrap_err().to_string();
+        let (direct, mmap, alloc) = (load("direct"), load("mmap"), key(Phase::Alloc, &[], Metric::Time));
+        let unmet = |keys: &[&SeriesKey], listed: &[Phase]| {
+            rules.unmet(&keys.iter().copied().collect(), &listed.iter().copied().collect())
+        };
+        assert_eq!(unmet(&[&direct, &mmap], &[]), Ok(Vec::new()));
+        let error = unmet(&[&mmap], &[]).unwrap_err().to_string();
         assert!(error.contains("rule 1") && error.contains("staging=dir*"), "{error}");
+        // What was skipped is no mistake of the rule; what is required and was skipped is not there.
+        assert_eq!(unmet(&[&mmap], &[Phase::WeightsLoad]), Ok(Vec::new()));
+        let required = unmet(&[&alloc], &[Phase::WeightsLoad]).unwrap();
+        assert!(required.len() == 1 && required[0].contains("rule 2 requires `phase=w*`"), "{required:?}");
     }
 
     #[test]

@@ -156,6 +156,57 @@ fn a_missing_key_matters_where_a_rule_requires_it() {
 }
 
 #[test]
+fn what_is_required_and_measured_on_neither_side_is_named() {
+    let base = profile();
+    let rule = "[[rule]]\nmatch = { phase = \"scheduling\" }\nrequired = true";
+    let verdict = run(&[&base], &[&base], rule);
+    assert_eq!(verdict.standing.exit_code(), exit::INCOMPARABLE);
+    assert!(verdict.reasons[0].contains("rule 1 requires `phase=scheduling`"), "{:?}", verdict.reasons);
+    let mut skipped = profile();
+    for row in skipped.measurements.iter_mut().filter(|row| row.key.phase == Phase::Alloc) {
+        row.outcome = Outcome::Skipped { why: "not asked for".to_owned() };
+    }
+    let rule = "[[rule]]\nmatch = { phase = \"alloc\" }\nthreshold = 0.2";
+    assert_eq!(run(&[&skipped], &[&skipped], rule).standing, Standing::Passed, "no mistake of the rule");
+}
+
+/// The first trial of everything.
+fn one_trial() -> Profile {
+    let mut profile = profile();
+    let outcomes = (profile.measurements.iter_mut().map(|row| &mut row.outcome))
+        .chain(profile.totals.iter_mut().map(|total| &mut total.outcome));
+    for outcome in outcomes {
+        if let Outcome::Measured { samples, .. } = outcome {
+            *outcome = Outcome::measured(Samples::one(samples.as_slice()[0]));
+        }
+    }
+    profile.warm_up.truncate(1);
+    profile
+}
+
+#[test]
+fn a_gate_that_could_decide_nothing_has_not_passed() {
+    let one = one_trial();
+    let slow = slowed(one_trial(), Phase::WeightsLoad, 9.0);
+    for new in [&one, &slow] {
+        let verdict = run(&[&one], &[new], "");
+        assert_eq!((verdict.standing, verdict.standing.exit_code()), (Standing::Inconclusive, exit::UNFIT));
+        assert_eq!(verdict.reasons, ["nothing could be decided: 1 trial(s) on one side, 3 are needed"]);
+        assert_eq!(verdict.reason_standings, [Standing::Inconclusive]);
+        let verdict = run(&[&one], &[new], "on_inconclusive = \"pass\"");
+        assert_eq!((verdict.standing, verdict.reasons.len()), (Standing::Passed, 1), "let pass, and told");
+    }
+    assert_eq!(run(&[&one; 3], &[&one; 3], "").standing, Standing::Passed);
+    let verdict = run(&[&profile()], &[&profile()], "[[rule]]\nadvisory = true");
+    assert_eq!(
+        verdict.reasons,
+        ["nothing could be decided: every key that was measured on both sides is advisory"]
+    );
+    let ceiling = "[[rule]]\nmatch = { metric = \"total\" }\nceiling_ms = 100000000";
+    assert_eq!(run(&[&one], &[&one], ceiling).standing, Standing::Passed, "a ceiling decides");
+}
+
+#[test]
 fn ceilings_hold_whatever_the_baseline_was() {
     let base = profile();
     let rules = "[[rule]]\nmatch = { metric = \"total\" }\nceiling_ms = 0.001";
@@ -173,6 +224,18 @@ fn a_warm_up_of_another_kind_is_not_compared() {
         *curve = WarmUpCurve::new(curve.step.clone(), samples, curve.resolution_ns, curve.stop);
     }
     let verdict = run(&[&base], &[&new], "");
+    let steady = verdict.keys.iter().find(|key| key.key.metric == Metric::SteadyTime).unwrap();
+    let told = |why: &str| why.contains("3 × `no_steady_state`") && why.contains("3 × `warmup`");
+    assert!(steady.evidence.is_none() && !steady.advisory, "{steady:?}");
+    assert!(
+        steady.judgement.name() == "inconclusive" && steady.judgement.why().is_some_and(told),
+        "{steady:?}"
+    );
+    // One odd trial of three is no change of kind.
+    let mut odd = base.clone();
+    odd.warm_up[0] = new.warm_up[0].clone();
+    let verdict_of_odd = run(&[&base], &[&odd], "");
+    assert!(!verdict_of_odd.reasons.iter().any(|why| why.contains("no_steady_state")), "{verdict_of_odd:?}");
     let warm_up =
         verdict.keys.iter().find(|key| key.key.phase == Phase::WarmUp && key.key.metric == Metric::Time);
     let why = warm_up.and_then(|key| key.judgement.why()).unwrap_or_default();
@@ -235,6 +298,48 @@ fn calibration_finds_the_spread_and_what_it_lets_through() {
         slow.fitness.canary.iter_mut().for_each(|reading| reading.gemm_ns = Nanos::from_millis(2));
         assert!(policy.mismatch(&slow).unwrap().contains("product takes +100.0 %"));
     }
+}
+
+#[test]
+fn a_short_run_of_many_does_not_switch_a_key_off_and_many_do() {
+    let mut profiles = runs(20, 0.01, 0.01);
+    let decides = |profiles: &[Profile]| {
+        let policy = calibrate(&profiles.iter().collect::<Vec<_>>());
+        policy.keys.iter().find(|key| key.key.phase == Phase::Alloc).map(|key| key.decides)
+    };
+    let cut = |profile: &mut Profile| {
+        for row in profile.measurements.iter_mut().filter(|row| row.key.phase == Phase::Alloc) {
+            row.outcome = Outcome::measured(Samples::one(Nanos::from_millis(50)));
+        }
+    };
+    profiles[..2].iter_mut().for_each(cut);
+    assert_eq!(decides(&profiles), Some(true));
+    cut(&mut profiles[2]);
+    assert_eq!(decides(&profiles), Some(false));
+}
+
+#[test]
+fn where_no_slowdown_shows_the_same_is_not_said() {
+    // Thrice half a microsecond is below the floor.
+    let profiles: Vec<Profile> =
+        runs(12, 0.01, 0.01).into_iter().map(|profile| slowed(profile, Phase::Alloc, 1e-5)).collect();
+    let policy = calibrate(&profiles.iter().collect::<Vec<_>>());
+    let blind = policy.blind().find(|key| key.key.phase == Phase::Alloc).unwrap().key.clone();
+    let calibrated = policy.calibrated();
+    let rules = Rules::default();
+    let (baseline, new) = ([&profiles[0]], [&profiles[1]]);
+    let asked = Gate {
+        baseline: &baseline,
+        new: &new,
+        rules: &rules,
+        calibrated: &calibrated,
+        canary_tolerance: None,
+        allow_stand_in: false,
+    };
+    let verdict = gate(&asked).unwrap();
+    let key = verdict.keys.iter().find(|key| key.key == blind).unwrap();
+    let why = key.judgement.why().unwrap_or_default();
+    assert!(key.advisory && why.contains("cannot find any slowdown"), "{key:?}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use coldstart_profiles::{Outcome, Phase, Profile, WarmUpClass, exit};
+use coldstart_profiles::{Outcome, Phase, Profile, exit};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +12,7 @@ use super::defaults::{Calibrated, thresholds};
 use super::fit::unfit;
 use super::rules::{OnInconclusive, Rules, RulesError};
 use super::series::{Metric, Series, SeriesKey, series_of};
+use super::steady::{Lost, lost};
 
 /// What a gate is asked.
 #[derive(Debug, Clone, Copy)]
@@ -79,7 +80,7 @@ pub struct KeyVerdict {
     /// The numbers behind it; `null` where there was nothing to compare.
     pub evidence: Option<Evidence>,
     /// Shown, and not decided on: because a rule or the calibration says so, because the metric is advisory, or because there
-    /// are fewer than three trials on a side and no rule insists.
+    /// are fewer than three trials on a side and no rule insists, or because the calibration found that no slowdown of it shows.
     pub advisory: bool,
     /// A rule wants it on both sides.
     pub required: bool,
@@ -100,6 +101,9 @@ pub struct Verdict {
     pub standing: Standing,
     /// Why, in sentences; the first is the reason of the exit code.
     pub reasons: Vec<String>,
+    /// What each of the reasons would have meant by itself, in the same order.
+    #[serde(default)]
+    pub reason_standings: Vec<Standing>,
     /// Fields by which the profiles can't be compared.
     pub differences: Vec<Difference>,
     /// What speaks against the machine.
@@ -122,11 +126,16 @@ impl Verdict {
 /// only where a rule requires it.
 ///
 /// # Errors
-/// When a rule matches nothing on either side.
+/// When a rule matches nothing on either side, and neither requires anything nor is for a phase that was skipped.
 pub fn gate(gate: &Gate<'_>) -> Result<Verdict, RulesError> {
     let (baseline, new) = (series_of(gate.baseline), series_of(gate.new));
     let all: BTreeSet<&SeriesKey> = baseline.keys().chain(new.keys()).collect();
-    gate.rules.check_use(all.iter().copied())?;
+    let skipped: BTreeSet<Phase> = (gate.baseline.iter().chain(gate.new))
+        .flat_map(|profile| &profile.measurements)
+        .filter(|row| row.outcome.as_measured().is_none())
+        .map(|row| row.key.phase)
+        .collect();
+    let unmet = gate.rules.unmet(&all, &skipped)?;
     let keys: Vec<KeyVerdict> =
         all.into_iter().map(|key| key_verdict(gate, key, baseline.get(key), new.get(key))).collect();
     let mut differences: Vec<Difference> = Vec::new();
@@ -138,8 +147,13 @@ pub fn gate(gate: &Gate<'_>) -> Result<Verdict, RulesError> {
         }
     }
     let unfit = unfit(gate.baseline, gate.new, gate.canary_tolerance);
-    let (standing, reasons) = conclude(gate, &differences, &unfit, &keys);
-    Ok(Verdict { standing, reasons, differences, unfit, keys })
+    let mut found = of_profiles(gate, &differences, &unfit);
+    found.extend(unmet.into_iter().map(|why| (Standing::Incomparable, why)));
+    found.extend(of_keys(gate, &keys));
+    found.sort_by_key(|(standing, _)| *standing);
+    let standing = found.first().map_or(Standing::Passed, |(standing, _)| *standing);
+    let (reason_standings, reasons) = found.into_iter().unzip();
+    Ok(Verdict { standing, reasons, reason_standings, differences, unfit, keys })
 }
 
 fn key_verdict(
@@ -163,18 +177,24 @@ fn key_verdict(
         (Some(baseline), Some(new)) => judge(&baseline.values, &new.values, limits),
         _ => None,
     };
-    let (judgement, evidence) = match judged {
-        Some((judgement, evidence)) => (classes(gate, key).unwrap_or(judgement), Some(evidence)),
-        None => (missing(gate, key, baseline.is_none()), None),
+    let lost = lost_steady_state(gate, key, baseline, new);
+    let finds_nothing = calibrated.is_some_and(|calibrated| calibrated.detectable.is_none())
+        && rule.is_none_or(|rule| rule.threshold.is_none());
+    let (judgement, evidence) = match (judged, &lost) {
+        (judged, Some(lost)) => {
+            (Judgement::Inconclusive { why: lost.why.clone() }, judged.map(|(_, evidence)| evidence))
+        }
+        (Some((Judgement::Same, evidence)), None) if finds_nothing => (blind(), Some(evidence)),
+        (Some((judgement, evidence)), None) => (judgement, Some(evidence)),
+        (None, None) => (missing(gate, key, baseline.is_none()), None),
     };
     let ceiling_ns =
         rule.and_then(|rule| rule.ceiling_ms).filter(|_| key.metric.is_time()).map(|ms| ms * 1e6);
     let new_median = new.and_then(|new| coldstart_profiles::stats::median(&new.values));
-    let few = evidence
-        .as_ref()
-        .is_some_and(|evidence| evidence.baseline_trials.min(evidence.new_trials) < LEAST_TRIALS);
-    let by_default =
-        few || calibrated.map_or(key.metric == Metric::TimesLimit, |calibrated| !calibrated.decides);
+    let trials = lost.map(|lost| lost.trials).or_else(|| evidence.as_ref().map(fewest));
+    let by_default = trials.is_some_and(|trials| trials < LEAST_TRIALS)
+        || finds_nothing
+        || calibrated.map_or(key.metric == Metric::TimesLimit, |calibrated| !calibrated.decides);
     KeyVerdict {
         key: key.clone(),
         judgement,
@@ -188,25 +208,33 @@ fn key_verdict(
     }
 }
 
-/// A warm-up that became one of another kind is no number that could be compared: `None` where the kinds agree well enough.
-fn classes(gate: &Gate<'_>, key: &SeriesKey) -> Option<Judgement> {
-    if key.phase != Phase::WarmUp {
-        return None;
+/// The trials of the side that has fewer.
+fn fewest(evidence: &Evidence) -> usize {
+    evidence.baseline_trials.min(evidence.new_trials)
+}
+
+/// What a key is where no slowdown of it would show: not simply the same.
+fn blind() -> Judgement {
+    Judgement::Inconclusive {
+        why: "cannot find any slowdown: by the calibration not even thrice the time shows on this machine"
+            .to_owned(),
     }
-    let worst = |profiles: &[&Profile]| {
-        let classes = profiles.iter().flat_map(|profile| &profile.warm_up).map(|curve| curve.analysis.class);
-        // In the order of the enum the last is the worst.
-        classes.max()
+}
+
+/// Why the steady state that `key` rests on can't be compared; `None` of other keys, and where it can.
+fn lost_steady_state(
+    gate: &Gate<'_>,
+    key: &SeriesKey,
+    baseline: Option<&Series>,
+    new: Option<&Series>,
+) -> Option<Lost> {
+    let lacking = match (baseline, new) {
+        (None, _) => Some(gate.baseline),
+        (_, None) => Some(gate.new),
+        _ => None,
     };
-    let (before, now) = (worst(gate.baseline)?, worst(gate.new)?);
-    let bad = matches!(now, WarmUpClass::NoSteadyState | WarmUpClass::Slowdown) && now != before;
-    bad.then(|| Judgement::Inconclusive {
-        why: format!(
-            "trials of the new side are `{}`, those of the baseline at worst `{}`",
-            now.name(),
-            before.name()
-        ),
-    })
+    let lacking = lacking.filter(|_| key.metric == Metric::SteadyTime);
+    (key.phase == Phase::WarmUp).then(|| lost(gate.baseline, gate.new, lacking)).flatten()
 }
 
 /// A key that one side lacks, with the reason that its profile gives.
@@ -223,13 +251,8 @@ fn missing(gate: &Gate<'_>, key: &SeriesKey, in_baseline: bool) -> Judgement {
     Judgement::Missing { why: format!("{side} lacks it ({reason})") }
 }
 
-/// What all of it comes to.
-fn conclude(
-    gate: &Gate<'_>,
-    differences: &[Difference],
-    unfit: &[String],
-    keys: &[KeyVerdict],
-) -> (Standing, Vec<String>) {
+/// What the profiles themselves come to, whatever was measured.
+fn of_profiles(gate: &Gate<'_>, differences: &[Difference], unfit: &[String]) -> Vec<(Standing, String)> {
     let mut found: Vec<(Standing, String)> = Vec::new();
     for (side, profiles) in [("the baseline", gate.baseline), ("the new side", gate.new)] {
         if profiles.is_empty() {
@@ -243,13 +266,33 @@ fn conclude(
         (Standing::Incomparable, format!("`{field}` differs: {baseline} in the baseline, {new} here"))
     }));
     found.extend(unfit.iter().map(|why| (Standing::Unfit, why.clone())));
-    found.extend(keys.iter().filter_map(of_key));
-    if !keys.iter().any(|key| key.evidence.is_some()) {
+    found
+}
+
+/// What the comparisons come to: each by itself, and whether there was any to decide by. A gate that could decide nothing
+/// has not passed.
+fn of_keys(gate: &Gate<'_>, keys: &[KeyVerdict]) -> Vec<(Standing, String)> {
+    let mut found: Vec<(Standing, String)> = keys.iter().filter_map(of_key).collect();
+    let Some(most) = keys.iter().filter_map(|key| key.evidence.as_ref()).map(fewest).max() else {
         found.push((Standing::Incomparable, "no key was measured on both sides".to_owned()));
+        return found;
+    };
+    let decides = |key: &KeyVerdict| {
+        (key.evidence.is_some() && (!key.advisory || key.ceiling_ns.is_some())) || of_key(key).is_some()
+    };
+    if keys.iter().any(decides) {
+        return found;
     }
-    found.sort_by_key(|(standing, _)| *standing);
-    let standing = found.first().map_or(Standing::Passed, |(standing, _)| *standing);
-    (standing, found.into_iter().map(|(_, reason)| reason).collect())
+    let why = match most {
+        few if few < LEAST_TRIALS => format!("{few} trial(s) on one side, {LEAST_TRIALS} are needed"),
+        _ => "every key that was measured on both sides is advisory".to_owned(),
+    };
+    let standing = match gate.rules.on_inconclusive {
+        OnInconclusive::Fail => Standing::Inconclusive,
+        OnInconclusive::Pass => Standing::Passed,
+    };
+    found.push((standing, format!("nothing could be decided: {why}")));
+    found
 }
 
 /// What one comparison says about the whole.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use coldstart_profiles::Phase;
 
-use super::compare::Judgement;
+use super::compare::{Judgement, LEAST_TRIALS};
 use super::defaults::thresholds;
 use super::pairs::{Canary, Pair};
 use super::policy::Policy;
@@ -95,6 +95,10 @@ fn gate(policy: &Policy, baseline: &RecordedRun, new: &RecordedRun, worth: &mut 
         let (Some(before), Some(after)) = (baseline.series.get(key), new.series.get(key)) else { continue };
         let resolution = before.resolution_ns.max(after.resolution_ns);
         let limits = thresholds(key, Some(calibrated), resolution);
+        if before.values.len().min(after.values.len()) < LEAST_TRIALS {
+            // Shown, and not decided on.
+            continue;
+        }
         let Some(pair) = Pair::of(&before.values, &after.values) else { continue };
         let counts = worth.keys.entry(key.clone()).or_default();
         counts.compared += 1;

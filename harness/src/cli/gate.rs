@@ -13,8 +13,8 @@ use coldstart_reports as reports;
 
 use super::exit::CliError;
 use super::history::{HistoryArgs, history};
-use super::output;
 use super::run::cancel_on_ctrl_c;
+use super::{out_files, output};
 use crate::gate::{AbPlan, GateFiles, read_baseline, read_policy, read_rules, run_ab, run_set};
 use crate::say::say;
 
@@ -103,6 +103,9 @@ pub struct CalibrateArgs {
     /// How often.
     #[arg(long, value_name = "N", default_value_t = LEAST_RUNS as u32, value_parser = clap::value_parser!(u32).range(2..=1000), requires = "cmd")]
     pub runs: u32,
+    /// Calibrate on profiles of a stand-in driver: for trying it, never for numbers.
+    #[arg(long)]
+    pub allow_stand_in: bool,
     /// Where the policy goes.
     #[arg(long, value_name = "FILE", default_value = "coldstart-policy.json")]
     pub out: PathBuf,
@@ -152,6 +155,13 @@ impl By {
 
 /// `coldstart gate`.
 pub(super) async fn gate(args: GateArgs, json: bool, style: &reports::Style) -> Result<u8, CliError> {
+    let read = args.new.iter().chain(&args.baseline).chain(&args.rules).chain(&args.policy);
+    let outputs = [
+        ("--verdict", args.verdict.as_deref()),
+        ("--junit", args.junit.as_deref()),
+        ("--markdown", args.markdown.as_deref()),
+    ];
+    out_files::check(read.map(PathBuf::as_path), &outputs)?;
     if let Some(directory) = &args.history.history {
         return history(directory, &args, json, style);
     }
@@ -251,12 +261,13 @@ pub(super) async fn calibration(
     json: bool,
     style: &reports::Style,
 ) -> Result<u8, CliError> {
+    out_files::check(args.profiles.iter().map(PathBuf::as_path), &[("--out", Some(&args.out))])?;
     let profiles = match &args.cmd {
         Some(command) => run_set(command, args.runs as usize, &cancel_on_ctrl_c()).await?,
         None => args.profiles.iter().map(|path| Profile::read(path)).collect::<Result<Vec<_>, _>>()?,
     };
     let all: Vec<&Profile> = profiles.iter().collect();
-    alike(&all, &args.profiles)?;
+    alike(&all, &args.profiles, args.allow_stand_in)?;
     if all.len() < LEAST_RUNS {
         say(format_args!(
             "{} runs say little about the spread between runs: {LEAST_RUNS} are wanted",
@@ -264,6 +275,14 @@ pub(super) async fn calibration(
         ));
     }
     let policy = calibrate(&all);
+    let blind: Vec<String> = policy.blind().map(|key| key.key.to_string()).collect();
+    if !blind.is_empty() {
+        say(format_args!(
+            "a gate by this policy can't see even twice the time in {} keys, for the runs differ too much from each other or the times are too short to tell apart: calibrate on a quieter machine ({})",
+            blind.len(),
+            blind.join("; ")
+        ));
+    }
     let text = format!("{}\n", serde_json::to_string_pretty(&policy)?);
     write_atomic(&args.out, text.as_bytes())?;
     say(format_args!("wrote {}", args.out.display()));
@@ -274,8 +293,8 @@ pub(super) async fn calibration(
     Ok(exit::OK)
 }
 
-/// That all profiles are of one plan on one machine, and there are at least two.
-fn alike(profiles: &[&Profile], paths: &[PathBuf]) -> Result<(), CliError> {
+/// That all profiles are whole, of one plan on one machine, each of another run, and there are at least two.
+fn alike(profiles: &[&Profile], paths: &[PathBuf], allow_stand_in: bool) -> Result<(), CliError> {
     let usage = |what: String| Err(CliError::Usage(what));
     let [first, others @ ..] = profiles else {
         return usage("calibrate: no profile was given".to_owned());
@@ -283,11 +302,26 @@ fn alike(profiles: &[&Profile], paths: &[PathBuf]) -> Result<(), CliError> {
     if others.is_empty() {
         return usage("calibrate on one profile: give ten or more of the same plan".to_owned());
     }
+    let name =
+        |at: usize| paths.get(at).map_or_else(|| format!("run {}", at + 1), |path: &PathBuf| shown(path));
+    for (index, profile) in profiles.iter().enumerate() {
+        if let Some(why) = gate::unusable(profile, allow_stand_in) {
+            return usage(format!("calibrate on {}: {why}", name(index)));
+        }
+        let same = |earlier: &&Profile| {
+            earlier.started_at == profile.started_at && earlier.measurements == profile.measurements
+        };
+        if let Some(earlier) = profiles.iter().take(index).position(same) {
+            return usage(format!(
+                "calibrate on {} and {}: they are the same run, begun at {}: give each run once",
+                name(earlier),
+                name(index),
+                profile.started_at
+            ));
+        }
+    }
     for (index, other) in others.iter().enumerate() {
         if let Some(difference) = gate::differences(first, other).first() {
-            let name = |at: usize| {
-                paths.get(at).map_or_else(|| format!("run {}", at + 1), |path: &PathBuf| shown(path))
-            };
             return usage(format!(
                 "calibrate on runs that are not alike: `{}` is {} in {} and {} in {}",
                 difference.field,

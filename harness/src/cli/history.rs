@@ -81,10 +81,10 @@ pub(super) fn history(
     if let Some(path) = &args.markdown {
         write_atomic(path, reports::history_markdown(&history).as_bytes())?;
     }
-    output::print(&match json {
-        true => format!("{}\n", serde_json::to_string_pretty(&history)?),
-        false => reports::history_table(&history, style),
-    })?;
+    match json {
+        true => output::print_json(&format!("{}\n", serde_json::to_string_pretty(&history)?))?,
+        false => output::print(&reports::history_table(&history, style))?,
+    }
     let since = args.history.since.as_deref().unwrap_or_default();
     Ok(match history.slower_since(since).next() {
         Some(_) => exit::REGRESSION,

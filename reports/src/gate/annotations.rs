@@ -1,5 +1,7 @@
 //! Verdicts as workflow commands of GitHub Actions, which mark a run and its pull request.
 
+use std::collections::BTreeMap;
+
 use coldstart_decisions::gate::{Standing, Verdict};
 
 use crate::style::PLAIN;
@@ -9,17 +11,35 @@ const MOST: usize = 10;
 /// Longer messages are cut.
 const LONGEST: usize = 500;
 
-/// One line a reason: an error for a regression, a warning where nobody can tell, a notice where all is well.
+/// One line a reason, each by what it means itself: an error for a regression, a warning where nobody can tell, a notice
+/// where all is well. What is slower on a machine that was not fit, or by profiles that can't be compared, is no error:
+/// annotations say what the exit code says.
 pub fn gate_annotations(verdict: &Verdict) -> String {
-    let (command, title) = match verdict.standing {
-        Standing::Passed => return "::notice title=coldstart gate::no regression\n".to_owned(),
-        Standing::Regression => ("error", "coldstart gate: regression"),
-        Standing::Incomparable => ("warning", "coldstart gate: incomparable"),
-        Standing::Unfit => ("warning", "coldstart gate: machine unfit"),
-        Standing::Inconclusive => ("warning", "coldstart gate: inconclusive"),
-    };
-    let lines = verdict.reasons.iter().take(MOST);
-    lines.map(|reason| format!("::{command} title={}::{}\n", property(title), data(reason))).collect()
+    if verdict.reasons.is_empty() {
+        return "::notice title=coldstart gate::no regression\n".to_owned();
+    }
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut text = String::new();
+    for (at, reason) in verdict.reasons.iter().enumerate() {
+        let standing = verdict.reason_standings.get(at).copied().unwrap_or(verdict.standing);
+        let (command, title) = match (standing, verdict.standing) {
+            (Standing::Regression, Standing::Regression) => ("error", "coldstart gate: regression"),
+            (Standing::Regression, Standing::Incomparable) => {
+                ("warning", "coldstart gate: slower, but not comparable")
+            }
+            (Standing::Regression, _) => ("warning", "coldstart gate: slower, but the machine was unfit"),
+            (Standing::Incomparable, _) => ("warning", "coldstart gate: incomparable"),
+            (Standing::Unfit, _) => ("warning", "coldstart gate: machine unfit"),
+            (Standing::Inconclusive, _) => ("warning", "coldstart gate: inconclusive"),
+            (Standing::Passed, _) => ("notice", "coldstart gate: no regression"),
+        };
+        let count = counts.entry(command).or_default();
+        *count += 1;
+        if *count <= MOST {
+            text.push_str(&format!("::{command} title={}::{}\n", property(title), data(reason)));
+        }
+    }
+    text
 }
 
 /// The text of a command, as actions/toolkit escapes it; it ends in a log, which is read on terminals.

@@ -1,37 +1,21 @@
 //! Verdicts as JUnit XML, which every CI shows.
 
-use coldstart_decisions::gate::{Judgement, OnInconclusive, Verdict};
+use coldstart_decisions::gate::{Judgement, KeyVerdict, OnInconclusive, Standing, Verdict};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::{change, interval, value, why};
 use crate::style::obeyed;
 
 /// A verdict as JUnit XML: one test case a comparison. What became slower is a failure, what can't be told an error (where it
-/// is not let pass), what is advisory or missing is skipped; a gate that could compare nothing has one case that says so.
+/// is not let pass), what is advisory or missing is skipped, and so is what is slower where the machine was unfit or the
+/// profiles can't be compared; a gate that could compare nothing has one case that says so.
 ///
 /// # Errors
 /// What the writer says, completing "failed to …".
 pub fn gate_junit(verdict: &Verdict) -> Result<String, String> {
     let mut suite = TestSuite::new("coldstart gate");
     for key in &verdict.keys {
-        let status = match (&key.judgement, key.advisory) {
-            _ if key.above_ceiling => failure("above its ceiling"),
-            (Judgement::Same | Judgement::Faster, _) => TestCaseStatus::success(),
-            (Judgement::Slower, false) => failure("slower"),
-            (Judgement::Inconclusive { why }, false) if key.on_inconclusive == OnInconclusive::Fail => {
-                error(why)
-            }
-            (Judgement::Missing { why } | Judgement::Incomparable { why }, _) if key.required => error(why),
-            _ => {
-                let mut skipped = TestCaseStatus::skipped();
-                skipped.set_message(printable(match why(key) {
-                    "" => "advisory",
-                    why => why,
-                }));
-                skipped
-            }
-        };
-        let mut case = TestCase::new(printable(&key.key.to_string()), status);
+        let mut case = TestCase::new(printable(&key.key.to_string()), status(key, verdict.standing));
         case.set_classname(key.key.phase.name());
         if let Some(evidence) = &key.evidence {
             let metric = key.key.metric;
@@ -61,6 +45,36 @@ pub fn gate_junit(verdict: &Verdict) -> Result<String, String> {
     let mut report = Report::new("coldstart");
     report.add_test_suite(suite);
     report.to_string().map_err(|error| format!("write JUnit XML: {error}"))
+}
+
+/// What a comparison is in a gate that ended so.
+fn status(key: &KeyVerdict, standing: Standing) -> TestCaseStatus {
+    match (&key.judgement, key.advisory) {
+        _ if key.above_ceiling => slower("above its ceiling", standing),
+        (Judgement::Same | Judgement::Faster, _) => TestCaseStatus::success(),
+        (Judgement::Slower, false) => slower("slower", standing),
+        (Judgement::Inconclusive { why }, false) if key.on_inconclusive == OnInconclusive::Fail => error(why),
+        (Judgement::Missing { why } | Judgement::Incomparable { why }, _) if key.required => error(why),
+        _ => skipped(match why(key) {
+            "" => "advisory",
+            why => why,
+        }),
+    }
+}
+
+/// A failure, unless nothing could be judged by these profiles: reports say what the exit code says.
+fn slower(message: &str, standing: Standing) -> TestCaseStatus {
+    match standing {
+        Standing::Unfit => skipped(&format!("{message}, but the machine was unfit")),
+        Standing::Incomparable => skipped(&format!("{message}, but the profiles can't be compared")),
+        Standing::Regression | Standing::Inconclusive | Standing::Passed => failure(message),
+    }
+}
+
+fn skipped(message: &str) -> TestCaseStatus {
+    let mut status = TestCaseStatus::skipped();
+    status.set_message(printable(message));
+    status
 }
 
 fn failure(message: &str) -> TestCaseStatus {

@@ -11,13 +11,7 @@ use crate::text::{notes, paragraph};
 pub fn gate_table(verdict: &Verdict, all: bool, style: &Style) -> String {
     let shown: Vec<&KeyVerdict> =
         verdict.keys.iter().filter(|key| all || !key.advisory || key.above_ceiling).collect();
-    let counts: Vec<String> = ["slower", "faster", "same", "inconclusive", "missing"]
-        .into_iter()
-        .map(|name| (name, verdict.of(name).count()))
-        .filter(|(_, count)| *count > 0)
-        .map(|(name, count)| format!("{count} {name}"))
-        .collect();
-    let head = format!("{}: {}", verdict.standing.name().to_uppercase(), counts.join(", "));
+    let head = head(verdict);
     let mut text = paragraph(style, standing_tone(verdict.standing), &head);
     for reason in &verdict.reasons {
         text.push_str(&paragraph(style, Tone::Plain, reason));
@@ -58,6 +52,25 @@ pub fn gate_table(verdict: &Verdict, all: bool, style: &Style) -> String {
         text.push_str(&paragraph(style, Tone::Faint, &more));
     }
     text
+}
+
+/// How it ended, and how many of the keys that decide came to what; those that do not are counted apart.
+fn head(verdict: &Verdict) -> String {
+    let counts = |advisory: bool| {
+        let names = ["slower", "faster", "same", "inconclusive", "incomparable", "missing"];
+        let count = |name| verdict.of(name).filter(|key| key.advisory == advisory).count();
+        let counts = names.into_iter().map(|name| (name, count(name))).filter(|(_, count)| *count > 0);
+        counts.map(|(name, count)| format!("{count} {name}")).collect::<Vec<_>>().join(", ")
+    };
+    let deciding = match counts(false).as_str() {
+        "" => "no key decides".to_owned(),
+        counts => counts.to_owned(),
+    };
+    let advisory = match counts(true).as_str() {
+        "" => String::new(),
+        counts => format!(" (advisory: {counts})"),
+    };
+    format!("{}: {deciding}{advisory}", verdict.standing.name().to_uppercase())
 }
 
 /// The key with a place to break before and after each condition.
@@ -142,8 +155,18 @@ pub fn calibration(policy: &Policy, style: &Style) -> String {
             Cell::new(tone, percent(key.threshold)),
             Cell::new(tone, percent(key.false_alarms)),
             Cell::new(tone, finds),
-            Cell::new(tone, if key.decides { "yes" } else { "no" }),
+            Cell::new(tone, if key.decides && key.detectable.is_some() { "yes" } else { "no" }),
         ]);
     }
-    format!("{}\n{}", paragraph(style, Tone::Strong, &head), grid.render())
+    let mut text = format!("{}\n{}", paragraph(style, Tone::Strong, &head), grid.render());
+    let blind = policy.blind().count();
+    if blind > 0 {
+        let deciding = policy.keys.iter().filter(|key| key.decides).count();
+        text.push('\n');
+        let warning = format!(
+            "In {blind} of the {deciding} keys with trials enough a gate can't see even twice the time: the runs differ too much from each other, or the times are too short to tell apart. A quieter machine sees more."
+        );
+        text.push_str(&paragraph(style, Tone::Warn, &warning));
+    }
+    text
 }

@@ -117,10 +117,16 @@ impl History {
         all
     }
 
-    /// Keys whose latest change, at `since` or later, made them slower: a change that was taken back does not count.
+    /// Keys whose latest level is slower than the one before their first change at `since` or later, by as much as a change
+    /// must have: what was taken back does not count, and what was taken back by half still does.
     pub fn slower_since<'h>(&'h self, since: &'h str) -> impl Iterator<Item = &'h KeyHistory> {
-        let slower = move |change: &ChangePoint| change.is_slowdown() && change.at.as_str() >= since;
-        self.keys.iter().filter(move |history| history.changes.last().is_some_and(slower))
+        let slower = move |history: &&KeyHistory| {
+            let first = history.changes.iter().find(|change| change.at.as_str() >= since)?;
+            let last = history.changes.last()?;
+            let only = first == last && first.is_slowdown();
+            Some(only || last.median_after / first.median_before > 1.0 + self.options.least)
+        };
+        self.keys.iter().filter(move |history| slower(history).unwrap_or_default())
     }
 }
 

@@ -119,6 +119,21 @@ fn creep_that_no_comparison_of_two_shows_is_found_and_what_was_taken_back_is_tol
     let found = search(&back);
     let directions: Vec<bool> = found.changes().iter().map(|(_, change)| change.is_slowdown()).collect();
     assert_eq!((directions, found.slower_since("").count()), (vec![true, false], 0));
+    let half: Vec<Profile> = (0..45)
+        .map(|day| {
+            let level = match day {
+                0..15 => 50.0,
+                15..30 => 65.0,
+                _ => 57.0,
+            };
+            nightly(day, Phase::Alloc, level * (1.0 + 0.01 * normal(&mut random)), 3.0)
+        })
+        .collect();
+    let found = search(&half);
+    let directions: Vec<bool> = found.changes().iter().map(|(_, change)| change.is_slowdown()).collect();
+    assert_eq!(directions, [true, false]);
+    assert_eq!(found.slower_since("").count(), 1, "taken back by half is slower still");
+    assert_eq!(found.slower_since("2026-01-20").count(), 0, "and since then it became faster");
 }
 
 #[test]
