@@ -39,8 +39,12 @@ pub struct PodsPolicy {
 }
 
 impl Behaviour {
-    /// What suits a cold start and a target of requests per second.
-    pub(super) fn of(situation: &Situation<'_>, rate_target: &Figure<f64>) -> Self {
+    /// What suits a cold start, a target of requests per second, and the fewest and the most replicas.
+    pub(super) fn of(
+        situation: &Situation<'_>,
+        rate_target: &Figure<f64>,
+        (min, max): (&Figure<u32>, &Figure<u32>),
+    ) -> Self {
         let cold = situation.cold_start;
         let seconds = cold.value.as_secs_f64().ceil();
         let growth = &situation.warm.growth_per_s;
@@ -52,16 +56,19 @@ impl Behaviour {
                 &cold.basis,
             )
         };
-        let pods = Basis::of("ceil(g(L) ÷ target), at least 1")
+        let pods = Basis::of("min(ceil(g(L) ÷ target), max − min replicas), at least 1")
             .figure("g(L)", Quantity::PerSecond(growth.value), "capacity.warm.growth_per_s", &growth.basis)
             .figure(
                 "target",
                 Quantity::PerSecond(rate_target.value),
                 "autoscaler.targets.request_rate.value",
                 &rate_target.basis,
-            );
+            )
+            .figure("min", Quantity::Count(u64::from(min.value)), "autoscaler.min_replicas", &min.basis)
+            .figure("max", Quantity::Count(u64::from(max.value)), "autoscaler.max_replicas", &max.basis);
+        let room = f64::from(max.value.saturating_sub(min.value));
         let added = match rate_target.value {
-            target if target > 0.0 => (growth.value / target).ceil().max(1.0),
+            target if target > 0.0 => (growth.value / target).ceil().min(room).max(1.0),
             _ => 1.0,
         };
         let period = || {

@@ -11,7 +11,7 @@ use crate::cluster::Prices;
 /// Scaling to zero, and the idle time at which it begins to pay.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct KeepAlive {
-    /// Requests that one cold start from zero makes miss.
+    /// Requests that one cold start from zero makes miss: those that come so early in it that waiting for its end takes too long.
     pub misses: Figure<f64>,
     /// From the first request to zero replicas until the first answer: polling, provisioning and cold start.
     pub lead_time_ns: Figure<Nanos>,
@@ -51,13 +51,31 @@ pub fn keep_alive(situation: &Situation<'_>, prices: &Prices, longest_gap: Optio
         .input("provisioning", Quantity::Nanos(cluster.provisioning_ns))
         .figure("C", Quantity::Nanos(cold.value), "lead_time.cold_start_ns", &cold.basis);
     let now = &situation.warm.now_per_s;
-    let misses = (now.value * lead.as_secs_f64()).max(1.0);
-    let misses_basis = Basis::of("max(1, λ_now × lead time from zero)")
-        .figure("λ_now", Quantity::PerSecond(now.value), "capacity.warm.now_per_s", &now.basis)
-        .figure("lead time from zero", Quantity::Nanos(lead), "keep_alive.lead_time_ns", &lead_basis);
+    // Those that come last still find the replica in time.
+    let late = slack(situation).map_or(Nanos::ZERO, |slack| lead.saturating_sub(slack));
+    let misses = if late == Nanos::ZERO { 0.0 } else { (now.value * late.as_secs_f64()).max(1.0) };
+    let misses_basis = Basis::of(
+        "λ_now × (lead time from zero − (S − T_hi(1))), at least the first; 0 where that is not above zero",
+    )
+    .figure("λ_now", Quantity::PerSecond(now.value), "capacity.warm.now_per_s", &now.basis)
+    .figure("lead time from zero", Quantity::Nanos(lead), "keep_alive.lead_time_ns", &lead_basis)
+    .input(
+        "S − T_hi(1)",
+        slack(situation).map_or(Quantity::Text("no bound on waiting".into()), Quantity::Nanos),
+    );
     let misses = Figure::new(misses, misses_basis);
     let (break_even_ns, advice) = break_even(&misses, prices, longest_gap);
     KeepAlive { misses, lead_time_ns: Figure::new(lead, lead_basis), break_even_ns, advice }
+}
+
+/// How long a request may wait before it is served alone, and is still in time by every bound that waiting counts for; `None` where no
+/// bound does.
+fn slack(situation: &Situation<'_>) -> Option<Nanos> {
+    let (service, sla, size) = (situation.service, situation.sla, situation.size);
+    let left = |bound: Nanos, takes: f64| bound.saturating_sub(Nanos::from_nanos_f64(takes));
+    let whole = sla.end_to_end_ns.map(|bound| left(bound, service.time_hi(1, size)));
+    let first = sla.ttft_ns.map(|bound| left(bound, service.ttft_hi(size)));
+    whole.into_iter().chain(first).min()
 }
 
 fn break_even(

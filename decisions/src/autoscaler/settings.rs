@@ -95,11 +95,13 @@ impl Autoscaler {
             Basis::of("the scrape interval: nothing new is to be seen in between")
                 .input("scrape interval", Quantity::Nanos(polling)),
         );
+        let min_replicas = least(situation.warm, planner, lowest_per_s)?;
+        let max_replicas = most(situation, planner, largest_per_s)?;
         Ok(Autoscaler {
             targets: situation.targets(&headroom, hopeless.as_ref()),
-            behaviour: Behaviour::of(situation, &rate_target),
-            min_replicas: least(situation.warm, planner, lowest_per_s)?,
-            max_replicas: most(situation, planner, largest_per_s)?,
+            behaviour: Behaviour::of(situation, &rate_target, (&min_replicas, &max_replicas)),
+            min_replicas,
+            max_replicas,
             largest_per_s,
             headroom,
             hopeless,

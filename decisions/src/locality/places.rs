@@ -1,10 +1,10 @@
 //! The places of one class of nodes, from what was measured there and what was given by hand.
 
-use coldstart_profiles::{LimitKind, Nanos};
+use coldstart_profiles::{LimitKind, Nanos, Phase};
 
 use super::tier::{MissingTier, Place, Tier};
-use crate::basis::{Basis, Figure};
-use crate::measured::{LoadRate, Measured};
+use crate::basis::{Basis, Figure, Quantity};
+use crate::measured::{ColdStart, LoadRate, Measured};
 
 /// File systems that several nodes mount. (FUSE may be either; a mount that is none of these is given by hand.)
 const SHARED: [&str; 13] = [
@@ -38,13 +38,19 @@ pub struct PlacesByHand {
     pub registry_latency_ns: Nanos,
 }
 
-/// The places of which a class of nodes knows the rates, and those of which it does not.
-pub fn places_of(measured: &Measured, by_hand: &PlacesByHand) -> (Vec<Place>, Vec<MissingTier>) {
+/// The places of which a class of nodes knows the rates, and those of which it does not. Loads are compared that were staged as those of
+/// the cold start, and the place that its weights came from has the rate of its own load.
+pub fn places_of(
+    measured: &Measured,
+    cold_start: &ColdStart,
+    by_hand: &PlacesByHand,
+) -> (Vec<Place>, Vec<MissingTier>) {
+    let loads = Loads::of(measured, cold_start);
     let found = [
         (Tier::Pinned, pinned(measured)),
-        (Tier::PageCache, page_cache(measured)),
-        (Tier::LocalDisk, local_disk(measured)),
-        (Tier::SharedStorage, shared_storage(measured, by_hand)),
+        (Tier::PageCache, page_cache(&loads)),
+        (Tier::LocalDisk, local_disk(&loads)),
+        (Tier::SharedStorage, shared_storage(&loads, by_hand)),
         (Tier::Registry, registry(measured, by_hand)),
     ];
     let (mut places, mut missing) = (Vec::new(), Vec::new());
@@ -70,34 +76,90 @@ fn pinned(measured: &Measured) -> Found {
     Ok((limit.per_s.clone(), Nanos::ZERO))
 }
 
-/// The fastest load in this state of the page cache, from a storage that is wanted.
-fn fastest(measured: &Measured, page_cache: &str, wanted: impl Fn(&str) -> bool) -> Option<Figure<f64>> {
-    let rates = measured.loads.iter().filter(|load| load.page_cache == page_cache && wanted(&load.storage));
-    let best = rates.max_by(|a: &&LoadRate, b| a.bytes_per_s.value.total_cmp(&b.bytes_per_s.value))?;
-    Some(best.bytes_per_s.clone())
+/// Loads by themselves, as the cold start's own load would have gone.
+struct Loads<'m> {
+    all: &'m [LoadRate],
+    /// How the cold start's weights were staged; `None` where that is not known.
+    staging: Option<&'m str>,
+    /// Rate of the cold start's load ÷ rate of a load by itself under the same conditions; `None` where one of them is not known.
+    scale: Option<Figure<f64>>,
 }
 
-fn page_cache(measured: &Measured) -> Found {
-    let cached = fastest(measured, "warm", |_| true).or_else(|| fastest(measured, "memory", |_| true));
+impl<'m> Loads<'m> {
+    fn of(measured: &'m Measured, cold_start: &'m ColdStart) -> Self {
+        let all = measured.loads.as_slice();
+        let staging = cold_start.load_condition("staging");
+        let page_cache = cold_start.load_condition("page_cache");
+        let alike = all.iter().filter(|load| {
+            load.storage == cold_start.storage
+                && Some(load.staging.as_str()) == staging
+                && Some(load.page_cache.as_str()) == page_cache
+        });
+        let scale =
+            alike.max_by(by_rate).zip(cold_start.part(Phase::WeightsLoad)).and_then(|(load, part)| {
+                let (alone, within) =
+                    (load.median_ns.value.as_secs_f64(), part.median_ns.value.as_secs_f64());
+                let basis = Basis::of("a load by itself ÷ the load of the cold start")
+                    .resting_on(&load.median_ns.basis)
+                    .resting_on(&part.median_ns.basis);
+                (alone > 0.0 && within > 0.0).then(|| Figure::new(alone / within, basis))
+            });
+        Loads { all, staging, scale }
+    }
+
+    /// The fastest load in this state of the page cache, from a storage that is wanted, staged as the cold start's where there is such.
+    fn fastest(&self, page_cache: &str, wanted: impl Fn(&str) -> bool) -> Option<Figure<f64>> {
+        let rates = || self.all.iter().filter(|load| load.page_cache == page_cache && wanted(&load.storage));
+        let same = |load: &&LoadRate| self.staging.is_none_or(|staging| load.staging == staging);
+        if let Some(best) = rates().filter(same).max_by(by_rate) {
+            return Some(self.scaled(&best.bytes_per_s));
+        }
+        let other = rates().max_by(by_rate)?;
+        let text = format!(
+            "weights_load{{page_cache={page_cache}}} was measured with {}, the cold start with {}",
+            other.staging,
+            self.staging.unwrap_or("another strategy")
+        );
+        let Figure { value, basis } = other.bytes_per_s.clone();
+        Some(Figure::new(value, basis.caveat(text)))
+    }
+
+    fn scaled(&self, rate: &Figure<f64>) -> Figure<f64> {
+        let Some(scale) = &self.scale else { return rate.clone() };
+        let basis = Basis::of("the rate of loads by themselves × what the cold start's load has of it")
+            .input("rate of loads by themselves", Quantity::BytesPerSecond(rate.value))
+            .input("what the cold start's load has of it", Quantity::Number(scale.value))
+            .resting_on(&rate.basis)
+            .resting_on(&scale.basis);
+        Figure::new(rate.value * scale.value, basis)
+    }
+}
+
+fn by_rate(a: &&LoadRate, b: &&LoadRate) -> std::cmp::Ordering {
+    a.bytes_per_s.value.total_cmp(&b.bytes_per_s.value)
+}
+
+fn page_cache(loads: &Loads<'_>) -> Found {
+    let cached = loads.fastest("warm", |_| true).or_else(|| loads.fastest("memory", |_| true));
     let cached = cached
         .ok_or("weights_load{page_cache=warm} was not measured: leave `--strategies` and `--phases` out")?;
     Ok((cached, Nanos::ZERO))
 }
 
-fn local_disk(measured: &Measured) -> Found {
+fn local_disk(loads: &Loads<'_>) -> Found {
     let local = |storage: &str| !SHARED.contains(&storage) && !IN_MEMORY.contains(&storage);
-    let read = fastest(measured, "cold", local);
+    let read = loads.fastest("cold", local);
     let read = read.ok_or(
         "weights_load{page_cache=cold} was not measured from a disk of the node: put the model on one",
     )?;
     Ok((read, Nanos::ZERO))
 }
 
-fn shared_storage(measured: &Measured, by_hand: &PlacesByHand) -> Found {
+fn shared_storage(loads: &Loads<'_>, by_hand: &PlacesByHand) -> Found {
     if let Some(rate) = by_hand.shared_bytes_per_s {
         return Ok((Figure::by_hand(rate, "--shared-bandwidth"), by_hand.shared_latency_ns));
     }
-    let read = fastest(measured, "cold", |storage| SHARED.contains(&storage));
+    let read = loads.fastest("cold", |storage| SHARED.contains(&storage));
     let read = read.ok_or(
         "weights_load{page_cache=cold} was not measured from a mount: run with the model on it, or give --shared-bandwidth",
     )?;

@@ -104,6 +104,8 @@ pub struct StrategyFigures {
     pub transfer_bytes_once: Bytes,
     /// The price of its disk for a month; `null` where no price or number of nodes was given.
     pub disk_cost_per_month: Option<f64>,
+    /// The price of the weights in the image's registry for a month; `null` where they are not there, or no price was given.
+    pub registry_cost_per_month: Option<f64>,
 }
 
 impl StrategyTime {
@@ -230,6 +232,10 @@ fn possible(question: &Question, line: &StrategyLine) -> StrategyOutcome {
         transfer_bytes_per_start: Bytes::new((misses * bytes).round() as u64),
         transfer_bytes_once: Bytes::new(once),
         disk_cost_per_month: disk_bytes.and_then(price),
+        registry_cost_per_month: (line.strategy == Strategy::Bake)
+            .then_some(question.prices.registry_gb_month)
+            .flatten()
+            .map(|price| bytes / 1e9 * price),
         disk_bytes,
     }))
 }

@@ -36,7 +36,7 @@ fn question() -> Question {
         simultaneous: 1,
         hit_ratio: Figure::new(0.8, Basis::of("test")),
         cluster: ClusterFacts { nodes: Some(10), ..ClusterFacts::default() },
-        prices: Prices { disk_gb_month: Some(0.1), ..Prices::default() },
+        prices: Prices { disk_gb_month: Some(0.1), registry_gb_month: Some(0.2), ..Prices::default() },
     }
 }
 
@@ -79,6 +79,7 @@ fn strategies_worked_by_hand() {
         disk_bytes,
         transfer_bytes_per_start,
         disk_cost_per_month,
+        registry_cost_per_month,
         ..
     } = &**figures;
     assert_eq!((seconds(*hit_ns), seconds(*miss_ns)), (8.0, 58.0));
@@ -86,9 +87,11 @@ fn strategies_worked_by_hand() {
     assert_eq!(disk_bytes.unwrap().get(), 100_000_000_000);
     assert_eq!(transfer_bytes_per_start.get(), 2_000_000_000);
     assert!((disk_cost_per_month.unwrap() - 10.0).abs() < 1e-9, "100 GB at 0.1");
+    assert!((registry_cost_per_month.unwrap() - 2.0).abs() < 1e-9, "10 GB at 0.2");
     // node cache: hit 8; miss 10.1 (copy from the mount) + 8.
     let StrategyOutcome::Possible(figures) = of(&answer, Strategy::NodeCache) else { panic!("possible") };
-    let StrategyFigures { expected_ns, disk_bytes, .. } = &**figures;
+    let StrategyFigures { expected_ns, disk_bytes, registry_cost_per_month, .. } = &**figures;
+    assert_eq!(*registry_cost_per_month, None, "nothing is added to the image");
     assert!((seconds(expected_ns.value) - (0.8 * 8.0 + 0.2 * 18.1)).abs() < 1e-6);
     assert_eq!(disk_bytes.unwrap().get(), 80_000_000_000, "on eight of ten nodes");
     let StrategyOutcome::Possible(figures) = of(&answer, Strategy::PreDistribute) else { panic!("possible") };

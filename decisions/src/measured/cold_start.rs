@@ -165,6 +165,14 @@ impl ColdStart {
     pub fn part(&self, phase: Phase) -> Option<&ColdPart> {
         self.parts.iter().find(|part| part.phase == phase)
     }
+
+    /// A condition of its load of weights, such as `staging` or `page_cache`; `None` where nothing says it.
+    pub fn load_condition(&self, name: &str) -> Option<&str> {
+        let part = self.part(Phase::WeightsLoad);
+        let keys = part.map(|part| part.median_ns.basis.keys.as_slice()).unwrap_or_default();
+        let key = keys.iter().find(|key| key.phase == Phase::WeightsLoad);
+        key.and_then(|key| key.params.get(name)).or_else(|| self.params.get(name))
+    }
 }
 
 /// The flag of a cold start given by hand.

@@ -4,7 +4,7 @@ use coldstart_profiles::{Bytes, LimitKind, Nanos, Phase};
 
 use super::{Cost, HOURS_PER_MONTH, MitigationKind, Question};
 use crate::basis::{Basis, Figure, Quantity};
-use crate::measured::{LimitRate, PullTime};
+use crate::measured::{LimitRate, LoadRate, PullTime};
 
 /// What could be found out about a mitigation.
 pub(super) struct Found {
@@ -117,7 +117,14 @@ fn limit<'q>(question: &'q Question<'_>, kind: LimitKind) -> Option<&'q LimitRat
 
 fn zstd_image(question: &Question<'_>) -> Answer {
     let pull = pull(question)?;
-    let image = question.measured.image.as_ref();
+    // The synthetic image says how fast this node inflates, and nothing of what is in another image.
+    let image = question.measured.image.as_ref().filter(|image| !image.synthetic);
+    if image.is_none() {
+        return lacking(
+            Phase::ImagePull,
+            "the compression and the unpacked size of your image are not known: measure it with `coldstart run --image`",
+        );
+    }
     match image.and_then(|image| image.codec.as_deref()) {
         Some("zstd") => return nothing("its layers are compressed with zstd already"),
         Some("gzip") => {}
@@ -161,24 +168,51 @@ fn preloaded(question: &Question<'_>) -> Answer {
     let Some(load) = question.cold_start.part(Phase::WeightsLoad) else {
         return lacking(Phase::WeightsLoad, "the cold start holds no load of weights of its own");
     };
-    let warm = question.measured.loads.iter().filter(|load| load.page_cache == "warm");
-    let Some(warm) = warm.min_by_key(|load| load.median_ns.value) else {
+    let from = question.cold_start.load_condition("page_cache").unwrap_or("cold");
+    if from != "cold" {
+        return nothing("the weights of the cold start came from memory already");
+    }
+    // Loads by themselves, staged alike: a cold start's own load has more around it.
+    let Some(warm) = alone(question, "warm", question.cold_start.load_condition("staging")) else {
         return lacking(
             Phase::WeightsLoad,
-            "weights_load{page_cache=warm} was not measured: leave `--strategies` and `--phases` out",
+            "weights_load{page_cache=warm} was not measured with the strategy of the cold start: leave `--strategies` and `--phases` out",
         );
     };
-    let saved = load.median_ns.value.saturating_sub(warm.median_ns.value);
-    if saved == Nanos::ZERO {
+    let Some(read) = alone(question, from, Some(&warm.staging)) else {
+        return lacking(
+            Phase::WeightsLoad,
+            "weights_load{page_cache=cold} was not measured with the strategy of the cold start: leave `--strategies` and `--phases` out",
+        );
+    };
+    let (cached, cold) = (warm.median_ns.value.as_nanos() as f64, read.median_ns.value.as_nanos() as f64);
+    let share = if cold > 0.0 { 1.0 - cached / cold } else { 0.0 };
+    if share <= 0.0 {
         return nothing("a load from the page cache takes as long as one from the storage");
     }
-    let basis = Basis::of("(load − load from the page cache)")
+    let saved = Nanos::from_nanos_f64(load.median_ns.value.as_nanos() as f64 * share);
+    let basis = Basis::of("load · (1 − t_warm ÷ t_cold) of loads by themselves")
         .input("load", Quantity::Nanos(load.median_ns.value))
-        .input("load from the page cache", Quantity::Nanos(warm.median_ns.value))
+        .input("t_warm", Quantity::Nanos(warm.median_ns.value))
+        .input("t_cold", Quantity::Nanos(read.median_ns.value))
         .resting_on(&load.median_ns.basis)
-        .resting_on(&warm.median_ns.basis);
+        .resting_on(&warm.median_ns.basis)
+        .resting_on(&read.median_ns.basis);
     let cost = disk(question, warm.bytes);
     Ok(Found { cold_start_ns: less(question, saved, basis), cost })
+}
+
+/// The fastest load by itself in this state of the page cache, from the storage of the cold start where one was measured there.
+fn alone<'q>(question: &'q Question<'_>, page_cache: &str, staging: Option<&str>) -> Option<&'q LoadRate> {
+    let loads = &question.measured.loads;
+    let storage = question.cold_start.storage.as_str();
+    let here = loads.iter().any(|load| load.storage == storage);
+    let fit = loads.iter().filter(|load| {
+        load.page_cache == page_cache
+            && staging.is_none_or(|staging| load.staging == staging)
+            && (!here || load.storage == storage)
+    });
+    fit.min_by_key(|load| load.median_ns.value)
 }
 
 /// A copy of the weights on every node, of which the page cache is filled.

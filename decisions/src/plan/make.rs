@@ -2,21 +2,19 @@
 
 use coldstart_profiles::Nanos;
 
+use super::caveats::Known;
 use super::comparison::Alternatives;
 use super::format::PlanFormat;
 use super::places::{affinity_of, locality_of, mitigations_of};
 use super::replay::Replay;
-use super::request::{PlanRequest, TrafficSource};
+use super::request::PlanRequest;
 use super::serving_plan::{Capacity, ClassOutlook, ServicePlan, ServingPlan};
 use crate::autoscaler::{Autoscaler, Situation, keep_alive};
 use crate::basis::{Basis, Figure, Quantity};
 use crate::capacity::{Demand, LeadTime, PlanError, Planner, Warm, sensitivity};
-use crate::measured::{ColdStart, Fleet, Measured, NamedProfile};
+use crate::measured::{Fleet, Measured, NamedProfile};
 use crate::service::{RequestSize, ServiceModel};
 use crate::traffic::{RateSeries, Traffic, TrafficSummary};
-
-/// Arrivals whose gaps vary more than this (CV²) make closed formulas optimistic.
-const BURSTY: f64 = 1.5;
 
 /// Makes a plan. Pure: the same for the same arguments.
 ///
@@ -61,19 +59,27 @@ pub fn make_plan(
         request: &request,
     };
     let replay = Replay::new(&alternatives, traffic)?;
-    let replayed_standby = replay.as_ref().and_then(Replay::standby);
+    let replayed = replay.as_ref().and_then(Replay::replayed);
+    let (replayed_standby, replayed_peak) = replayed.map(|found| (found.standby, found.peak)).unzip();
     let standby = replayed_standby.as_ref().map_or(warm.standby.value, |replayed| replayed.value);
     // A trace is asked for other cold starts, too; numbers have the formula.
     let replayed_at = |factor: f64| replay.as_ref()?.standby_at(factor, standby);
     let comparison = request.simulate.then(|| alternatives.compare(traffic, standby)).transpose()?;
+    let mitigations = mitigations_of(measured, cold, &planner, &request, replayed_at);
     let capacity = Capacity {
         sensitivity: sensitivity(&planner, cold.hi_ns.value, replayed_at)?,
         cost_per_hour: cost_per_hour(&warm, replayed_standby.as_ref(), request.prices.replica_hour),
         replayed_standby,
+        replayed_peak,
+        fixed_replicas: replay.as_ref().and_then(Replay::fixed),
         bound,
         warm,
     };
-    let caveats = caveats(measured, cold, &request, &summary, &service_basis, &capacity);
+    let service = ServicePlan { size: planner.size(), model: service.clone(), basis: service_basis.clone() };
+    let largest_per_s = autoscaler.largest_per_s;
+    let known =
+        Known { measured, cold, request: &request, planner: &planner, service: &service, largest_per_s };
+    let caveats = known.caveats(&summary, &capacity);
     let classes = fleet.classes.iter().map(|class| {
         let known = (class.class.name == measured.class.name).then_some(&planner);
         outlook(class, traffic, &request, known)
@@ -84,12 +90,12 @@ pub fn make_plan(
         tool_version: tool_version.to_owned(),
         node_class: measured.class.name.clone(),
         traffic: summary,
-        service: ServicePlan { size: planner.size(), model: service.clone(), basis: service_basis.clone() },
+        service,
         lead_time,
+        locality: locality_of(measured, cold, &capacity.warm, &request),
         capacity,
-        locality: locality_of(measured, cold, &autoscaler, &request),
         affinity: affinity_of(&fleet),
-        mitigations: mitigations_of(measured, cold, &planner, &request, replayed_at),
+        mitigations,
         autoscaler,
         keep_alive,
         classes,
@@ -164,56 +170,6 @@ fn cost_per_hour(
         .figure("standby", count(standby), field, &standby.basis)
         .input("price of a replica-hour", Quantity::Number(price));
     Some(Figure::new((f64::from(now.value) + f64::from(standby.value)) * price, basis))
-}
-
-/// What a reader must know, each once.
-fn caveats(
-    measured: &Measured,
-    cold: &ColdStart,
-    request: &PlanRequest,
-    summary: &TrafficSummary,
-    service: &Basis,
-    capacity: &Capacity,
-) -> Vec<String> {
-    let mut all: Vec<String> = Vec::new();
-    if measured.stand_in() {
-        all.push("STAND-IN: a stand-in driver was measured; no number means anything".to_owned());
-    }
-    let partial = measured.profiles.iter().filter(|profile| !profile.complete);
-    all.extend(partial.map(|profile| {
-        format!("the profile {} is partial: continue it with `coldstart run --resume`", profile.name)
-    }));
-    let assumed: Vec<&str> = [&cold.hi_ns.basis, service, &capacity.warm.standby.basis]
-        .into_iter()
-        .flat_map(|basis| &basis.assumed)
-        .map(String::as_str)
-        .collect();
-    if !assumed.is_empty() {
-        let mut flags = assumed;
-        flags.sort_unstable();
-        flags.dedup();
-        all.push(format!("assumed, not measured: {}", flags.join(", ")));
-    }
-    if let TrafficSummary::Trace { cv_squared, .. } = summary
-        && *cv_squared > BURSTY
-    {
-        all.push(format!(
-            "the trace is bursty (CV² of the gaps {cv_squared:.1}): replicas(λ) rests on Poisson arrivals, which are smoother; \
-             --simulate runs the trace itself"
-        ));
-    }
-    if let TrafficSource::Trace { caveats, .. } = &request.traffic_from {
-        all.extend(caveats.iter().cloned());
-    }
-    let bases = [&cold.hi_ns.basis, service, &capacity.bound.batch.basis];
-    all.extend(bases.into_iter().flat_map(|basis| basis.caveats.iter().cloned()));
-    let mut seen: Vec<String> = Vec::new();
-    all.retain(|text| {
-        let new = !seen.contains(text);
-        seen.push(text.clone());
-        new
-    });
-    all
 }
 
 /// The same question for one class, as plain numbers; `known` has the answers for the one that the plan is for.

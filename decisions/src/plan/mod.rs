@@ -4,6 +4,7 @@
 //! A [`ServingPlan`] is not the plan of a measuring run (`coldstart_profiles::Plan`): that one says what a run does, this one
 //! what a cluster should do.
 
+mod caveats;
 mod comparison;
 mod explain;
 mod format;

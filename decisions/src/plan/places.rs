@@ -4,9 +4,8 @@
 use coldstart_profiles::{Nanos, Phase};
 
 use super::request::PlanRequest;
-use crate::autoscaler::Autoscaler;
 use crate::basis::{Basis, Figure, Quantity};
-use crate::capacity::Planner;
+use crate::capacity::{Planner, Warm};
 use crate::locality::{self, AffinityWeight, Locality, NodeTime, PlacesByHand, affinity_weights, places_of};
 use crate::measured::{ColdStart, Fleet, Measured};
 use crate::mitigations::{self, Mitigation};
@@ -18,7 +17,7 @@ const USUAL_HIT_RATIO: f64 = 0.9;
 pub(super) fn locality_of(
     measured: &Measured,
     cold: &ColdStart,
-    autoscaler: &Autoscaler,
+    warm: &Warm,
     request: &PlanRequest,
 ) -> Locality {
     let by_hand = PlacesByHand {
@@ -26,7 +25,7 @@ pub(super) fn locality_of(
         registry_bytes_per_s: request.by_hand.pull.map(|pull| pull.registry_bytes_per_s),
         ..PlacesByHand::default()
     };
-    let (places, missing) = places_of(measured, &by_hand);
+    let (places, missing) = places_of(measured, cold, &by_hand);
     let hit_ratio = match request.places.hit_ratio {
         Some(ratio) => Figure::by_hand(ratio, "--hit-ratio"),
         None => {
@@ -42,7 +41,8 @@ pub(super) fn locality_of(
             let basis = Basis::of("unpacked bytes ÷ time in which at least one layer was unpacked");
             Some(Figure::new(image.unpack_bytes_per_s?, basis))
         }),
-        simultaneous: autoscaler.behaviour.scale_up.pods.value.max(1),
+        // What the growth takes is ordered together.
+        simultaneous: warm.standby.value.max(1),
         hit_ratio,
         cluster: request.cluster,
         prices: request.prices,

@@ -75,7 +75,14 @@ pub struct Capacity {
     pub warm: Warm,
     /// The fewest replicas standing by with which the SLA holds on the trace itself, found by replaying it: what to keep. `warm.standby` is
     /// where that search begins, and all there is for numbers. `null` for those, and where no standby is enough.
+    ///
+    /// They come on top of replicas(rate), which follows the traffic: `warm.replicas_now` at its mean rate, up to `replayed_peak`.
     pub replayed_standby: Option<Figure<u32>>,
+    /// The most replicas without standby that following the trace took; `null` where `replayed_standby` is.
+    pub replayed_peak: Option<Figure<u32>>,
+    /// The fewest replicas that meet the SLA on the trace when their number never changes. `null` for numbers, and where none are
+    /// enough.
+    pub fixed_replicas: Option<Figure<u32>>,
     /// The answer at half, once and twice the cold start.
     pub sensitivity: Vec<Sensitivity>,
     /// What the warm replicas cost in an hour; `null` without a price.

@@ -8,7 +8,7 @@ use crate::cluster::{ClusterFacts, Prices};
 use crate::measured::ByHand;
 use crate::service::{RequestSize, Sla};
 use crate::simulate::Dispatch;
-use crate::testing::{encoder, language_model, with_cold_starts};
+use crate::testing::{encoder, language_model, with_cold_starts, with_sweep};
 use crate::traffic::{Arrival, Ramp, Steady, Trace, Traffic};
 
 fn request(sla_ms: u64) -> PlanRequest {
@@ -58,6 +58,10 @@ fn a_plan_holds_what_it_rests_on_and_survives_json() {
     );
     assert_eq!(plan.classes.len(), 1);
     assert!(plan.locality.tiers.iter().any(|tier| tier.tier.name() == "local_disk"), "{:?}", plan.locality);
+    let disk = plan.locality.tiers.iter().find(|tier| tier.tier.name() == "local_disk").unwrap();
+    let median = plan.fleet.classes[0].cold_starts[0].median_ns.value;
+    let apart = disk.start_ns.value.as_secs_f64() - median.as_secs_f64();
+    assert!(apart.abs() < 1e-3, "the trials read that disk: {disk:?}, and took {median}");
     assert_eq!(plan.mitigations.len(), 7);
     assert_eq!(plan.affinity.len(), 1);
     assert_eq!(plan.classes[0].replicas_peak, Some(warm.replicas_peak.value));
@@ -122,6 +126,9 @@ fn what_is_missing_or_impossible_is_refused() {
         make_plan(&[("p.json", profile)], &traffic, asked, "0").unwrap_err().to_string()
     };
     assert!(refused(request(10), &encoder).contains("18.0 ms"), "T_hi(1) = 1.2 · 15 ms");
+    let slow = Traffic::Steady(Steady { rate_per_s: 1e-7, size: RequestSize::ONE });
+    let error = make_plan(&[("p.json", &encoder)], &slow, request(100), "0").unwrap_err().to_string();
+    assert!(error.contains("0.0000001") && error.contains("at least 0.000001"), "{error}");
     let mut cold = encoder.clone();
     cold.traces.clear();
     cold.derive();
@@ -138,6 +145,52 @@ fn what_is_missing_or_impossible_is_refused() {
     assert!(refused(request(100), &idle).contains("throughput"));
     let asked = PlanRequest { node_class: Some("L4".into()), ..request(100) };
     assert!(refused(asked, &encoder).contains("L4"));
+}
+
+#[test]
+fn what_lies_beyond_the_measurements_or_far_from_the_fit_is_said() {
+    let profile = with_cold_starts(language_model(), &[60_000, 60_000, 60_000]);
+    let caveats = |profile, traffic: &Traffic, asked: PlanRequest| {
+        make_plan(&[("p.json", profile)], traffic, asked, "0").unwrap().caveats.join("\n")
+    };
+    let steady = |tokens_in, tokens_out| {
+        Traffic::Steady(Steady { rate_per_s: 1.0, size: RequestSize { tokens_in, tokens_out } })
+    };
+    assert!(!caveats(&profile, &steady(1000, 24), request(60_000)).contains("extrapolated"));
+    let found = caveats(&profile, &steady(1000, 200), request(60_000));
+    for part in ["its context at the end has 1200 tokens", "measured 1024", "--contexts 64,1200"] {
+        assert!(found.contains(part), "{part}: {found}");
+    }
+    assert!(!found.contains("its prompt has"), "{found}");
+    let found = caveats(&profile, &steady(4000, 200), request(60_000));
+    assert!(
+        found.contains("its prompt has 4000 tokens, the longest prompt that was measured 1024"),
+        "{found}"
+    );
+    assert!(!found.contains("badly"), "{found}");
+    let points = [(1, 15e6), (2, 60e6), (4, 30e6), (8, 50e6), (16, 90e6)]
+        .map(|(batch, nanos)| (coldstart_profiles::ForwardMode::Encode, batch, 64, nanos));
+    let noisy = with_cold_starts(with_sweep(crate::testing::profile(), &points), &[1000, 1000, 1000]);
+    let found = caveats(&noisy, &ramp(RequestSize::ONE), request(1000));
+    assert!(found.contains("the times of batches fit their line badly (R² 0."), "{found}");
+}
+
+#[test]
+fn fewer_replicas_than_the_busiest_moment_takes_are_said() {
+    let profile = with_cold_starts(encoder(500.0, 500.0), &[1000, 1000, 1000]);
+    let asked = PlanRequest { quantile: 0.5, ..request(4000) };
+    let plan = make_plan(&[("p.json", &profile)], &trace(), asked.clone(), "0").unwrap();
+    assert!(plan.caveats.iter().all(|text| !text.contains("λ_max")), "{:?}", plan.caveats);
+    let fixed = plan.capacity.fixed_replicas.as_ref().unwrap().value;
+    let peak = plan.capacity.replayed_peak.as_ref().unwrap().value;
+    assert!(fixed > plan.capacity.warm.replicas_now.value, "the burst takes more than the mean: {fixed}");
+    assert!(peak >= plan.capacity.warm.replicas_now.value, "{peak}");
+    let most = plan.capacity.warm.replicas_peak.value;
+    let cluster = ClusterFacts { max_replicas: Some(most), ..ClusterFacts::default() };
+    let plan = make_plan(&[("p.json", &profile)], &trace(), PlanRequest { cluster, ..asked }, "0").unwrap();
+    let caveat = plan.caveats.iter().find(|text| text.contains("λ_max")).unwrap();
+    assert!(caveat.contains(&format!("--max-replicas {most}")), "{caveat}");
+    assert!(plan.autoscaler.behaviour.scale_up.pods.value <= most, "{:?}", plan.autoscaler.behaviour);
 }
 
 #[test]

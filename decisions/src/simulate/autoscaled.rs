@@ -122,7 +122,7 @@ fn run<S: Server>(
     give_up_after: u64,
 ) -> PolicyOutcome {
     let mut recorder = Recorder::new(*scenario.sla, 0, S::TOKENS);
-    recorder.slices = Some(Slices::new(scenario.trace.duration_ns() + 1, SLICES));
+    recorder.slices = Some(Slices::new(scenario.trace.duration_ns().saturating_add(1), SLICES));
     let cluster = Cluster::<S>::new(model, scenario.dispatch, scenario.seed, recorder);
     let mut draws = Draws::of_starts(scenario.seed);
     let controller = Controller::new(&policy.rule, scenario.monitoring, &mut draws);

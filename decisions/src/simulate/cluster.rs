@@ -166,7 +166,7 @@ impl<'m, S: Server> Cluster<'m, S> {
         let was_ready = replica.state != State::Starting && replica.ready_ns <= now;
         Totals {
             ordered_ns: now.saturating_sub(replica.created_ns),
-            ready_ns: if was_ready { now - replica.ready_ns } else { 0 },
+            ready_ns: if was_ready { now.saturating_sub(replica.ready_ns) } else { 0 },
             busy_ns: replica.busy_ns(now),
         }
     }
@@ -294,7 +294,7 @@ impl<'m, S: Server> Cluster<'m, S> {
     fn becomes_idle(&mut self, id: usize, now: u64) {
         let replica = &mut self.replicas[id];
         if let Some(since) = replica.busy_since_ns.take() {
-            replica.busy_ns += now - since;
+            replica.busy_ns = replica.busy_ns.saturating_add(now.saturating_sub(since));
         }
         match replica.state {
             State::Draining => self.end(id, now),
@@ -364,16 +364,16 @@ impl<'m, S: Server> Cluster<'m, S> {
 
 impl<S> Replica<S> {
     fn busy_ns(&self, now: u64) -> u64 {
-        self.busy_ns + self.busy_since_ns.map_or(0, |since| now.saturating_sub(since))
+        self.busy_ns.saturating_add(self.busy_since_ns.map_or(0, |since| now.saturating_sub(since)))
     }
 }
 
 impl Totals {
     fn and(self, other: Totals) -> Totals {
         Totals {
-            ordered_ns: self.ordered_ns + other.ordered_ns,
-            ready_ns: self.ready_ns + other.ready_ns,
-            busy_ns: self.busy_ns + other.busy_ns,
+            ordered_ns: self.ordered_ns.saturating_add(other.ordered_ns),
+            ready_ns: self.ready_ns.saturating_add(other.ready_ns),
+            busy_ns: self.busy_ns.saturating_add(other.busy_ns),
         }
     }
 }

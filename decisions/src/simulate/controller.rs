@@ -47,7 +47,7 @@ impl Clock {
     fn is_due(&mut self, now: u64) -> bool {
         let due = self.next_ns <= now;
         if due {
-            self.next_ns += self.period_ns;
+            self.next_ns = self.next_ns.saturating_add(self.period_ns);
         }
         due
     }
@@ -101,7 +101,9 @@ impl<'a> Controller<'a> {
             Decide::Hpa(at_work) => Some(at_work.next_tick()),
             Decide::Planned { clock, .. } => Some(clock.next_ns),
         };
-        self.scrape.as_ref().map(|scrape| scrape.next_ns).into_iter().chain(decide).min()
+        let next = self.scrape.as_ref().map(|scrape| scrape.next_ns).into_iter().chain(decide).min();
+        // A clock that came to the end of time stands still.
+        next.filter(|time| *time < u64::MAX)
     }
 
     /// Does what is due, and says how many replicas there should be.
@@ -191,7 +193,7 @@ fn is_active<S: Server>(
 fn follow(plan: &Planned, recent: &mut VecDeque<(u64, u32)>, now: u64, rate: f64) -> u32 {
     recent.push_back((now, plan.replicas(rate)));
     let window = plan.scale_down_window_ns.as_nanos();
-    while recent.front().is_some_and(|(at, _)| at + window < now) {
+    while recent.front().is_some_and(|(at, _)| at.saturating_add(window) < now) {
         recent.pop_front();
     }
     recent.iter().map(|(_, replicas)| *replicas).max().unwrap_or(plan.min_replicas)

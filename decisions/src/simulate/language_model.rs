@@ -97,17 +97,18 @@ impl Server for LanguageServer {
             Doing::Nothing => {}
             Doing::Prefill(arrival) => self.prefilled(arrival, now, recorder),
             Doing::Steps { from_ns, first_ns, growth_ns, count, .. } => {
-                let first_end = from_ns + together(first_ns, growth_ns, 1).round() as u64;
+                let first_end = from_ns.saturating_add(together(first_ns, growth_ns, 1).round() as u64);
                 self.stepped(first_end.min(now), count, now, recorder);
             }
         }
         if let Some(arrival) = queue.front().copied().filter(|arrival| self.fits(model, *arrival)) {
             queue.pop_front();
             recorder.start(arrival.time_ns, now);
-            self.reserved += arrival.size().tokens();
+            self.reserved = self.reserved.saturating_add(arrival.size().tokens());
             self.doing = Doing::Prefill(arrival);
             let time = model.prefill.time(f64::from(arrival.size().tokens_in));
-            return Some(now + round_up(time * model.variation.factor(|| draws.unit())));
+            let takes = round_up(time * model.variation.factor(|| draws.unit()));
+            return Some(now.saturating_add(takes));
         }
         let next_end = self.running.peek()?.0.last_step;
         let n = self.running.len() as f64;
@@ -116,7 +117,7 @@ impl Server for LanguageServer {
         let growth_ns = model.decode.gamma_ns * n * factor;
         let most = if growth_ns > 0.0 { 1.0 + DRIFT * first_ns / growth_ns } else { f64::MAX };
         let count = (next_end - self.steps).min(most as u64).max(1);
-        let until_ns = now + round_up(together(first_ns, growth_ns, count));
+        let until_ns = now.saturating_add(round_up(together(first_ns, growth_ns, count)));
         self.doing = Doing::Steps { from_ns: now, first_ns, growth_ns, count, until_ns };
         Some(until_ns)
     }
@@ -141,7 +142,7 @@ impl Server for LanguageServer {
             return None;
         }
         *count = k;
-        *until_ns = (*from_ns + round_up(together(*first_ns, *growth_ns, k))).max(now);
+        *until_ns = from_ns.saturating_add(round_up(together(*first_ns, *growth_ns, k))).max(now);
         Some(*until_ns)
     }
 }
@@ -149,13 +150,13 @@ impl Server for LanguageServer {
 impl LanguageServer {
     fn fits(&self, model: &LanguageModel, arrival: Arrival) -> bool {
         self.running() < model.max_batch as usize
-            && self.reserved + arrival.size().tokens() <= model.token_limit()
+            && self.reserved.saturating_add(arrival.size().tokens()) <= model.token_limit()
     }
 
     fn prefilled(&mut self, arrival: Arrival, now: u64, recorder: &mut Recorder) {
         let size = arrival.size();
         if size.steps() == 0 {
-            self.reserved -= size.tokens();
+            self.reserved = self.reserved.saturating_sub(size.tokens());
             recorder.answer(Answer { arrival_ns: arrival.time_ns, first_ns: now, end_ns: now, gaps: 0 });
             return;
         }
@@ -173,9 +174,9 @@ impl LanguageServer {
         // A first step comes after the prefills since the last one, further steps right after each other.
         recorder.gaps(first_end.saturating_sub(self.last_step_ns), n - newcomers);
         for first_ns in self.newcomers.drain(..) {
-            recorder.gaps(first_end - first_ns, 1);
+            recorder.gaps(first_end.saturating_sub(first_ns), 1);
         }
-        if let Some(mean) = (now - first_end).checked_div(count - 1) {
+        if let Some(mean) = now.saturating_sub(first_end).checked_div(count - 1) {
             recorder.gaps(mean, n * (count - 1));
         }
         self.last_step_ns = now;
@@ -186,8 +187,8 @@ impl LanguageServer {
         {
             self.running.pop();
             let size = done.arrival.size();
-            self.reserved -= size.tokens();
-            self.context -= size.tokens();
+            self.reserved = self.reserved.saturating_sub(size.tokens());
+            self.context = self.context.saturating_sub(size.tokens());
             recorder.answer(Answer {
                 arrival_ns: done.arrival.time_ns,
                 first_ns: done.first_ns,

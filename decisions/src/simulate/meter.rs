@@ -41,7 +41,7 @@ impl Meter {
             pods,
         });
         // The one before the window stays, since rates are differences.
-        while self.scrapes.get(1).is_some_and(|second| second.time_ns + self.window_ns <= now) {
+        while self.scrapes.get(1).is_some_and(|second| second.time_ns.saturating_add(self.window_ns) <= now) {
             self.scrapes.pop_front();
         }
     }

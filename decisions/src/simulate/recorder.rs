@@ -84,7 +84,7 @@ impl Recorder {
     pub(super) fn start(&mut self, arrival_ns: u64, now: u64) {
         if arrival_ns >= self.from_ns {
             self.started += 1;
-            self.waited += u128::from(now - arrival_ns);
+            self.waited += u128::from(now.saturating_sub(arrival_ns));
         }
     }
 
@@ -108,7 +108,7 @@ impl Recorder {
     }
 
     pub(super) fn answer(&mut self, answer: Answer) {
-        let latency = answer.end_ns - answer.arrival_ns;
+        let latency = answer.end_ns.saturating_sub(answer.arrival_ns);
         self.last_end_ns = self.last_end_ns.max(answer.end_ns);
         if let Some(watch) = &mut self.watch {
             watch.answers.push_back((answer.end_ns, latency));
@@ -118,13 +118,14 @@ impl Recorder {
             return;
         }
         self.latency.record(latency, 1);
-        let first = answer.first_ns - answer.arrival_ns;
+        let first = answer.first_ns.saturating_sub(answer.arrival_ns);
         if let Some(ttft) = &mut self.ttft {
             ttft.record(first, 1);
         }
         let late = exceeds(latency, self.sla.end_to_end_ns);
         let late_first = exceeds(first, self.sla.ttft_ns);
-        let mean_gap = (answer.end_ns - answer.first_ns).checked_div(u64::from(answer.gaps)).unwrap_or(0);
+        let mean_gap =
+            answer.end_ns.saturating_sub(answer.first_ns).checked_div(u64::from(answer.gaps)).unwrap_or(0);
         self.late += u64::from(late);
         self.late_first += u64::from(late_first);
         let within = !late && !late_first && !exceeds(mean_gap, self.sla.itl_ns);

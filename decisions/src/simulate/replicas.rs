@@ -8,7 +8,7 @@ use super::fixed::{Fixed, fixed};
 use super::outcome::Outcome;
 use super::search::smallest;
 use crate::service::{Bound, ServiceError, ServiceModel, Sla};
-use crate::traffic::{Arrival, Poisson, Sizes, Trace};
+use crate::traffic::{Arrival, Poisson, SLOWEST_PER_S, Sizes, Trace};
 
 /// A percentile needs so many requests beyond it.
 const MISSES: u64 = 100;
@@ -156,6 +156,8 @@ fn simulate(
             fixed(service, sla, setup, std::iter::empty::<Arrival>())
         }
         Load::Poisson { rate_per_s, sizes } => {
+            // A slower rate takes no more replicas, and its requests last for longer than nanoseconds are counted.
+            let rate_per_s = rate_per_s.max(SLOWEST_PER_S);
             let requests = search.requests.max(LEAST_REQUESTS);
             let warm_up = requests / 10;
             // From counted requests alone, since the number of those in the warm-up is a matter of chance.

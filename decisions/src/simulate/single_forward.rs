@@ -58,7 +58,7 @@ impl Server for SingleServer {
         }
         recorder.batch(n as u64, 1);
         let time = model.time(n as u32) * model.variation.factor(|| draws.unit());
-        self.until_ns = now + (time.round() as u64).max(1);
+        self.until_ns = now.saturating_add((time.round() as u64).max(1));
         Some(self.until_ns)
     }
 

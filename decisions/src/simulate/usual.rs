@@ -7,7 +7,7 @@ use crate::scaling::{Hpa, Keda, TargetKind};
 use crate::service::{Bound, Sla};
 
 /// What a replica's CPU shows: 10 % of its request when idle, 50 % when the device always works. One core feeds a GPU; the
-/// request is rarely made for it.
+/// request is rarely made for it. No profile says either: a policy that watches it is marked as assumed.
 const CPU: Signal = Signal::CpuUtilization { idle: 0.1, busy: 0.4 };
 /// The target that most examples of utilization have.
 const UTILIZATION: f64 = 0.8;
@@ -30,7 +30,7 @@ pub fn usual_policies(hpa: &Hpa, bound: &Bound, sla: &Sla, replicas: u32) -> Vec
     let keda = Keda { max_replica_count: hpa.max_replicas, ..Keda::default() };
     vec![
         Policy { name: format!("static {replicas}"), rule: Rule::Static { replicas } },
-        by("CPU 80 %", metric(CPU, UTILIZATION, TargetKind::Utilization)),
+        by("CPU 80 % (assumed)", metric(CPU, UTILIZATION, TargetKind::Utilization)),
         by("GPU 80 %", metric(Signal::GpuUtilization, UTILIZATION, TargetKind::AverageValue)),
         by("queue depth", queue),
         by("p99", metric(Signal::P99Latency, latency, TargetKind::Value)),

@@ -15,7 +15,7 @@ pub use error::TrafficError;
 pub use poisson::Poisson;
 pub use rates::RateSeries;
 pub use read::{MOST_REQUESTS, TraceCaveat, TraceFile, TraceFormat, read};
-pub use source::{Ramp, Steady, Traffic};
+pub use source::{Ramp, SLOWEST_PER_S, Steady, Traffic};
 pub use summary::{Spread, TrafficSummary};
 pub use timestamps::Unit;
 pub use trace::{Arrival, Sizes, Trace};

@@ -10,6 +10,10 @@ use super::rates::RateSeries;
 use super::trace::{Sizes, Trace};
 use crate::service::RequestSize;
 
+/// The slowest rate that numbers may have, in requests a second: one in eleven days. What a percentile of slower ones needs to be
+/// seen lasts for centuries.
+pub const SLOWEST_PER_S: f64 = 1e-6;
+
 /// What arrives.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Traffic {
@@ -51,16 +55,16 @@ impl Ramp {
 }
 
 impl Traffic {
-    /// Fails on rates that are not finite or not above zero, a peak below the base, and a ramp that never climbs to its peak.
+    /// Fails on rates that are not finite or below [`SLOWEST_PER_S`], a peak below the base, and a ramp that never climbs to its peak.
     pub fn check(&self) -> Result<(), TrafficError> {
         let number = |what, value, remedy| Err(TrafficError::Number { what, value, remedy });
-        let positive = |value: f64| value.is_finite() && value > 0.0;
+        let possible = |value: f64| value.is_finite() && value >= SLOWEST_PER_S;
         match self {
-            Traffic::Steady(steady) if !positive(steady.rate_per_s) => {
-                number("the rate", steady.rate_per_s, "requests a second, above zero")
+            Traffic::Steady(steady) if !possible(steady.rate_per_s) => {
+                number("the rate", steady.rate_per_s, "requests a second, at least 0.000001")
             }
-            Traffic::Ramp(ramp) if !positive(ramp.base_per_s) => {
-                number("the base rate", ramp.base_per_s, "requests a second, above zero")
+            Traffic::Ramp(ramp) if !possible(ramp.base_per_s) => {
+                number("the base rate", ramp.base_per_s, "requests a second, at least 0.000001")
             }
             Traffic::Ramp(ramp) if !(ramp.peak_per_s.is_finite() && ramp.peak_per_s >= ramp.base_per_s) => {
                 number("the peak rate", ramp.peak_per_s, "at least the base rate")

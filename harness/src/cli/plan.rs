@@ -22,7 +22,7 @@ use crate::say::say;
 #[command(group = ArgGroup::new("sla").args(["slo_p99", "ttft", "itl"]).required(true).multiple(true))]
 #[command(group = ArgGroup::new("traffic").args(["rate", "base", "trace"]).required(true))]
 pub struct PlanArgs {
-    /// Profiles of one model, and directories of them. Nodes are told apart by their device.
+    /// Profiles of one model, and directories of them, also of one directory for each class. Nodes are told apart by their device.
     #[arg(required = true, value_name = "PROFILE|DIR")]
     pub profiles: Vec<PathBuf>,
 
@@ -51,10 +51,10 @@ pub struct PlanArgs {
     /// Arrivals from a file: CSV or JSON lines of time[,tokens in,tokens out], such as the Azure LLM inference traces.
     #[arg(long, value_name = "FILE", help_heading = "Traffic")]
     pub trace: Option<PathBuf>,
-    /// Tokens of every prompt, where no trace says them.
+    /// Tokens of every prompt; a trace that says its own keeps them.
     #[arg(long, value_name = "N", requires = "tokens_out", value_parser = clap::value_parser!(u32).range(1..=10_000_000), help_heading = "Traffic")]
     pub tokens_in: Option<u32>,
-    /// Tokens of every answer, where no trace says them.
+    /// Tokens of every answer; a trace that says its own keeps them.
     #[arg(long, value_name = "N", requires = "tokens_in", value_parser = clap::value_parser!(u32).range(1..=10_000_000), help_heading = "Traffic")]
     pub tokens_out: Option<u32>,
     /// Rates are over windows of this length.
@@ -98,7 +98,7 @@ pub struct PlanArgs {
     /// Price of a gigabyte on a node's disk for a month.
     #[arg(long, value_name = "MONEY", value_parser = price, allow_hyphen_values = true, help_heading = "Prices, in any one currency")]
     pub disk_gb_month: Option<f64>,
-    /// Price of a gigabyte in the registry for a month.
+    /// Price of a gigabyte in the registry for a month: of weights that are baked into the image.
     #[arg(long, value_name = "MONEY", value_parser = price, allow_hyphen_values = true, help_heading = "Prices, in any one currency")]
     pub registry_gb_month: Option<f64>,
     /// Cost of a request that misses the service level.
@@ -185,7 +185,7 @@ pub(super) fn plan(args: PlanArgs, json: bool, style: &reports::Style) -> Result
     Ok(exit::OK)
 }
 
-/// What one field rests on; of a field that is none the list of those that are.
+/// What one field rests on; of a field that is none the one that may have been meant.
 fn explained(
     plan: &ServingPlan,
     field: &str,
@@ -199,15 +199,29 @@ fn explained(
     let found = explain(plan, field)?;
     if found.is_empty() {
         let names: Vec<&str> = all.iter().map(|known| known.field.as_str()).collect();
+        let meant =
+            closest(field, &names).map_or_else(String::new, |name| format!("did you mean `{name}`? "));
         return Err(CliError::Usage(format!(
-            "explain `{field}`: the plan has no such field; it has {}",
-            names.join(", ")
+            "explain `{field}`: the plan has no such field: {meant}`--explain list` names all of them"
         )));
     }
     Ok(match json {
         true => format!("{}\n", serde_json::to_string_pretty(&found)?),
         false => reports::explanation(&found, style),
     })
+}
+
+/// Less alike than this, a name is not what was meant.
+const ALIKE: f64 = 0.5;
+
+/// The name that is most like `asked`, as a whole or from one of its dots on.
+fn closest<'n>(asked: &str, names: &[&'n str]) -> Option<&'n str> {
+    let likeness = |name: &str| {
+        let ends = name.match_indices('.').map(|(at, _)| &name[at + 1..]).chain([name]);
+        ends.map(|end| strsim::normalized_damerau_levenshtein(asked, end)).fold(0.0, f64::max)
+    };
+    let likely = names.iter().map(|name| (likeness(name), *name)).filter(|(alike, _)| *alike >= ALIKE);
+    likely.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)
 }
 
 fn order(args: &PlanArgs) -> Order {

@@ -37,6 +37,15 @@ pub enum PlanFiles {
         /// Where and why reading ended.
         source: serde_json::Error,
     },
+    /// A plan in the place of a profile.
+    #[error(
+        "read {}: this is a plan, not a profile: give what `coldstart run` wrote; `coldstart export` takes plans",
+        path.display()
+    )]
+    PlanAsProfile {
+        /// Which.
+        path: PathBuf,
+    },
     /// A plan of another version.
     #[error("read {}: it is a plan of format {found}, and this coldstart reads {}: plan again", path.display(), PlanFormat::CURRENT.plan_major)]
     OtherMajor {
@@ -55,8 +64,9 @@ pub enum PlanFiles {
     },
 }
 
-/// Reads profiles: files as they are named, and of a directory every `*.json` in it, in the order of their names. JSON in a
-/// directory that is no profile is left out, and said so.
+/// Reads profiles: files as they are named, and of a directory every `*.json` in it and in the directories right below it (as
+/// `coldstart deploy` leaves them: a directory for each class of nodes), in the order of their names. JSON in a directory that is no
+/// profile is left out, and said so.
 ///
 /// # Errors
 /// When a file can't be read, one that was named is no profile, or a directory holds none.
@@ -66,17 +76,20 @@ pub fn read_profiles(paths: &[PathBuf]) -> Result<Vec<(String, Profile)>, PlanFi
         if path.is_dir() {
             profiles.extend(read_directory(path)?);
         } else {
-            profiles.push((path.display().to_string(), Profile::read(path)?));
+            let profile = Profile::read(path);
+            if profile.is_err() && is_plan(path) {
+                return Err(PlanFiles::PlanAsProfile { path: path.clone() });
+            }
+            profiles.push((path.display().to_string(), profile?));
         }
     }
     Ok(profiles)
 }
 
 fn read_directory(path: &Path) -> Result<Vec<(String, Profile)>, PlanFiles> {
-    let io = |source| PlanFiles::Io { path: path.to_owned(), source };
-    let mut files: Vec<PathBuf> = Vec::new();
-    for entry in std::fs::read_dir(path).map_err(io)? {
-        files.push(entry.map_err(io)?.path());
+    let mut files = entries(path)?;
+    for directory in files.clone().iter().filter(|file| file.is_dir()) {
+        files.extend(entries(directory)?);
     }
     files.retain(|file| file.extension().is_some_and(|extension| extension == "json") && file.is_file());
     files.sort();
@@ -96,15 +109,27 @@ fn read_directory(path: &Path) -> Result<Vec<(String, Profile)>, PlanFiles> {
     }
 }
 
+fn entries(directory: &Path) -> Result<Vec<PathBuf>, PlanFiles> {
+    let io = |source| PlanFiles::Io { path: directory.to_owned(), source };
+    let entries = std::fs::read_dir(directory).map_err(io)?;
+    entries.map(|entry| Ok(entry.map_err(io)?.path())).collect()
+}
+
+/// The part of a plan that tells it from other JSON.
+#[derive(serde::Deserialize)]
+struct Versioned {
+    format: PlanFormat,
+}
+
+fn is_plan(path: &Path) -> bool {
+    std::fs::read_to_string(path).is_ok_and(|text| serde_json::from_str::<Versioned>(&text).is_ok())
+}
+
 /// Reads a plan that `coldstart plan --json` printed.
 ///
 /// # Errors
 /// When it can't be read, is no plan, or one of another major version of the format.
 pub fn read_plan(path: &Path) -> Result<ServingPlan, PlanFiles> {
-    #[derive(serde::Deserialize)]
-    struct Versioned {
-        format: PlanFormat,
-    }
     let text =
         std::fs::read_to_string(path).map_err(|source| PlanFiles::Io { path: path.to_owned(), source })?;
     let json = |source| PlanFiles::NoPlan { path: path.to_owned(), source };

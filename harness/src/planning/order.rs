@@ -18,7 +18,7 @@ pub struct Order {
     pub profiles: Vec<PathBuf>,
     /// What arrives.
     pub arrivals: Arrivals,
-    /// The length of every request; `None` where it does not matter or the trace says it.
+    /// The length of every request; `None` where it does not matter. A trace that says lengths of its own keeps them.
     pub size: Option<RequestSize>,
     /// Everything else. Where the traffic comes from is filled in from the trace's file.
     pub request: PlanRequest,
@@ -78,9 +78,16 @@ fn traffic(order: &Order) -> Result<(Traffic, TrafficSource), OrderError> {
         }),
         Arrivals::Trace(path) => {
             let file = read_trace(path)?;
-            let caveats = file.caveats.iter().map(ToString::to_string).collect();
+            let mut caveats: Vec<String> = file.caveats.iter().map(ToString::to_string).collect();
             let name = path.display().to_string();
             let trace = match order.size {
+                Some(_) if file.trace.has_tokens() => {
+                    caveats.push(
+                        "the trace says how long its requests are: --tokens-in and --tokens-out are not used"
+                            .to_owned(),
+                    );
+                    file.trace
+                }
                 Some(size) => sized(&file.trace, size)
                     .map_err(|source| PlanFiles::Trace { path: path.clone(), source })?,
                 None => file.trace,

@@ -181,16 +181,28 @@ pub(super) fn warm(plan: &ServingPlan, style: &Style) -> String {
         Cell::new(Tone::Faint, cost),
     ]);
     if let Some(replayed) = &plan.capacity.replayed_standby {
-        let keep = warm.replicas_now.value.saturating_add(replayed.value);
-        let why = format!(
-            "to keep: {} standing by are the fewest that meet the SLA on this trace, replayed",
-            replayed.value
-        );
+        let why = "standing by, beyond replicas(rate) as it changes: the fewest that meet the SLA on this trace, replayed";
         grid.row([
             Cell::new(Tone::Good, "replayed"),
             Cell::default(),
-            Cell::new(Tone::Good, keep.to_string()),
+            Cell::new(Tone::Good, format!("+{}", replayed.value)),
             Cell::new(Tone::Faint, why),
+        ]);
+    }
+    if let Some(peak) = &plan.capacity.replayed_peak {
+        grid.row([
+            "peak".into(),
+            Cell::default(),
+            peak.value.to_string().into(),
+            Cell::new(Tone::Faint, "the most that replicas(rate) came to, without the standby"),
+        ]);
+    }
+    if let Some(fixed) = &plan.capacity.fixed_replicas {
+        grid.row([
+            "fixed".into(),
+            Cell::default(),
+            fixed.value.to_string().into(),
+            Cell::new(Tone::Faint, "the fewest that meet the SLA on this trace without ever changing"),
         ]);
     }
     section(style, "Warm replicas", &format!("dispatch {}", plan.request.dispatch), &grid.render())

@@ -1,6 +1,6 @@
 //! Where the model should live, and what each mitigation would bring.
 
-use coldstart_decisions::locality::{Locality, StrategyOutcome};
+use coldstart_decisions::locality::{Locality, StrategyFigures, StrategyOutcome};
 use coldstart_decisions::mitigations::{Cost, Effect, MitigationKind};
 use coldstart_decisions::plan::ServingPlan;
 use coldstart_profiles::Bytes;
@@ -37,7 +37,7 @@ pub(super) fn locality(plan: &ServingPlan, style: &Style) -> String {
                 Cell::new(tone, figures.miss_ns.to_string()),
                 Cell::new(tone, figures.expected_ns.value.to_string()),
                 Cell::new(tone, figures.disk_bytes.map_or_else(String::new, |bytes| bytes.to_string())),
-                Cell::new(tone, figures.disk_cost_per_month.map_or_else(String::new, number)),
+                Cell::new(tone, per_month(figures)),
                 Cell::new(tone, if chosen { "the choice" } else { "" }),
             ]),
             StrategyOutcome::Impossible { .. } => {
@@ -67,6 +67,15 @@ pub(super) fn locality(plan: &ServingPlan, style: &Style) -> String {
         super::quantity::counted(locality.simultaneous, "replica")
     );
     section(style, "Where the model should live", &aside, &body)
+}
+
+/// `12.0`, or with weights in the image `12.0 + 1.5 registry`; a price that was not given is left out.
+fn per_month(figures: &StrategyFigures) -> String {
+    match (figures.disk_cost_per_month, figures.registry_cost_per_month) {
+        (Some(disk), Some(registry)) => format!("{} + {} registry", number(disk), number(registry)),
+        (None, Some(registry)) => format!("{} registry", number(registry)),
+        (disk, None) => disk.map_or_else(String::new, number),
+    }
 }
 
 /// `below 1.80 GiB bake it into the image; from there on cache it on the nodes, with affinity`.

@@ -11,12 +11,35 @@ pub(crate) fn title(plan: &ServingPlan) -> String {
     format!("Plan for {} on {}", plan.fleet.model.source, plan.node_class)
 }
 
-/// `p99 100 ms, cold start 60.0 s: keep 4 warm, 2 of them standby, to survive growth of 5.0 requests/s within 75.0 s, the 99th
-/// percentile of this trace.`
+/// `p99 100 ms, cold start 60.0 s: keep 4 warm, 2 of them standby, to survive growth of 5.0 requests/s within 75.0 s, as the ramp has
+/// it.` Of a trace that was replayed what follows its rate: `follow the traffic with replicas(rate): 23 at its mean rate, up to 39 at
+/// its peak, plus 2 standing by; a number that never changes would have to be 40.`
 pub(crate) fn sentence(plan: &ServingPlan) -> String {
+    let cold = plan.lead_time.cold_start_ns.value;
+    format!("{}, cold start {cold}: {}.", levels(plan), following(plan).unwrap_or_else(|| keeping(plan)))
+}
+
+/// What to do on a trace that was replayed.
+fn following(plan: &ServingPlan) -> Option<String> {
+    let capacity = &plan.capacity;
+    let (standby, peak) = (capacity.replayed_standby.as_ref()?.value, capacity.replayed_peak.as_ref()?.value);
+    let standing = match standby {
+        0 => "none standing by".to_owned(),
+        _ => format!("plus {standby} standing by"),
+    };
+    let fixed = capacity.fixed_replicas.as_ref().map_or_else(String::new, |fixed| {
+        format!("; a number that never changes would have to be {}", fixed.value)
+    });
+    Some(format!(
+        "follow the traffic with replicas(rate): {} at its mean rate, up to {peak} at its peak, {standing}{fixed}",
+        capacity.warm.replicas_now.value
+    ))
+}
+
+/// How many to keep, by the formula.
+fn keeping(plan: &ServingPlan) -> String {
     let warm = &plan.capacity.warm;
-    let replayed = plan.capacity.replayed_standby.as_ref().map(|standby| standby.value);
-    let standby = replayed.unwrap_or(warm.standby.value);
+    let standby = warm.standby.value;
     let keep = warm.replicas_now.value.saturating_add(standby).max(1);
     let standing = match standby {
         0 => "none of them standby".to_owned(),
@@ -37,11 +60,7 @@ pub(crate) fn sentence(plan: &ServingPlan) -> String {
             ordinal(plan.request.quantile)
         ),
     };
-    format!(
-        "{}, cold start {}: keep {keep} warm, {standing}, {growth}.",
-        levels(plan),
-        plan.lead_time.cold_start_ns.value
-    )
+    format!("keep {keep} warm, {standing}, {growth}")
 }
 
 /// `p99 100 ms`, `p99 TTFT 2.00 s and ITL 50.0 ms`.

@@ -41,6 +41,23 @@ fn sla_ms(ms: u64) -> Sla {
 }
 
 #[test]
+fn rates_and_times_at_the_end_of_what_can_be_counted() {
+    let size = RequestSize { tokens_in: 10, tokens_out: 5 };
+    let sla = sla_ms(10_000);
+    for service in [single(10.0, 5.0, 3), language(4)] {
+        let arrivals =
+            [0, u64::MAX - 1, u64::MAX].map(|time_ns| Arrival { time_ns, tokens_in: 10, tokens_out: 5 });
+        let outcome = fixed(&service, &sla, Fixed::new(1, Dispatch::LeastLoaded, 1), arrivals);
+        assert_eq!((outcome.requests, outcome.unanswered), (3, 0));
+        for rate_per_s in [1e-6, 3e-8, 1e-300] {
+            let load = Load::Poisson { rate_per_s, sizes: Sizes::One(size) };
+            let search = Search::new(Dispatch::LeastLoaded, &sla, 1, 100);
+            assert_eq!(replicas_for(&service, &sla, load, search).unwrap().replicas, 1, "{rate_per_s}");
+        }
+    }
+}
+
+#[test]
 fn batches_form_while_a_replica_is_busy() {
     // T(n) = 10 + 5·n ms, at most 3. The first runs alone 0–15; 1, 2, 3 run 15–40; 4 and 16 run 40–60.
     let outcome = fixed(

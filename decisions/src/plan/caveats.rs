@@ -1,0 +1,143 @@
+//! What a reader of a plan must know before following it.
+
+use coldstart_profiles::ForwardMode;
+use coldstart_profiles::stats::FitQuality;
+
+use super::request::{PlanRequest, TrafficSource};
+use super::serving_plan::{Capacity, ServicePlan};
+use crate::capacity::Planner;
+use crate::measured::{ColdStart, Measured};
+use crate::service::ServiceModel;
+use crate::traffic::TrafficSummary;
+
+/// Arrivals whose gaps vary more than this (CV²) make closed formulas optimistic.
+const BURSTY: f64 = 1.5;
+/// A fit that explains less of the variance than this is a poor one.
+const LEAST_R_SQUARED: f64 = 0.9;
+/// So is one that is off by more than this share of a point.
+const LARGEST_RESIDUAL: f64 = 0.25;
+
+/// What the caveats follow from.
+pub(super) struct Known<'a> {
+    pub(super) measured: &'a Measured,
+    pub(super) cold: &'a ColdStart,
+    pub(super) request: &'a PlanRequest,
+    pub(super) planner: &'a Planner<'a>,
+    pub(super) service: &'a ServicePlan,
+    /// The rate of the busiest window.
+    pub(super) largest_per_s: f64,
+}
+
+impl Known<'_> {
+    /// Every caveat once, the gravest first.
+    pub(super) fn caveats(&self, traffic: &TrafficSummary, capacity: &Capacity) -> Vec<String> {
+        let mut all: Vec<String> = Vec::new();
+        if self.measured.stand_in() {
+            all.push("STAND-IN: a stand-in driver was measured; no number means anything".to_owned());
+        }
+        let partial = self.measured.profiles.iter().filter(|profile| !profile.complete);
+        all.extend(partial.map(|profile| {
+            format!("the profile {} is partial: continue it with `coldstart run --resume`", profile.name)
+        }));
+        all.extend(self.too_few());
+        all.extend(self.extrapolated());
+        all.extend(self.poor_fits());
+        all.extend(self.assumed(capacity));
+        all.extend(bursty(traffic));
+        if let TrafficSource::Trace { caveats, .. } = &self.request.traffic_from {
+            all.extend(caveats.iter().cloned());
+        }
+        let bases = [&self.cold.hi_ns.basis, &self.service.basis, &capacity.bound.batch.basis];
+        all.extend(bases.into_iter().flat_map(|basis| basis.caveats.iter().cloned()));
+        let mut seen: Vec<String> = Vec::new();
+        all.retain(|text| {
+            let new = !seen.contains(text);
+            seen.push(text.clone());
+            new
+        });
+        all
+    }
+
+    /// That there may be fewer replicas than the busiest moment takes.
+    fn too_few(&self) -> Option<String> {
+        let most = self.request.cluster.max_replicas?;
+        let rate = self.largest_per_s;
+        let needed = self.planner.replicas(rate).ok().filter(|needed| *needed > most)?;
+        Some(format!(
+            "the busiest moment of the traffic, λ_max = {rate:.2} requests/s, takes {needed} replicas: with --max-replicas {most} its \
+             requests miss the SLA"
+        ))
+    }
+
+    /// That requests are longer than anything that was measured.
+    fn extrapolated(&self) -> Option<String> {
+        let ServiceModel::LanguageModel(_) = self.service.model else { return None };
+        let size = self.service.size;
+        let longest = |mode: ForwardMode| {
+            let of_mode = self.measured.service.points.iter().filter(|point| point.mode == mode);
+            of_mode.map(|point| point.tokens).max().unwrap_or(0)
+        };
+        let context = size.tokens_in.saturating_add(size.tokens_out);
+        let beyond: Vec<String> = [
+            ("its prompt", size.tokens_in, "prompt", longest(ForwardMode::Prefill)),
+            ("its context at the end", context, "context", longest(ForwardMode::Decode)),
+        ]
+        .into_iter()
+        .filter(|(_, asked, _, measured)| asked > measured)
+        .map(|(what, asked, kind, measured)| {
+            format!("{what} has {asked} tokens, the longest {kind} that was measured {measured}")
+        })
+        .collect();
+        (!beyond.is_empty()).then(|| {
+            format!(
+                "the mean request is beyond what was measured, so that its times are extrapolated: {}: measure with `coldstart run \
+                 --prompts 64,{} --contexts 64,{context}`",
+                beyond.join("; "),
+                size.tokens_in
+            )
+        })
+    }
+
+    /// That service times lie far from the lines through them.
+    fn poor_fits(&self) -> Vec<String> {
+        let fits: Vec<(&str, Option<&FitQuality>)> = match &self.service.model {
+            ServiceModel::SingleForward(model) => vec![("of batches", model.quality.as_ref())],
+            ServiceModel::LanguageModel(model) => vec![
+                ("of prefills", model.prefill.quality.as_ref()),
+                ("of decode steps", model.decode.quality.as_ref()),
+            ],
+        };
+        let poor = |quality: &&FitQuality| {
+            quality.r_squared < LEAST_R_SQUARED || quality.largest_residual_ratio > LARGEST_RESIDUAL
+        };
+        let text = |(what, quality): (&str, Option<&FitQuality>)| {
+            let quality = quality.filter(poor)?;
+            Some(format!(
+                "the times {what} fit their line badly (R² {:.3}, largest residual {:.0} %), and every number of replicas rests on it: \
+                 measure more points on a quiet machine with `coldstart run --batches … --prompts … --contexts …`",
+                quality.r_squared,
+                quality.largest_residual_ratio * 100.0
+            ))
+        };
+        fits.into_iter().filter_map(text).collect()
+    }
+
+    fn assumed(&self, capacity: &Capacity) -> Option<String> {
+        let bases = [&self.cold.hi_ns.basis, &self.service.basis, &capacity.warm.standby.basis];
+        let mut flags: Vec<&str> =
+            bases.into_iter().flat_map(|basis| &basis.assumed).map(String::as_str).collect();
+        flags.sort_unstable();
+        flags.dedup();
+        (!flags.is_empty()).then(|| format!("assumed, not measured: {}", flags.join(", ")))
+    }
+}
+
+fn bursty(traffic: &TrafficSummary) -> Option<String> {
+    let TrafficSummary::Trace { cv_squared, .. } = traffic else { return None };
+    (*cv_squared > BURSTY).then(|| {
+        format!(
+            "the trace is bursty (CV² of the gaps {cv_squared:.1}): replicas(λ) rests on Poisson arrivals, which are smoother; \
+             --simulate runs the trace itself"
+        )
+    })
+}
