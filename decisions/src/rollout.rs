@@ -6,6 +6,8 @@ use crate::basis::{Basis, Figure, Quantity};
 
 /// A start may take so much longer than the longest that was seen.
 const ROOM: f64 = 1.5;
+/// What Kubernetes allows a rollout unless told otherwise: enough for most pulls and queues that nobody measured.
+const USUAL_DEADLINE_S: f64 = 600.0;
 
 /// The longest starts that were seen.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +17,8 @@ pub struct Rollout {
     pub start_hi_ns: Figure<Nanos>,
     /// C_hi: the largest total, with the largest pull of the user's own image.
     pub cold_hi_ns: Figure<Nanos>,
+    /// Parts of a rollout that C_hi does not hold, since nobody measured them: scheduling, the pull of the user's own image.
+    pub unmeasured: Vec<Phase>,
 }
 
 impl Rollout {
@@ -44,9 +48,13 @@ impl Rollout {
         let mut basis =
             Basis::measured(format!("the largest total of {n} trials of a {}", kind.name()), keys, n);
         let mut hi = whole;
+        let seen = |phase: Phase| traces.iter().any(|trace| trace.reading(phase).is_some());
+        let mut unmeasured: Vec<Phase> =
+            [Phase::Scheduling, Phase::ImagePull].into_iter().filter(|phase| !seen(*phase)).collect();
         if kind != TotalKind::Pod {
             match largest_pull(profile) {
                 Some(pull) => {
+                    unmeasured.retain(|phase| *phase != Phase::ImagePull);
                     hi = hi.saturating_add(pull.value);
                     basis.formula.push_str(", and the largest pull of the image");
                     basis = basis.input("pull", Quantity::Nanos(pull.value)).resting_on(&pull.basis);
@@ -56,29 +64,42 @@ impl Rollout {
                 }
             }
         }
-        Some(Rollout { start_hi_ns, cold_hi_ns: Figure::new(hi, basis) })
+        Some(Rollout { start_hi_ns, cold_hi_ns: Figure::new(hi, basis), unmeasured })
     }
 
-    /// startupProbe.failureThreshold = ceil(1.5 × the longest start ÷ period). `period` is at least a second; the answer at
-    /// least 1.
+    /// startupProbe.failureThreshold = ceil(1.5 × the longest start ÷ period) + 1: the first probe may come right after the start of
+    /// the container, so that n failures wait only n − 1 periods. `period` is at least a second; the answer at least 2.
     pub fn startup_failures(&self, period: Nanos) -> Figure<u32> {
         let period = period.max(Nanos::from_secs(1));
-        let failures = (ROOM * self.start_hi_ns.value.as_secs_f64() / period.as_secs_f64()).ceil().max(1.0);
-        let basis = Basis::of("ceil(1.5 × start_hi ÷ period)")
+        let waited = (ROOM * self.start_hi_ns.value.as_secs_f64() / period.as_secs_f64()).ceil().max(1.0);
+        let failures = waited + 1.0;
+        let basis = Basis::of("ceil(1.5 × start_hi ÷ period) + 1 (the first probe may come at once)")
             .input("start_hi", Quantity::Nanos(self.start_hi_ns.value))
             .input("period", Quantity::Nanos(period))
             .resting_on(&self.start_hi_ns.basis);
         Figure::new(failures as u32, basis)
     }
 
-    /// progressDeadlineSeconds = ceil(1.5 × C_hi), and never below what the startup probe waits.
+    /// progressDeadlineSeconds = ceil(1.5 × C_hi), never below what the startup probe waits, and never below Kubernetes' own 600 s
+    /// where scheduling or the pull were not measured.
     pub fn progress_deadline_s(&self, period: Nanos) -> Figure<u32> {
         let probe = f64::from(self.startup_failures(period).value) * period.as_secs_f64().max(1.0);
         let deadline = (ROOM * self.cold_hi_ns.value.as_secs_f64()).max(probe).ceil().max(1.0);
-        let basis = Basis::of("ceil(1.5 × C_hi), at least failureThreshold × period")
-            .input("C_hi", Quantity::Nanos(self.cold_hi_ns.value))
-            .resting_on(&self.cold_hi_ns.basis);
-        Figure::new(deadline as u32, basis)
+        let of = |formula: &str| {
+            Basis::of(formula)
+                .input("C_hi", Quantity::Nanos(self.cold_hi_ns.value))
+                .resting_on(&self.cold_hi_ns.basis)
+        };
+        if self.unmeasured.is_empty() {
+            let basis = of("ceil(1.5 × C_hi), at least failureThreshold × period");
+            return Figure::new(deadline as u32, basis);
+        }
+        let names: Vec<&str> = self.unmeasured.iter().map(|phase| phase.name()).collect();
+        let basis = of("max(600, ceil(1.5 × C_hi)), at least failureThreshold × period").caveat(format!(
+            "C_hi holds no {}: none was measured, so it is not below Kubernetes' own 600 s",
+            names.join(" and no ")
+        ));
+        Figure::new(deadline.max(USUAL_DEADLINE_S) as u32, basis)
     }
 }
 
@@ -122,12 +143,19 @@ mod tests {
         let starts = with_cold_starts(profile(), &[40_000, 61_000, 50_000]);
         let rollout = Rollout::of(&starts).unwrap();
         assert_eq!(rollout.start_hi_ns.value, Nanos::from_secs(61));
-        // 1.5 × 61 = 91.5: 19 periods of 5 s, 92 of 1 s.
-        for (period, failures) in [(5, 19), (1, 92), (0, 92), (100, 1), (1000, 1)] {
+        // 1.5 × 61 = 91.5: 19 periods of 5 s, 92 of 1 s, and the probe that comes at once.
+        for (period, failures) in [(5, 20), (1, 93), (0, 93), (100, 2), (1000, 2)] {
             assert_eq!(rollout.startup_failures(Nanos::from_secs(period)).value, failures, "{period}");
         }
-        assert_eq!(rollout.progress_deadline_s(Nanos::from_secs(5)).value, 95, "19 × 5 > 91.5");
+        assert_eq!(rollout.unmeasured, [Phase::Scheduling, Phase::ImagePull]);
+        let deadline = rollout.progress_deadline_s(Nanos::from_secs(5));
+        assert_eq!(deadline.value, 600, "a pull may take longer than all that was measured");
+        assert!(deadline.basis.caveats[0].contains("image_pull"), "{:?}", deadline.basis);
         assert!(!rollout.cold_hi_ns.basis.caveats.is_empty(), "no image was pulled");
+        let known = Rollout { unmeasured: Vec::new(), ..rollout };
+        let deadline = known.progress_deadline_s(Nanos::from_secs(5));
+        assert_eq!(deadline.value, 100, "20 × 5 > 91.5");
+        assert!(deadline.basis.caveats.is_empty());
     }
 
     #[test]
@@ -140,7 +168,10 @@ mod tests {
         let rollout = Rollout::of(&all).unwrap();
         assert_eq!(rollout.start_hi_ns.value, Nanos::from_secs(12));
         assert_eq!(rollout.cold_hi_ns.value, Nanos::from_secs(42));
-        assert_eq!(rollout.progress_deadline_s(Nanos::from_secs(1)).value, 63);
+        assert_eq!(rollout.unmeasured, [Phase::Scheduling]);
+        assert_eq!(rollout.progress_deadline_s(Nanos::from_secs(1)).value, 600);
+        let known = Rollout { unmeasured: Vec::new(), ..rollout };
+        assert_eq!(known.progress_deadline_s(Nanos::from_secs(1)).value, 63);
         assert_eq!(pull_timeout_s(&largest_pull(&all).unwrap()).value, 60);
         let synthetic = with_pulls(profile(), "synthetic", &[30_000]);
         assert_eq!(largest_pull(&synthetic), None, "it says how this engine unpacks");

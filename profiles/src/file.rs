@@ -1,6 +1,7 @@
 //! Profiles on disk: written whole or not at all, and checked when read.
 
 use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Component, Path};
 
 use serde::Deserialize;
@@ -169,21 +170,20 @@ fn stage(path: &Path, contents: &[u8]) -> Result<tempfile::NamedTempFile, Profil
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let mut file = tempfile::Builder::new()
+    // Opened and written to by hand: the crate's own errors name the temporary file, which nobody asked for.
+    let file = tempfile::Builder::new()
         .prefix(".coldstart-")
-        .permissions(permissions())
-        .tempfile_in(directory)
+        .make_in(directory, |temporary| {
+            std::fs::OpenOptions::new().write(true).create_new(true).mode(MODE).open(temporary)
+        })
         .map_err(failed)?;
-    file.write_all(contents).map_err(failed)?;
+    file.as_file().write_all(contents).map_err(failed)?;
     file.as_file().sync_all().map_err(failed)?;
     Ok(file)
 }
 
-/// As an ordinary file: the umask decides. (A temporary file is otherwise its owner's alone.)
-fn permissions() -> std::fs::Permissions {
-    use std::os::unix::fs::PermissionsExt as _;
-    std::fs::Permissions::from_mode(0o666)
-}
+/// As an ordinary file: the umask decides.
+const MODE: u32 = 0o666;
 
 #[cfg(test)]
 mod tests {
@@ -204,6 +204,9 @@ mod tests {
             assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink(), "{}", link.display());
         }
         assert!(write_atomic(scratch.path(), b"x").is_err(), "a directory is no file");
+        let nowhere = scratch.path().join("no/such");
+        let error = write_atomic(&nowhere, b"x").unwrap_err().to_string();
+        assert!(error.contains("no/such") && !error.contains(".coldstart-"), "{error}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Several profiles side by side. No verdict: whether a difference means anything is the gate's question.
 
+use coldstart_profiles::warm_up::Spread;
 use coldstart_profiles::{ForwardMode, Key, Measurement, Nanos, Phase, Profile, RunState, TotalKind};
 
 use crate::grid::{Cell, Column, Grid};
@@ -7,6 +8,9 @@ use crate::scale::Scale;
 use crate::style::{Style, Tone};
 use crate::terminal::section;
 use crate::text::{notes, paragraph};
+
+/// From so many profiles on their medians are shown as a distribution: a column for each would not fit.
+const MANY: usize = 5;
 
 /// A row of medians, one for each profile that has it.
 struct Line {
@@ -16,7 +20,8 @@ struct Line {
 }
 
 /// Medians of several profiles: phases and totals of the cold start, pulls, and the points of the sweep. Each comes
-/// with the name to show it under, such as its file's. Of two, the ratio of the second to the first stands beside them.
+/// with the name to show it under, such as its file's. Of two, the ratio of the second to the first stands beside them; of five or
+/// more the least, middle and largest, and which profile is the slowest.
 pub fn comparison(profiles: &[(&str, &Profile)], style: &Style) -> String {
     let mut text = legend(profiles, style);
     let doubts = differences(profiles);
@@ -34,8 +39,13 @@ pub fn comparison(profiles: &[(&str, &Profile)], style: &Style) -> String {
     for (title, lines) in tables.into_iter().filter(|(_, lines)| !lines.is_empty()) {
         let scale = Scale::times(lines.iter().flat_map(|line| &line.medians).flatten().copied());
         text.push('\n');
-        let body = table(&lines, &scale, profiles.len(), style);
-        text.push_str(&section(style, title, &scale.title("medians in"), &body));
+        let unit = scale.title("medians in");
+        let (conditions, body) = if profiles.len() < MANY {
+            (unit, table(&lines, &scale, profiles.len(), style))
+        } else {
+            (format!("{} profiles, {unit}", profiles.len()), distributions(&lines, &scale, profiles, style))
+        };
+        text.push_str(&section(style, title, &conditions, &body));
     }
     text
 }
@@ -136,12 +146,9 @@ fn points(profiles: &[(&str, &Profile)], mode: ForwardMode) -> Vec<Line> {
 }
 
 fn table(lines: &[Line], scale: &Scale, profiles: usize, style: &Style) -> String {
-    let letters = (0..profiles).map(|index| {
-        let column = Column::number(letter(index));
-        if index < 2 { column } else { column.drop(u8::try_from(profiles - index).unwrap_or(u8::MAX)) }
-    });
+    let letters = (0..profiles).map(|index| Column::number(letter(index)));
     let ratio = (profiles == 2).then(|| Column::number("B ÷ A"));
-    let mut grid = Grid::new(style, [Column::text("")].into_iter().chain(letters).chain(ratio));
+    let mut grid = Grid::new(style, [Column::text("").wrap()].into_iter().chain(letters).chain(ratio));
     for line in lines {
         let cells = line.medians.iter().map(|median| {
             Cell::new(line.tone, median.map_or_else(|| "–".to_owned(), |median| scale.time(median)))
@@ -153,6 +160,34 @@ fn table(lines: &[Line], scale: &Scale, profiles: usize, style: &Style) -> Strin
             _ => Cell::default(),
         };
         grid.row([Cell::new(line.tone, line.name.as_str())].into_iter().chain(cells).chain([ratio]));
+    }
+    grid.render()
+}
+
+/// Each row's medians over many profiles.
+fn distributions(lines: &[Line], scale: &Scale, profiles: &[(&str, &Profile)], style: &Style) -> String {
+    let columns = [
+        Column::text("").wrap(),
+        Column::number("n"),
+        Column::number("min"),
+        Column::number("median"),
+        Column::number("max"),
+        Column::text("slowest").wrap(),
+    ];
+    let mut grid = Grid::new(style, columns);
+    for line in lines {
+        let Some(spread) = Spread::of(line.medians.iter().flatten().copied()) else { continue };
+        let slowest = line.medians.iter().position(|median| *median == Some(spread.max)).unwrap_or_default();
+        let name = profiles.get(slowest).map_or("", |(name, _)| *name);
+        let cell = |text: String| Cell::new(line.tone, text);
+        grid.row([
+            cell(line.name.clone()),
+            cell(line.medians.iter().flatten().count().to_string()),
+            cell(scale.time(spread.min)),
+            cell(scale.time(spread.median)),
+            cell(scale.time(spread.max)),
+            cell(format!("{} {name}", letter(slowest))),
+        ]);
     }
     grid.render()
 }

@@ -4,7 +4,7 @@ use coldstart_profiles::{Outcome, Profile, RunState, TotalKind, Waterfall};
 
 use crate::scale::percent;
 use crate::style::{PLAIN, obeyed};
-use crate::terminal::{answer_sentence, headline};
+use crate::terminal::{answer_sentence, heading, headline, reasons};
 use crate::{comparison, terminal};
 
 /// Longer text is cut: a name of a megabyte must not bury the numbers.
@@ -24,8 +24,9 @@ pub fn markdown(profiles: &[(&str, &Profile)]) -> String {
             text.push_str("**This run is not complete: `coldstart run --resume` continues it.**\n\n");
         }
         text.push_str(&format!("{}\n\n", escape(&answer_sentence(profile))));
-        for kind in [TotalKind::Pod, TotalKind::Process, TotalKind::Container] {
+        for kind in [TotalKind::Pod, TotalKind::Container, TotalKind::Process] {
             if let Some(waterfall) = profile.waterfall(kind) {
+                text.push_str(&format!("#### {}\n\n", heading(kind)));
                 text.push_str(&table(&waterfall));
             }
         }
@@ -39,6 +40,11 @@ pub fn markdown(profiles: &[(&str, &Profile)]) -> String {
             _ => None,
         });
         text.extend(failed);
+        let skipped = reasons(profile, |_| true);
+        if !skipped.is_empty() {
+            text.push_str("\n#### Not measured\n\n");
+            text.extend(skipped.iter().map(|(what, why)| format!("- {}: {}\n", escape(what), escape(why))));
+        }
         text.push_str(&folded("All tables", &terminal(profile, &PLAIN)));
     }
     if profiles.len() > 1 {
@@ -61,9 +67,12 @@ fn table(waterfall: &Waterfall<'_>) -> String {
             part.achieved().map_or_else(String::new, |achieved| format!("{achieved:.2}"))
         ));
     }
-    for (name, summary) in [("unattributed", &waterfall.unattributed), ("**total**", &waterfall.total)] {
+    let rest = percent(waterfall.unattributed_share);
+    for (name, summary, share) in
+        [("unattributed", &waterfall.unattributed, rest.as_str()), ("**total**", &waterfall.total, "100 %")]
+    {
         text.push_str(&format!(
-            "| {name} | {} | {} | {} | | |\n",
+            "| {name} | {} | {} | {} | {share} | |\n",
             summary.p50_ns, summary.min_ns, summary.max_ns
         ));
     }

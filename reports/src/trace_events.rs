@@ -1,14 +1,15 @@
 //! A profile in the trace-event format of Chrome, which Perfetto opens: one track a trial.
 
-use coldstart_profiles::{Detail, Profile, Reading, Trace, TraceEnd};
+use coldstart_profiles::{Detail, Nanos, Phase, Profile, Reading, Scope, Trace, TraceEnd};
 use serde_json::{Value, json};
 
 /// Milliseconds of ours are microseconds of the format.
 const PER_US: f64 = 1e3;
 
-/// The traces of a profile as trace events (Trace Event Format, "Duration" and "Metadata" events, times in microseconds): a
+/// The traces of a profile as trace events (Trace Event Format, "Complete", "Counter" and "Metadata" events, times in microseconds): a
 /// process for each kind of trace, a thread for each trial, its total as the outer slice, its phases within, and within an image
-/// pull the stages of each layer on threads of their own. Iterations of a warm-up are counters.
+/// pull the stages of each layer on threads of their own. The iterations of a warm-up are a counter of milliseconds, from the first
+/// batch on.
 ///
 /// # Errors
 /// What the writer says, completing "failed to …".
@@ -28,6 +29,7 @@ pub fn trace_events(profile: &Profile) -> Result<String, String> {
             "args": {"name": format!("{} ({})", trace.step, trace.params)}
         }));
         push_trace(&mut events, trace, process, thread);
+        push_warm_up(&mut events, profile, trace, process);
         thread += 1;
         thread += push_layers(&mut events, trace, process, thread);
     }
@@ -48,7 +50,7 @@ fn push_trace(events: &mut Vec<Value>, trace: &Trace, process: usize, thread: u6
     let last = trace.readings.iter().map(end).max().unwrap_or(0);
     let (name, total, args) = match &trace.end {
         TraceEnd::Completed { total_ns, .. } => {
-            ("cold start", total_ns.as_nanos().max(last), json!({"step": trace.step}))
+            (scope(trace.scope), total_ns.as_nanos().max(last), json!({"step": trace.step}))
         }
         TraceEnd::Failed { why, .. } => ("failed", last, json!({"step": trace.step, "why": why})),
     };
@@ -59,6 +61,34 @@ fn push_trace(events: &mut Vec<Value>, trace: &Trace, process: usize, thread: u6
         let args = json!({"params": reading.params.to_string(), "mark": reading.mark});
         events.push(slice(reading.phase.name(), times, process, thread, args));
     }
+}
+
+/// What the outer slice of a trace covers.
+const fn scope(scope: Scope) -> &'static str {
+    match scope {
+        Scope::ColdStart => "cold start",
+        Scope::Load => "load",
+        Scope::Startup => "startup",
+        Scope::Pull => "pull",
+    }
+}
+
+/// The warm-up curve of a trial as a counter: at the begin of each iteration, one after the other from the first batch, how long it
+/// took.
+fn push_warm_up(events: &mut Vec<Value>, profile: &Profile, trace: &Trace, process: usize) {
+    let Some(curve) = profile.warm_up.iter().find(|curve| curve.step == trace.step) else { return };
+    let Some(first) = trace.reading(Phase::FirstBatch) else { return };
+    let name = format!("iteration of {}", trace.step);
+    let counter = |at: Nanos, ms: f64| {
+        let at = at.as_nanos() as f64 / PER_US;
+        json!({"ph": "C", "name": name, "cat": "coldstart", "pid": process, "tid": 0, "ts": at, "args": {"ms": ms}})
+    };
+    let mut at = first.begin_ns;
+    for time in curve.samples.as_slice() {
+        events.push(counter(at, time.as_millis_f64()));
+        at = at.saturating_add(*time);
+    }
+    events.push(counter(at, 0.0));
 }
 
 /// The stages of the layers of a pull, one thread a layer; how many threads that took.

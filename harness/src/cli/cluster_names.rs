@@ -55,6 +55,10 @@ pub struct ClusterNames {
     /// Labels of the workload's metrics, as PromQL: 'namespace="serving"'.
     #[arg(long, value_name = "MATCHERS", default_value = "")]
     pub metric_selector: String,
+    /// A counter of arriving requests, such as a gateway's, with its labels: 'envoy_cluster_upstream_rq_total{cluster="llama"}'.
+    /// Without, arrivals are reckoned from vLLM's metrics; an encoder needs it.
+    #[arg(long, value_name = "METRIC", value_parser = metric)]
+    pub request_metric: Option<String>,
 }
 
 impl ClusterNames {
@@ -81,7 +85,21 @@ impl ClusterNames {
             api_version: self.api_version.clone(),
             prometheus: self.prometheus.clone(),
             metric_selector: self.metric_selector.clone(),
+            request_metric: self.request_metric.clone(),
         }
+    }
+}
+
+/// The name of a metric of Prometheus, and the labels of its series in braces.
+fn metric(text: &str) -> Result<String, String> {
+    let (name, labels) = text.split_at(text.find('{').unwrap_or(text.len()));
+    let first = |c: char| c.is_ascii_alphabetic() || "_:".contains(c);
+    let named = name.starts_with(first) && name.chars().all(|c| first(c) || c.is_ascii_digit());
+    let closed = labels.is_empty() || (labels.ends_with('}') && !labels.contains(char::is_control));
+    if named && closed {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("read `{text}`: give a counter's NAME or NAME{{LABEL=\"VALUE\"}}"))
     }
 }
 

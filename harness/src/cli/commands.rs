@@ -1,5 +1,6 @@
 //! One function a command: from its arguments to its result on stdout and its exit code.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use coldstart_decisions::plan::plan_schema;
@@ -10,7 +11,7 @@ use coldstart_reports as reports;
 use super::args::{Cli, Command, DoctorArgs, ReportArgs, Schema};
 use super::exit::CliError;
 use super::run::cancel_on_ctrl_c;
-use super::{describe, export, gate, import, output, plan, run};
+use super::{describe, export, gate, import, out_files, output, plan, run};
 use crate::{doctor, self_test, trial};
 
 /// Runs the command.
@@ -56,6 +57,11 @@ fn block_on(command: impl Future<Output = Result<u8, CliError>>) -> Result<u8, C
 
 /// `coldstart report`: files where they are asked for, else text on stdout.
 fn report(args: &ReportArgs, json: bool, style: &reports::Style) -> Result<u8, CliError> {
+    let outputs = [("--html", args.html.as_deref()), ("--trace", args.trace.as_deref())];
+    out_files::check(args.profiles.iter().map(PathBuf::as_path), &outputs)?;
+    if args.trace.is_some() && args.profiles.len() != 1 {
+        return Err(CliError::Usage("write --trace of several profiles: give one".to_owned()));
+    }
     let profiles = args.profiles.iter().map(|path| Profile::read(path)).collect::<Result<Vec<_>, _>>()?;
     let names: Vec<String> = args.profiles.iter().map(|path| path.display().to_string()).collect();
     let named: Vec<(&str, &Profile)> = names.iter().map(String::as_str).zip(&profiles).collect();
@@ -63,10 +69,7 @@ fn report(args: &ReportArgs, json: bool, style: &reports::Style) -> Result<u8, C
         let page = reports::html(&named).map_err(CliError::Internal)?;
         write_atomic(path, page.as_bytes())?;
     }
-    if let Some(path) = &args.trace {
-        let [profile] = profiles.as_slice() else {
-            return Err(CliError::Usage("write --trace of several profiles: give one".to_owned()));
-        };
+    if let (Some(path), [profile]) = (&args.trace, profiles.as_slice()) {
         write_atomic(path, reports::trace_events(profile).map_err(CliError::Internal)?.as_bytes())?;
     }
     match (profiles.as_slice(), json) {

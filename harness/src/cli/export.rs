@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::cluster_names::ClusterNames;
 use super::exit::CliError;
-use super::output;
+use super::{out_files, output};
 use crate::planning::read_plan;
 use crate::say::say;
 
@@ -44,6 +44,7 @@ fn formats() -> PossibleValuesParser {
 pub(super) fn export(args: &ExportArgs, json: bool) -> Result<u8, CliError> {
     let target = reports::export_target(&args.format)
         .ok_or_else(|| CliError::Usage(format!("know the format `{}`", args.format)))?;
+    out_files::check(args.files.iter().map(PathBuf::as_path), &[("--out", args.out.as_deref())])?;
     if target.takes_plan() {
         return finish(target, of_plan(target, args)?, args, json);
     }

@@ -9,6 +9,7 @@ mod export;
 mod gate;
 mod history;
 mod import;
+mod out_files;
 mod output;
 mod plan;
 mod run;

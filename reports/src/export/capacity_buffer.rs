@@ -4,19 +4,19 @@ use coldstart_decisions::plan::ServingPlan;
 use serde_json::json;
 
 use super::kubernetes::{explained, manifest, metadata};
-use super::metrics::origin;
+use super::metrics::{kept_standby, origin};
 use super::{ExportError, ExportSettings, Exported};
 
 const NAME: &str = "capacity-buffer";
 
-/// As many chunks of the workload's size as the plan has standby replicas.
+/// As many chunks of the workload's size as the plan keeps standby replicas.
 pub(super) fn export(
     name: &str,
     plan: &ServingPlan,
     settings: &ExportSettings,
 ) -> Result<Exported, ExportError> {
     let workload = settings.needs_workload(NAME)?;
-    let standby = &plan.capacity.warm.standby;
+    let standby = kept_standby(plan);
     if standby.value == 0 {
         let why = "the plan has no standby, so there is nothing to keep room for: the running replicas carry the growth".to_owned();
         return Err(ExportError::Refused { target: NAME, profile: super::error::cut(name), why });

@@ -168,9 +168,7 @@ fn weights_of_several_nodes() {
     assert_eq!(weights, [100, 1]);
     let value = &preferred[1]["preference"]["matchExpressions"][0]["values"][0];
     assert_eq!(value, "NVIDIA-L4");
-    let required = &affinity["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"][0];
-    assert_eq!(required["matchExpressions"][0]["operator"], "Lt");
-    required["matchExpressions"][0]["values"][0].as_str().unwrap().parse::<u64>().unwrap();
+    assert_eq!(affinity.as_object().unwrap().len(), 1, "a slow node is better than none: {affinity}");
 }
 
 #[test]
@@ -179,7 +177,9 @@ fn probes_wait_longer_than_the_longest_start() {
     let patch = json("probes", &profile);
     let probe = &patch["spec"]["template"]["spec"]["containers"][0]["startupProbe"];
     let waits = probe["failureThreshold"].as_u64().unwrap() * probe["periodSeconds"].as_u64().unwrap();
-    assert!(patch["spec"]["progressDeadlineSeconds"].as_u64().unwrap() >= waits);
+    let deadline = patch["spec"]["progressDeadlineSeconds"].as_u64().unwrap();
+    assert!(deadline >= waits.max(600), "its scheduling was not measured: {deadline}");
+    assert!(probe["failureThreshold"].as_u64().unwrap() >= 2, "the first probe may come at once");
     let annotations = patch["metadata"]["annotations"].as_object().unwrap();
     for part in ["profile", "tool", "failure-threshold", "progress-deadline"] {
         assert!(annotations.contains_key(&format!("coldstart-rs.github.io/{part}")), "{annotations:?}");

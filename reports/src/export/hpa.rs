@@ -5,7 +5,7 @@ use coldstart_decisions::plan::ServingPlan;
 use serde_json::{Value, json};
 
 use super::kubernetes::{explained, manifest, metadata};
-use super::metrics::{adapter_name, origin, watched};
+use super::metrics::{adapter_name, watched};
 use super::{ExportError, ExportSettings, Exported};
 
 const NAME: &str = "hpa";
@@ -17,7 +17,7 @@ pub(super) fn export(
     settings: &ExportSettings,
 ) -> Result<Exported, ExportError> {
     let workload = settings.needs_workload(NAME)?;
-    let (found, annotations) = watched(NAME, name, plan, origin(name, plan))?;
+    let (found, annotations) = watched(NAME, name, plan, settings)?;
     let autoscaler = &plan.autoscaler;
     let metrics: Vec<Value> = found
         .iter()
@@ -43,8 +43,11 @@ pub(super) fn export(
     let annotations = annotations
         .with("min-replicas", &explained(autoscaler.min_replicas.value, &autoscaler.min_replicas.basis))
         .with("max-replicas", &explained(autoscaler.max_replicas.value, &autoscaler.max_replicas.basis))
-        .with("scale-up", &explained(autoscaler.behaviour.scale_up.pods.value, &autoscaler.behaviour.scale_up.pods.basis))
-        .with("metrics", "served by an adapter under the names above: of vLLM num_requests_waiting, rate(request_success_total) …");
+        .with(
+            "scale-up",
+            &explained(autoscaler.behaviour.scale_up.pods.value, &autoscaler.behaviour.scale_up.pods.basis),
+        )
+        .with("metrics", "an adapter has to serve these names by the queries above");
     Ok(Exported::File(manifest(&json!({
         "apiVersion": "autoscaling/v2",
         "kind": "HorizontalPodAutoscaler",

@@ -2,7 +2,8 @@
 
 use coldstart_decisions::autoscaler::{MetricType, Signal, Target, Usability};
 use coldstart_decisions::plan::ServingPlan;
-use coldstart_decisions::{Basis, Quantity};
+use coldstart_decisions::service::ServiceModel;
+use coldstart_decisions::{Basis, Figure, Quantity};
 use coldstart_profiles::{Nanos, Work};
 
 use super::kubernetes::{Annotations, explained};
@@ -16,19 +17,33 @@ pub(super) struct Watched {
     pub(super) threshold: f64,
 }
 
-/// The usable targets of a plan, or the refusal that says why there is none; with annotations for those that were left out.
+/// The usable targets of a plan, or the refusal that says why there is none; with annotations for those that were left out. An
+/// encoder is no language model behind vLLM: of its signals only arrivals that the settings name a counter of can be watched.
 pub(super) fn watched(
     target: &'static str,
     name: &str,
     plan: &ServingPlan,
-    mut annotations: Annotations,
+    settings: &ExportSettings,
 ) -> Result<(Vec<Watched>, Annotations), ExportError> {
+    let encoder = matches!(plan.service.model, ServiceModel::SingleForward(_));
+    if encoder && settings.request_metric.is_none() {
+        return Err(ExportError::NeedsFlag {
+            target,
+            flag: "--request-metric METRIC (its server is not vLLM)",
+        });
+    }
+    let mut annotations = origin(name, plan);
     let mut found = Vec::new();
     for of in &plan.autoscaler.targets {
         let label = of.signal.name().replace('_', "-");
         match (&of.usability, threshold(of)) {
+            (Usability::Usable, Some(_)) if encoder && of.signal != Signal::RequestRate => {
+                annotations = annotations.with(&label, "left out: no metric of this server is known");
+            }
             (Usability::Usable, Some((threshold, basis))) => {
                 annotations = annotations.with(&label, &explained(number(threshold), basis));
+                annotations =
+                    annotations.with(&format!("{label}-query"), &counted(of.signal, plan, settings));
                 found.push(Watched { signal: of.signal, metric_type: of.metric_type, threshold });
             }
             (Usability::Usable, None) => {
@@ -78,15 +93,29 @@ pub(super) const fn adapter_name(signal: Signal) -> &'static str {
     }
 }
 
-/// A query of Prometheus: sums of what adds up, the value itself of what does not.
+/// A query of Prometheus: sums of what adds up, the value itself of what does not. Of requests it is those that arrive.
 pub(super) fn query(signal: Signal, plan: &ServingPlan, settings: &ExportSettings) -> String {
     let of = |metric: &str| match settings.metric_selector.as_str() {
         "" => metric.to_owned(),
         selector => format!("{metric}{{{selector}}}"),
     };
     let window = window(plan.request.cluster.query_window_ns);
+    match (signal, &settings.request_metric) {
+        (Signal::RequestRate, Some(metric)) => format!("sum(rate({metric}[{window}]))"),
+        (signal, _) => of_vllm(signal, plan, of, &window),
+    }
+}
+
+/// Queries of vLLM's own metrics. It counts requests when they end: those that came since, and run or wait, are the growth of the
+/// two gauges. (Else an overloaded replica would look as if no more came than it can do.)
+fn of_vllm(signal: Signal, plan: &ServingPlan, of: impl Fn(&str) -> String, window: &str) -> String {
     match signal {
-        Signal::RequestRate => format!("sum(rate({}[{window}]))", of("vllm:request_success_total")),
+        Signal::RequestRate => format!(
+            "sum(rate({}[{window}])) + sum(deriv({}[{window}])) + sum(deriv({}[{window}]))",
+            of("vllm:request_success_total"),
+            of("vllm:num_requests_running"),
+            of("vllm:num_requests_waiting"),
+        ),
         Signal::QueueDepth => format!("sum({})", of("vllm:num_requests_waiting")),
         Signal::TailLatency => format!(
             "histogram_quantile({}, sum by (le) (rate({}[{window}])))",
@@ -95,6 +124,23 @@ pub(super) fn query(signal: Signal, plan: &ServingPlan, settings: &ExportSetting
         ),
         Signal::MemoryPressure => format!("max({})", of("vllm:kv_cache_usage_perc")),
     }
+}
+
+/// What a query counts, and the query.
+fn counted(signal: Signal, plan: &ServingPlan, settings: &ExportSettings) -> String {
+    let what = match (signal, &settings.request_metric) {
+        (Signal::RequestRate, Some(_)) => "arrivals, by the counter of --request-metric",
+        (Signal::RequestRate, None) => "arrivals of vLLM: what ended, and the growth of what runs and waits",
+        (Signal::QueueDepth, _) => "requests that wait",
+        (Signal::TailLatency, _) => "time of requests that ended",
+        (Signal::MemoryPressure, _) => "the fullest cache",
+    };
+    format!("{what}: {}", query(signal, plan, settings))
+}
+
+/// The standby that the plan keeps: what the replay of its trace needs, where there was one; else that of the formula.
+pub(super) fn kept_standby(plan: &ServingPlan) -> &Figure<u32> {
+    plan.capacity.replayed_standby.as_ref().unwrap_or(&plan.capacity.warm.standby)
 }
 
 fn window(time: Nanos) -> String {

@@ -126,7 +126,7 @@ pub const EXPORT_TARGETS: &[ExportTarget] = &[
     },
     ExportTarget {
         name: "probes",
-        about: "a patch for a workload: a startup probe that waits long enough, and no longer",
+        about: "a patch for a workload: a startup probe that waits long enough for the longest start",
         from: ExportFrom::ProfileFor(probes::export),
     },
     ExportTarget {

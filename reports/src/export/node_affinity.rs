@@ -10,8 +10,8 @@ use super::{ExportError, ExportSettings, Exported, Named};
 
 const NAME: &str = "node-affinity";
 
-/// A patch for a workload: nodes on which starts are quick are preferred, by the weights that follow from their times; nodes that
-/// take longer than the slowest one that was measured are not wanted.
+/// A patch for a workload: nodes on which starts are quick are preferred, by the weights that follow from their times. Nothing is
+/// required: a slow node is better than none.
 pub(super) fn export(profiles: &Named<'_>, settings: &ExportSettings) -> Result<Exported, ExportError> {
     if !is_label_prefix(&settings.label_prefix) {
         let profile = profiles.first().map_or_else(String::new, |(name, _)| super::error::cut(name));
@@ -42,7 +42,9 @@ pub(super) fn export(profiles: &Named<'_>, settings: &ExportSettings) -> Result<
             None => nodes.push((NodeTime { node: device.clone(), start_ns }, device)),
         }
     }
-    let Some(kind) = kind else { return Err(ExportError::TakesOne { target: NAME, given: 0 }) };
+    if nodes.is_empty() {
+        return Err(ExportError::TakesOne { target: NAME, given: 0 });
+    }
     let times: Vec<NodeTime> = nodes.into_iter().map(|(time, _)| time).collect();
     let weights = affinity_weights(&times);
     let mut annotations =
@@ -64,17 +66,9 @@ pub(super) fn export(profiles: &Named<'_>, settings: &ExportSettings) -> Result<
             })
         })
         .collect();
-    let slowest =
-        weights.iter().map(|weight| weight.start_ns.as_millis_f64().ceil() as u64).max().unwrap_or(0);
-    let required = json!({"nodeSelectorTerms": [{"matchExpressions": [{
-        "key": format!("{}/cold-start-{}-ms", settings.label_prefix, kind.name()),
-        "operator": "Lt",
-        "values": [slowest.saturating_add(1).to_string()],
-    }]}]});
     let patch = json!({"spec": {"template": {
         "metadata": {"annotations": annotations.into_value()},
         "spec": {"affinity": {"nodeAffinity": {
-            "requiredDuringSchedulingIgnoredDuringExecution": required,
             "preferredDuringSchedulingIgnoredDuringExecution": preferred,
         }}},
     }}});

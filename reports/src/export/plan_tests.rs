@@ -2,7 +2,7 @@
 
 use coldstart_decisions::measured::ByHand;
 use coldstart_decisions::plan::{PlacesRequest, PlanRequest, ServingPlan, TrafficSource, make_plan};
-use coldstart_decisions::service::{RequestSize, Sla};
+use coldstart_decisions::service::{RequestSize, ServiceModel, SingleForward, Sla};
 use coldstart_decisions::simulate::Dispatch;
 use coldstart_decisions::traffic::{Ramp, Steady, Traffic};
 use coldstart_decisions::{ClusterFacts, Prices};
@@ -70,7 +70,9 @@ fn limits_and_behaviour_are_those_of_the_plan() {
     let keda: Value = serde_json::from_str(&text("keda", &plan)).unwrap();
     assert_eq!(keda["spec"]["maxReplicaCount"], plan.autoscaler.max_replicas.value);
     assert_eq!(keda["spec"]["minReplicaCount"], plan.autoscaler.min_replicas.value);
-    assert_eq!(keda["spec"]["fallback"]["replicas"], plan.capacity.warm.replicas_peak.value);
+    let warm = &plan.capacity.warm;
+    let kept = warm.replicas_now.value + warm.standby.value;
+    assert_eq!(keda["spec"]["fallback"]["replicas"], kept.max(plan.autoscaler.min_replicas.value));
     let behaviors =
         [&hpa["spec"]["behavior"], &keda["spec"]["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]];
     for behavior in behaviors {
@@ -105,9 +107,42 @@ fn a_buffer_holds_the_standby_or_is_refused() {
     assert_eq!(buffer["spec"]["replicas"], plan.capacity.warm.standby.value);
     assert_eq!(buffer["spec"]["scalableRef"]["name"], "llama");
     assert!(buffer["spec"].get("podTemplateRef").is_none(), "one of the two");
+    let mut replayed = growing();
+    let mut more = replayed.capacity.warm.standby.clone();
+    more.value += 2;
+    replayed.capacity.replayed_standby = Some(more.clone());
+    let buffer: Value = serde_json::from_str(&text("capacity-buffer", &replayed)).unwrap();
+    assert_eq!(buffer["spec"]["replicas"], more.value, "what the replay says is kept");
+    let keda: Value = serde_json::from_str(&text("keda", &replayed)).unwrap();
+    assert_eq!(keda["spec"]["fallback"]["replicas"], replayed.capacity.warm.replicas_now.value + more.value);
     let flat = self::plan(&Traffic::Steady(Steady { rate_per_s: 1.0, size: SIZE }));
     let refused = export_target("capacity-buffer").unwrap().of_plan("p", &flat, &settings()).unwrap_err();
     assert!(refused.to_string().contains("no standby"), "{refused}");
+}
+
+#[test]
+fn arrivals_are_counted_and_encoders_name_their_counter() {
+    let plan = growing();
+    let query = |text: &str| {
+        let keda: Value = serde_json::from_str(text).unwrap();
+        keda["spec"]["triggers"][0]["metadata"]["query"].as_str().unwrap().to_owned()
+    };
+    let vllm = query(&text("keda", &plan));
+    assert!(vllm.contains("num_requests_running") && vllm.contains("num_requests_waiting"), "{vllm}");
+    let named = ExportSettings { request_metric: Some("gateway_requests_total".to_owned()), ..settings() };
+    let mut encoder = plan.clone();
+    encoder.service.model = ServiceModel::SingleForward(SingleForward::by_hand(1e6, 1e5, 8));
+    for target in ["hpa", "keda"] {
+        let target = export_target(target).unwrap();
+        let refused = target.of_plan("p", &encoder, &settings()).unwrap_err().to_string();
+        assert!(refused.contains("--request-metric"), "{refused}");
+        for plan in [&plan, &encoder] {
+            let Exported::File(text) = target.of_plan("p", plan, &named).unwrap() else { panic!("one file") };
+            assert!(text.contains("sum(rate(gateway_requests_total[30s]))"), "{text}");
+        }
+        let Exported::File(text) = target.of_plan("p", &encoder, &named).unwrap() else { panic!("one file") };
+        assert!(!text.contains("vllm:"), "{text}");
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A startup probe that waits long enough for a cold start, and no longer (core/v1 Probe, apps/v1 Deployment).
+//! A startup probe that waits long enough for a cold start, and hardly longer (core/v1 Probe, apps/v1 Deployment).
 
 use coldstart_decisions::rollout::Rollout;
 use coldstart_profiles::{Nanos, Phase, Profile};

@@ -37,6 +37,8 @@ pub struct ExportSettings {
     pub prometheus: String,
     /// `--metric-selector`: labels of the metrics of this workload, as PromQL: `namespace="serving"`.
     pub metric_selector: String,
+    /// `--request-metric`: a counter of arriving requests, such as a gateway's; `None` reckons them from vLLM's metrics.
+    pub request_metric: Option<String>,
 }
 
 /// The prefix of labels and annotations: the pages of the project, which nobody else can name.
@@ -61,6 +63,7 @@ impl Default for ExportSettings {
             api_version: None,
             prometheus: "http://prometheus.monitoring.svc:9090".to_owned(),
             metric_selector: String::new(),
+            request_metric: None,
         }
     }
 }

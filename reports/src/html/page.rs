@@ -1,7 +1,7 @@
 //! What stands on the page of a profile.
 
 use coldstart_decisions::plan::ServingPlan;
-use coldstart_profiles::{Nanos, Outcome, Profile, RunState, TotalKind};
+use coldstart_profiles::{Nanos, Outcome, Profile, RunState};
 
 use super::figures::{self, Figure};
 use crate::serving_plan::{sentence, title};
@@ -91,8 +91,7 @@ pub(super) fn comparison(profiles: &[(&str, &Profile)]) -> Result<Page, String> 
     let totals: Vec<(String, Nanos)> = profiles
         .iter()
         .filter_map(|(name, profile)| {
-            let kinds = [TotalKind::Process, TotalKind::Container, TotalKind::Pod];
-            let waterfall = kinds.into_iter().find_map(|kind| profile.waterfall(kind))?;
+            let waterfall = crate::terminal::widest(profile)?;
             Some(((*name).to_owned(), waterfall.total.p50_ns))
         })
         .collect();

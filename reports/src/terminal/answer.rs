@@ -2,6 +2,7 @@
 
 use coldstart_profiles::{Phase, Profile, Summary, TotalKind, Waterfall};
 
+use super::pull::pull_bound;
 use crate::scale::percent;
 use crate::style::{Style, Tone};
 use crate::text::paragraph;
@@ -13,18 +14,23 @@ pub(crate) fn answer(profile: &Profile, style: &Style) -> String {
 
 /// The same without a layout.
 pub(crate) fn answer_sentence(profile: &Profile) -> String {
-    let kinds = [TotalKind::Process, TotalKind::Container, TotalKind::Pod];
-    match kinds.into_iter().find_map(|kind| profile.waterfall(kind)) {
-        Some(waterfall) => of_waterfall(&waterfall),
+    match widest(profile) {
+        Some(waterfall) => of_waterfall(profile, &waterfall),
         None => of_pull(profile)
             .or_else(|| of_benchmarks(profile))
             .unwrap_or_else(|| "No whole cold start was measured: the notes at the end say why.".to_owned()),
     }
 }
 
+/// The cold start that holds most of what a user waits for: of a pod, else of a container, else of a process.
+pub(crate) fn widest(profile: &Profile) -> Option<Waterfall<'_>> {
+    let kinds = [TotalKind::Pod, TotalKind::Container, TotalKind::Process];
+    kinds.into_iter().find_map(|kind| profile.waterfall(kind))
+}
+
 /// `1.32 s from exec to the steady state (median of 5, 1.21 s – 1.48 s); 61 % is weights_load, at 0.83 of the
 /// direct_read limit.`
-fn of_waterfall(waterfall: &Waterfall<'_>) -> String {
+fn of_waterfall(profile: &Profile, waterfall: &Waterfall<'_>) -> String {
     let begin = match waterfall.kind {
         TotalKind::Process => "from exec",
         TotalKind::Container => "from the create request of a container",
@@ -43,6 +49,8 @@ fn of_waterfall(waterfall: &Waterfall<'_>) -> String {
         sentence.push_str(&format!("; {} is {}", percent(part.share), part.phase));
         if let (Some(achieved), Some(limit)) = (part.achieved(), part.limit) {
             sentence.push_str(&format!(", at {achieved:.2} of the {} limit", limit.kind));
+        } else if let Some(bound) = pull_bound(profile).filter(|_| part.phase == Phase::ImagePull) {
+            sentence.push_str(&format!(", bound by {bound}"));
         }
     }
     sentence.push('.');
@@ -60,7 +68,8 @@ fn of_benchmarks(profile: &Profile) -> Option<String> {
 fn of_pull(profile: &Profile) -> Option<String> {
     let row = profile.of_phase(Phase::ImagePull).find(|row| row.outcome.as_measured().is_some())?;
     let (_, summary) = row.outcome.as_measured()?;
-    Some(format!("{} to pull the image ({}).", summary.p50_ns, spread(summary)))
+    let bound = pull_bound(profile).map_or_else(String::new, |bound| format!("; bound by {bound}"));
+    Some(format!("{} to pull the image ({}){bound}.", summary.p50_ns, spread(summary)))
 }
 
 /// `median of 5, 1.21 s – 1.48 s`.

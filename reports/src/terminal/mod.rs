@@ -20,9 +20,10 @@ use coldstart_profiles::Profile;
 
 use crate::style::Style;
 
-pub(crate) use answer::answer_sentence;
+pub(crate) use answer::{answer_sentence, widest};
 pub(crate) use section::section;
 pub(crate) use title::headline;
+pub(crate) use waterfall::{heading, reasons};
 
 /// A profile as tables: what was measured on what, the answer in one sentence, the waterfall of the cold start,
 /// ways of loading the weights, the image pull, warm-up, throughput, fits, telemetry, matrix products, limits, and what to know before trusting it.

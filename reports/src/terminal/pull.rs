@@ -36,13 +36,26 @@ pub(crate) fn pull(profile: &Profile, style: &Style) -> String {
     section(style, "Image pull", &conditions.join(", "), &body)
 }
 
-/// `bound by extract (inflate) · 34.1 MiB compressed, 34.1 MiB fetched (cold fraction 1.00) → 64.0 MiB`.
-fn facts(detail: &PullDetail) -> String {
-    let bound = match detail.extract_bound_by {
+/// What most of the typical pull was spent on: `extract (inflating)`. `None` where no engine told its stages.
+pub(super) fn pull_bound(profile: &Profile) -> Option<String> {
+    let reading = profile.typical_pull()?.reading(Phase::ImagePull)?;
+    match &reading.detail {
+        Some(Detail::Pull(detail)) => Some(bound(detail)),
+        _ => None,
+    }
+}
+
+fn bound(detail: &PullDetail) -> String {
+    let extract = match detail.extract_bound_by {
         Some(ExtractBound::Inflate) => " (inflating)",
         Some(ExtractBound::Store) => " (writing to the store)",
         None => "",
     };
+    format!("{}{extract}", detail.bound_by.name())
+}
+
+/// `bound by extract (inflate) · 34.1 MiB compressed, 34.1 MiB fetched (cold fraction 1.00) → 64.0 MiB`.
+fn facts(detail: &PullDetail) -> String {
     let sizes = [
         detail.compressed_bytes.map(|bytes| format!("{bytes} compressed")),
         detail.downloaded_bytes.map(|bytes| format!("{bytes} fetched")),
@@ -50,7 +63,7 @@ fn facts(detail: &PullDetail) -> String {
         detail.unpacked_bytes.map(|bytes| format!("{bytes} unpacked")),
     ];
     let sizes: Vec<String> = sizes.into_iter().flatten().collect();
-    let parts = [format!("bound by {}{bound}", detail.bound_by.name()), sizes.join(", ")];
+    let parts = [format!("bound by {}", bound(detail)), sizes.join(", ")];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" · ")
 }
 

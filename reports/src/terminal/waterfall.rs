@@ -27,7 +27,8 @@ pub(crate) fn waterfalls(profile: &Profile, style: &Style) -> String {
     filled.join("\n")
 }
 
-fn heading(kind: TotalKind) -> &'static str {
+/// The title of a table of phases.
+pub(crate) fn heading(kind: TotalKind) -> &'static str {
     match kind {
         TotalKind::Process => "Cold start of a process",
         TotalKind::Container => "Cold start of a container",
@@ -159,7 +160,7 @@ pub(super) fn in_process(phase: Phase) -> bool {
 }
 
 /// Reasons of phases that were skipped altogether; phases with one reason stand together.
-pub(super) fn reasons(profile: &Profile, wanted: impl Fn(Phase) -> bool) -> Vec<(String, &str)> {
+pub(crate) fn reasons(profile: &Profile, wanted: impl Fn(Phase) -> bool) -> Vec<(String, &str)> {
     let rows = profile.measurements.iter().filter(|row| wanted(row.key.phase));
     by_text(rows.filter_map(|row| match &row.outcome {
         Outcome::Skipped { why } => Some((row.key.to_string(), why.as_str())),

@@ -96,6 +96,21 @@ fn two_and_three_profiles() {
 }
 
 #[test]
+fn many_profiles_are_distributions() {
+    let nodes: Vec<(String, coldstart_profiles::Profile)> = (0..7)
+        .map(|node| {
+            let mut profile = scripted::complete();
+            profile.target.host.name = format!("node-{node}");
+            profile.traces.retain(|trace| trace.trial != node % 3);
+            profile.derive();
+            (format!("node-{node}.json"), profile)
+        })
+        .collect();
+    let named: Vec<_> = nodes.iter().map(|(name, profile)| (name.as_str(), profile)).collect();
+    assert_golden("comparison-seven-80.txt", &comparison(&named, &style(80)));
+}
+
+#[test]
 fn checks_of_a_machine() {
     let check = |area: &str, name: &str, status, found: &str, remedy: Option<&str>| Check {
         area: area.into(),

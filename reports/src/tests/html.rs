@@ -71,7 +71,12 @@ fn profiles_without_numbers_have_a_page() {
     let page = html(&[("empty", &empty)]).unwrap();
     assert!(page.contains("Not measured"), "{page}");
     assert!(html(&[]).unwrap().contains("No profile"));
-    assert!(!markdown(&[("empty", &empty)]).is_empty());
+    let text = markdown(&[("empty", &empty)]);
+    assert!(text.contains("#### Not measured"), "{text}");
+    let whole = markdown(&[("whole", &scripted::complete())]);
+    assert!(whole.contains("#### Cold start of a container"), "{whole}");
+    let rest = whole.lines().find(|line| line.starts_with("| unattributed")).unwrap();
+    assert!(rest.contains('%'), "{rest}");
 }
 
 #[test]
@@ -94,6 +99,11 @@ fn traces_nest() {
         let events = file["traceEvents"].as_array().unwrap();
         let slices: Vec<&Value> = events.iter().filter(|event| event["ph"] == "X").collect();
         assert!(slices.len() > 20);
+        let counters = events.iter().filter(|event| event["ph"] == "C").count();
+        let traced = |step: &str| profile.traces.iter().any(|trace| trace.step == step);
+        let warmed = profile.warm_up.iter().any(|curve| traced(&curve.step));
+        assert_eq!(counters > 0, warmed, "the warm-up is a counter");
+        assert!(slices.iter().any(|slice| slice["name"] == "pull"), "a pull is no cold start");
         let span = |event: &Value| {
             let begin = event["ts"].as_f64().unwrap();
             (begin, begin + event["dur"].as_f64().unwrap())

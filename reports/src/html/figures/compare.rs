@@ -1,22 +1,28 @@
 //! Several profiles side by side.
 
-use coldstart_profiles::{Profile, TotalKind};
+use coldstart_profiles::{Phase, Profile};
 
 use super::{Figure, head, time};
 use crate::html::page::clean;
-use crate::html::plot::{Bar, Lane, bars};
+use crate::html::plot::{Bar, Lane, bars, color_number};
+use crate::terminal::widest;
 
 /// The cold starts of all profiles, their phases one behind the other, each trial's total as a tick.
 pub(in crate::html) fn comparison(profiles: &[(&str, &Profile)]) -> Result<Vec<Figure>, String> {
     let mut lanes = Vec::new();
     let mut rows = Vec::new();
     let mut reference: Option<f64> = None;
+    let mut phases: Vec<Phase> = Vec::new();
     for (name, profile) in profiles {
-        let kinds = [TotalKind::Process, TotalKind::Container, TotalKind::Pod];
-        let Some(waterfall) = kinds.into_iter().find_map(|kind| profile.waterfall(kind)) else { continue };
+        let Some(waterfall) = widest(profile) else { continue };
         let mut place = 0.0;
         let mut parts: Vec<Bar> = Vec::new();
-        for (color, part) in waterfall.parts.iter().enumerate() {
+        for part in &waterfall.parts {
+            // A phase has its colour on every lane, whatever phases the other profiles have.
+            let color = phases.iter().position(|phase| *phase == part.phase).unwrap_or(phases.len());
+            if color == phases.len() {
+                phases.push(part.phase);
+            }
             let to = place + part.time.p50_ns.as_nanos() as f64;
             parts.push(Bar { from: place, to, color, ticks: Vec::new() });
             place = to;
@@ -50,7 +56,7 @@ pub(in crate::html) fn comparison(profiles: &[(&str, &Profile)]) -> Result<Vec<F
         id: "by-profile".to_owned(),
         title: "Cold starts side by side".to_owned(),
         svg: bars("Cold starts of all profiles by phase", &lanes, None, time)?,
-        legend: Vec::new(),
+        legend: phases.iter().enumerate().map(|(color, phase)| (color_number(color), phase.to_string())).collect(),
         caption: "Medians of the phases one behind the other; ticks are the totals of single trials. Changes are against the first."
             .to_owned(),
         head: head(["profile", "median", "least", "largest", "change", "started"]),

@@ -21,16 +21,22 @@ pub(super) const INK: RGBColor = RGBColor(1, 1, 1);
 pub(super) const FAINT: RGBColor = RGBColor(2, 2, 2);
 pub(super) const GRID: RGBColor = RGBColor(3, 3, 3);
 pub(super) const WARN: RGBColor = RGBColor(4, 4, 4);
-const SERIES: [RGBColor; 6] = [
+const SERIES: [RGBColor; 12] = [
     RGBColor(11, 11, 11),
     RGBColor(12, 12, 12),
     RGBColor(13, 13, 13),
     RGBColor(14, 14, 14),
     RGBColor(15, 15, 15),
     RGBColor(16, 16, 16),
+    RGBColor(17, 17, 17),
+    RGBColor(18, 18, 18),
+    RGBColor(19, 19, 19),
+    RGBColor(20, 20, 20),
+    RGBColor(21, 21, 21),
+    RGBColor(22, 22, 22),
 ];
 /// What each of them becomes.
-const STYLES: [(&str, &str); 10] = [
+const STYLES: [(&str, &str); 16] = [
     ("#010101", "var(--ink)"),
     ("#020202", "var(--faint)"),
     ("#030303", "var(--grid)"),
@@ -41,6 +47,12 @@ const STYLES: [(&str, &str); 10] = [
     ("#0E0E0E", "var(--c4)"),
     ("#0F0F0F", "var(--c5)"),
     ("#101010", "var(--c6)"),
+    ("#111111", "var(--c7)"),
+    ("#121212", "var(--c8)"),
+    ("#131313", "var(--c9)"),
+    ("#141414", "var(--c10)"),
+    ("#151515", "var(--c11)"),
+    ("#161616", "var(--c12)"),
 ];
 
 /// The colour of the n-th series.
