@@ -96,7 +96,8 @@ fn profiles_that_say_little() {
         profile.warm_up.truncate(1);
         profile.derive();
     };
-    let verdict = gate("one trial", &one_trial, exit::OK);
+    let verdict = gate("one trial", &one_trial, exit::UNFIT);
+    assert!(verdict.reasons[0].contains("nothing could be decided: 1 trial"), "{:?}", verdict.reasons);
     let few = verdict.keys.iter().filter_map(|key| Some((key, key.evidence.as_ref()?)));
     let few: Vec<bool> = few.filter(|(_, one)| one.new_trials == 1).map(|(key, _)| key.advisory).collect();
     assert!(!few.is_empty() && few.iter().all(|advisory| *advisory), "one trial decides nothing");

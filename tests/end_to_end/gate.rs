@@ -106,9 +106,9 @@ fn a_calibration_takes_no_run_twice_and_none_that_says_nothing() {
     std::fs::copy(scratch.path("a.json"), scratch.path("copy.json")).unwrap();
     let ran = scratch.run(&words("calibrate a.json b.json copy.json --out policy.json"));
     ran.expect_error(exit::USAGE, &["a.json and copy.json", "the same run"]);
-    let changes: [(fn(&mut Profile), &str); 2] = [
-        (|profile| profile.state = RunState::Interrupted, "--resume"),
-        (|profile| profile.target.device.stand_in = true, "--allow-stand-in"),
+    let changes = [
+        ((|profile: &mut Profile| profile.state = RunState::Interrupted) as fn(&mut Profile), "--resume"),
+        (|profile: &mut Profile| profile.target.device.stand_in = true, "--allow-stand-in"),
     ];
     for (change, says) in changes {
         let mut profile = scratch.profile("b.json");
