@@ -16,10 +16,10 @@ use super::series::{Metric, Series, SeriesKey};
 pub const LEAST_RUNS: usize = 10;
 /// θ is never below this.
 const LEAST_THRESHOLD: f64 = 0.05;
-/// Pairs of so many runs are enough to count false alarms. …
-const COUNTED_RUNS: usize = 15;
-/// … Of fewer, θ is at least so many standard deviations of one trial.
+/// θ is at least so many standard deviations of one trial.
 const DEVIATIONS: f64 = 2.5;
+/// A key whose trials spread by more than this is restless.
+const RESTLESS: f64 = 0.1;
 /// A θ from which on a key is worth nothing: twice the time is called no difference.
 const BLIND_THRESHOLD: f64 = 1.0;
 /// The canary's tolerance is never above this: a machine that wanders further is not fit to be judged by.
@@ -68,8 +68,8 @@ pub struct CalibratedKey {
     pub trials: usize,
     /// s: 1.4826 × MAD of ln of all trials together, which holds the spread between runs as well.
     pub spread: f64,
-    /// θ: at least 5 %, and what lets 0.25 % of all comparisons of two of these runs through as false alarms; of fewer than 15
-    /// runs, or of fewer than three trials a run, at least 2.5·s as well.
+    /// θ: the largest of 5 %, 2.5·s, and what lets 0.25 % of the comparisons of two of these runs through as false alarms, of
+    /// those that a gate would have found fit; of all of them where trials spread by more than 10 %.
     pub threshold: f64,
     /// Share of comparisons of two of these runs that call it slower, though nothing changed.
     pub false_alarms: f64,
@@ -91,6 +91,7 @@ pub fn calibrate(profiles: &[&Profile]) -> Policy {
 pub fn calibrate_runs(runs: &[RecordedRun]) -> Policy {
     let canaries: Vec<Option<Canary>> = runs.iter().map(|run| Canary::of(&run.canary)).collect();
     // Thresholds rest on all that the machine does, even where a gate would call it unfit: they are the wider for it.
+    // Pairs that a gate would call unfit say nothing of what it lets through.
     let tolerance = canary_tolerance(&canaries);
     let fit = |a: usize, b: usize| match (canaries[a], canaries[b]) {
         (Some(a), Some(b)) => a.apart(b) <= tolerance,
@@ -106,7 +107,7 @@ pub fn calibrate_runs(runs: &[RecordedRun]) -> Policy {
         runs: runs.len(),
         machine: runs.first().map(|run| run.machine.clone()).unwrap_or_default(),
         canary: typical(&canaries),
-        canary_tolerance: tolerance.min(MOST_TOLERANCE),
+        canary_tolerance: tolerance,
         false_alarms: false_alarms(&keys),
         keys,
     }
@@ -123,7 +124,8 @@ fn calibrate_key(
     let values: Vec<&[f64]> = having.iter().map(|(_, series)| series.values.as_slice()).collect();
     let logs: Vec<f64> = values.concat().iter().map(|value| value.ln()).collect();
     let spread = robust_deviation(&logs)?;
-    let pairs = Pairs::of(runs.len(), &values, |a, b| fit(having[a].0, having[b].0));
+    // The canary explains why a steady key moves; of a restless one it does not, and every pair counts.
+    let pairs = Pairs::of(runs.len(), &values, |a, b| spread > RESTLESS || fit(having[a].0, having[b].0));
     let resolution = having.iter().map(|(_, series)| series.resolution_ns).fold(0.0, f64::max);
     let limits = |relative: f64| {
         let calibrated = Calibrated { relative, decides: true, detectable: None };
@@ -131,9 +133,7 @@ fn calibrate_key(
     };
     let floor = limits(0.0).floor;
     let resampled = pairs.threshold(floor).filter(|_| pairs.decisive);
-    let counted = resampled.is_some() && pairs.runs >= COUNTED_RUNS;
-    let assumed = if counted { 0.0 } else { DEVIATIONS * spread };
-    let threshold = LEAST_THRESHOLD.max(assumed).max(resampled.unwrap_or(0.0));
+    let threshold = LEAST_THRESHOLD.max(DEVIATIONS * spread).max(resampled.unwrap_or(0.0));
     let limits = limits(threshold);
     Some(CalibratedKey {
         key: key.clone(),
@@ -212,7 +212,7 @@ fn false_alarms(keys: &[CalibratedKey]) -> f64 {
     1.0 - none
 }
 
-/// How far the canary of these pairs moved at most, a twentieth of them left out as disturbed; at least 5 %.
+/// How far the canary of these pairs moved at most, a twentieth of them left out as disturbed; from 5 to 15 %.
 fn canary_tolerance(canaries: &[Option<Canary>]) -> f64 {
     let known: Vec<Canary> = canaries.iter().copied().flatten().collect();
     let mut apart: Vec<f64> = (known.iter().enumerate())
@@ -220,5 +220,5 @@ fn canary_tolerance(canaries: &[Option<Canary>]) -> f64 {
         .collect();
     apart.sort_unstable_by(f64::total_cmp);
     let most = apart.get(((apart.len() as f64 * CANARY_SHARE) as usize).min(apart.len().saturating_sub(1)));
-    most.copied().unwrap_or(0.0).max(LEAST_THRESHOLD)
+    most.copied().unwrap_or(0.0).clamp(LEAST_THRESHOLD, MOST_TOLERANCE)
 }
