@@ -174,14 +174,17 @@ pub(super) fn warm(plan: &ServingPlan, style: &Style) -> String {
     grid.rule();
     let cost = plan.capacity.cost_per_hour.as_ref();
     let cost = cost.map_or_else(String::new, |cost| format!("{} an hour", number(cost.value)));
+    // The price is that of what is kept: of the replayed standby where there is one.
+    let replayed = plan.capacity.replayed_standby.as_ref();
     grid.row([
         Cell::new(Tone::Strong, "warm"),
         Cell::new(Tone::Strong, number(warm.peak_per_s.value)),
         Cell::new(Tone::Strong, warm.replicas_peak.value.to_string()),
-        Cell::new(Tone::Faint, cost),
+        Cell::new(Tone::Faint, if replayed.is_none() { cost.clone() } else { String::new() }),
     ]);
-    if let Some(replayed) = &plan.capacity.replayed_standby {
+    if let Some(replayed) = replayed {
         let why = "standing by, beyond replicas(rate) as it changes: the fewest that meet the SLA on this trace, replayed";
+        let why = if cost.is_empty() { why.to_owned() } else { format!("{why}; {cost} at the mean rate") };
         grid.row([
             Cell::new(Tone::Good, "replayed"),
             Cell::default(),
