@@ -120,6 +120,29 @@ pub struct DeviceTarget {
     pub stand_in: bool,
 }
 
+impl DeviceTarget {
+    /// A device of which only the kind and the name are known, as in what others measured.
+    pub fn named(kind: &str, name: &str) -> Self {
+        DeviceTarget {
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+            count: 0,
+            memory_bytes: Bytes::ZERO,
+            threads: None,
+            multiprocessors: None,
+            clock_hz: None,
+            flop_per_cycle: BTreeMap::new(),
+            memory_bytes_per_s: None,
+            features: Vec::new(),
+            uuid: None,
+            pci_bus_id: None,
+            driver: None,
+            gemm: String::new(),
+            stand_in: false,
+        }
+    }
+}
+
 /// A machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HostTarget {

@@ -199,21 +199,8 @@ fn target(chosen: &Chosen<'_>, starts: &[(&Pod, ColdStart)], pods: u32, left_out
 /// What a pod asks for is all that it tells of its device.
 fn device(gpus: Option<(&str, u32)>) -> DeviceTarget {
     DeviceTarget {
-        kind: "cluster".to_owned(),
-        name: gpus.map_or("no GPU asked for", |(name, _)| name).to_owned(),
         count: gpus.map_or(0, |(_, count)| count),
-        memory_bytes: Bytes::ZERO,
-        threads: None,
-        multiprocessors: None,
-        clock_hz: None,
-        flop_per_cycle: BTreeMap::new(),
-        memory_bytes_per_s: None,
-        features: Vec::new(),
-        uuid: None,
-        pci_bus_id: None,
-        driver: None,
-        gemm: String::new(),
-        stand_in: false,
+        ..DeviceTarget::named("cluster", gpus.map_or("no GPU asked for", |(name, _)| name))
     }
 }
 

@@ -4,7 +4,7 @@
 //! `benchmark.json` (its name and throughput), `sample.json` (how many iterations each sample ran, and how long) and
 //! `estimates.json`. One `cargo bench` is one process: its samples are of one trial, and a gate counts them as one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -225,21 +225,10 @@ fn read<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, ImportError> {
 fn target() -> Target {
     let host = Host::here().describe();
     let device = DeviceTarget {
-        kind: "host".to_owned(),
-        name: host.cpu.clone(),
         count: 1,
         memory_bytes: host.memory_bytes,
-        threads: None,
-        multiprocessors: None,
-        clock_hz: None,
-        flop_per_cycle: BTreeMap::new(),
-        memory_bytes_per_s: None,
-        features: Vec::new(),
-        uuid: None,
-        pci_bus_id: None,
-        driver: None,
         gemm: "none: benchmarks were imported".to_owned(),
-        stand_in: false,
+        ..DeviceTarget::named("host", &host.cpu)
     };
     Target { image: None, model: None, device, host, engine: None, cluster: None }
 }
