@@ -188,6 +188,15 @@ fn rules_and_places_that_can_not_be_used() {
         "gate base.json --baseline base.json --markdown no/such/m.md",
         "calibrate base.json other.json --out taken",
         "export bmf base.json --out taken",
+        "plan base.json --slo-p99 1s --rate 1 --out taken",
+        "plan base.json --slo-p99 1s --rate 1 --html no/such/plan.html",
+        "plan base.json --slo-p99 1s --rate 1 --html base.json",
+        "plan base.json --slo-p99 1s --rate 1 --out other.json",
+        "plan base.json --slo-p99 1s --rate 1 --out same --html ./same",
+        "plan base.json --slo-p99 1s --trace gate.toml --out gate.toml",
+        "import kubectl gate.toml --out gate.toml",
+        "import kubectl gate.toml --out no/such/pods.json",
+        "import criterion taken --out taken",
         "man --out base.json",
     ] {
         let ran = scratch.run(&words(line));

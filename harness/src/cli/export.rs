@@ -44,7 +44,9 @@ fn formats() -> PossibleValuesParser {
 pub(super) fn export(args: &ExportArgs, json: bool) -> Result<u8, CliError> {
     let target = reports::export_target(&args.format)
         .ok_or_else(|| CliError::Usage(format!("know the format `{}`", args.format)))?;
-    out_files::check(args.files.iter().map(PathBuf::as_path), &[("--out", args.out.as_deref())])?;
+    // Some formats are several files in a directory.
+    let out = args.out.as_deref().filter(|out| !out.is_dir());
+    out_files::check(args.files.iter().map(PathBuf::as_path), &[("--out", out)])?;
     if target.takes_plan() {
         return finish(target, of_plan(target, args)?, args, json);
     }

@@ -8,7 +8,7 @@ use coldstart_profiles::{Profile, exit};
 use coldstart_reports as reports;
 
 use super::exit::CliError;
-use super::output;
+use super::{out_files, output};
 use crate::cluster::{self, ClusterError};
 use crate::import::criterion;
 use crate::resolve;
@@ -57,9 +57,14 @@ pub struct CriterionArgs {
 
 /// `coldstart import`.
 pub(super) fn import(source: ImportSource, json: bool, style: &reports::Style) -> Result<u8, CliError> {
-    let (profile, out) = match &source {
-        ImportSource::Kubectl(args) => (of_kubectl(args)?, &args.out),
-        ImportSource::Criterion(args) => (of_criterion(args)?, &args.out),
+    let (read, out) = match &source {
+        ImportSource::Kubectl(args) => (args.files.as_slice(), &args.out),
+        ImportSource::Criterion(args) => (std::slice::from_ref(&args.directory), &args.out),
+    };
+    out_files::apart(read.iter().map(PathBuf::as_path), &[("--out", Some(out))])?;
+    let profile = match &source {
+        ImportSource::Kubectl(args) => of_kubectl(args)?,
+        ImportSource::Criterion(args) => of_criterion(args)?,
     };
     let store = Store::create(out)?;
     if let Some(kept) = store.kept() {

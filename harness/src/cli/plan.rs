@@ -12,7 +12,7 @@ use coldstart_profiles::{Bytes, Nanos, exit, write_atomic};
 use coldstart_reports as reports;
 
 use super::exit::CliError;
-use super::output;
+use super::{out_files, output};
 use crate::planning::quantity::{bandwidth, duration, duration_or_zero, price, quantile, rate, size};
 use crate::planning::{Arrivals, Order, make};
 use crate::say::say;
@@ -163,6 +163,8 @@ pub enum DispatchArg {
 
 /// `coldstart plan`.
 pub(super) fn plan(args: PlanArgs, json: bool, style: &reports::Style) -> Result<u8, CliError> {
+    let read = args.profiles.iter().chain(&args.trace).map(PathBuf::as_path);
+    out_files::check(read, &[("--out", args.out.as_deref()), ("--html", args.html.as_deref())])?;
     let plan = make(order(&args))?;
     let as_json =
         || -> Result<String, CliError> { Ok(format!("{}\n", serde_json::to_string_pretty(&plan)?)) };
