@@ -1,6 +1,7 @@
-//! How long a plan takes: `cargo run --release -p coldstart-decisions --example plan_speed -- PROFILE TRACE SECONDS`.
+//! How long a plan takes: `cargo run --release -p coldstart-decisions --example plan_speed -- PROFILE TRACE SECONDS [plan]`.
 //!
-//! PROFILE is what `coldstart run` wrote, TRACE a file of arrivals, SECONDS the p99 to be met.
+//! PROFILE is what `coldstart run` wrote, TRACE a file of arrivals, SECONDS the p99 to be met. With `plan` at the end no policies are
+//! simulated, as without `--simulate`: for traces of millions of requests.
 
 #![expect(clippy::print_stdout, reason = "an example that prints figures")]
 
@@ -19,15 +20,16 @@ use coldstart_profiles::{Nanos, Profile};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [profile, trace, seconds] = arguments.as_slice() else {
-        return Err("give PROFILE TRACE SECONDS".into());
+    let [profile, trace, seconds, rest @ ..] = arguments.as_slice() else {
+        return Err("give PROFILE TRACE SECONDS, and `plan` to leave out policies".into());
     };
+    let both: &[bool] = if rest.is_empty() { &[false, true] } else { &[false] };
     let profile = Profile::read(Path::new(profile))?;
     let started = Instant::now();
     let trace = read(File::open(trace)?, MOST_REQUESTS)?.trace;
     let reading = started.elapsed();
     let traffic = Traffic::Trace(trace);
-    for simulate in [false, true] {
+    for simulate in both.iter().copied() {
         let request = PlanRequest {
             sla: Sla::p99(Nanos::from_secs(seconds.parse()?)),
             traffic_from: TrafficSource::Numbers,

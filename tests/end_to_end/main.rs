@@ -4,6 +4,7 @@
 
 mod bad_models;
 mod bad_profiles;
+mod bad_traces;
 mod bad_usage;
 mod cuda;
 mod cuda_faults;

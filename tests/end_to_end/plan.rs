@@ -14,7 +14,7 @@ const TRACE: &str =
 const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/profiles/profile-1.0.json");
 
 /// A language model with T_pre = 2 ms + 50 µs·tokens and T_dec = 8 ms + 200 µs·n + 10 ns·n·ctx.
-fn profile() -> Profile {
+pub(crate) fn profile() -> Profile {
     let mut profile = Profile::read(Path::new(FIXTURE)).unwrap();
     let template = profile.throughput[0].clone();
     profile.measurements.retain(|row| row.key.phase != Phase::Throughput);
@@ -67,9 +67,13 @@ fn a_plan_on_the_conv_trace_in_every_form() {
     let ran = scratch.run(&with(&["--replica-hour", "2", "--miss-cost", "0.01", "--out", "plan.json"]));
     let table = &ran.expect_code(exit::OK).stdout;
     for part in [
-        "p99 60.0 s, cold start 60.0 s: follow the traffic with replicas(rate): ",
-        "at its mean rate, up to ",
-        "a number that never changes would have to be ",
+        "p99 60.0 s, cold start 60.0 s: ",
+        " replica-hours for this traffic",
+        "Following the rate exactly, ",
+        " at its mean rate and up to ",
+        "What it takes",
+        "the cheapest",
+        "plan, exactly",
         "replayed",
         "Lead time",
         "Warm replicas  dispatch least-loaded",
@@ -128,6 +132,12 @@ fn a_number_is_explained_and_an_unknown_field_is_told_the_others() {
     assert!(
         list.expect_code(exit::OK).stdout.lines().any(|line| line == "autoscaler.targets.queue_depth.value")
     );
+    let json = scratch.run(&with(&["--explain", "list", "--json"]));
+    let names: Vec<String> = serde_json::from_str(&json.expect_code(exit::OK).stdout).unwrap();
+    assert_eq!(names, list.stdout.lines().collect::<Vec<_>>());
+    for name in ["courses.cheapest.replica_hours", "capacity.sensitivity.half.standby", "wanted.standby"] {
+        assert!(names.iter().any(|known| known == name), "{name}: {names:?}");
+    }
     scratch.run(&with(&["--explain", "nothing"])).expect_error(exit::USAGE, &["nothing", "--explain list"]);
     scratch
         .run(&with(&["--explain", "warm.stanby"]))
@@ -149,7 +159,9 @@ fn policies_are_simulated_and_drawn() {
     let line = "plan p.json --slo-p99 10s --assume-cold-p99 20s --trace t.csv --shared-bandwidth 1GB/s --simulate --html plan.html";
     let ran = scratch.run(&words(line));
     let table = &ran.expect_code(exit::OK).stdout;
-    for part in ["Policies", "CPU 80 % (assumed)", "plan: standby", "More or less standby"] {
+    for part in
+        ["Policies", "CPU 80 %", "--signal plan", "--signal queue", "plan, exactly", "More or less standby"]
+    {
         assert!(table.contains(part), "{part} is missing in:\n{table}");
     }
     let page = std::fs::read_to_string(scratch.path("plan.html")).unwrap();
@@ -157,6 +169,45 @@ fn policies_are_simulated_and_drawn() {
     assert_eq!(page.matches("<svg").count(), 3, "capacity, standby, crossover");
     assert!(page.contains("Capacity over the traffic") && !page.contains("http://www.example"));
     assert_eq!(scratch.run(&words(line)).stdout, *table, "the same for the same seed");
+}
+
+/// Plan, export, and what of it is refused.
+#[test]
+fn a_plan_is_exported_on_any_of_its_signals() {
+    let scratch = scratch();
+    let mut trace = String::from("time_s,tokens_in,tokens_out\n");
+    for second in 0..600 {
+        let burst = if (200..300).contains(&second) { 8 } else { 1 };
+        (0..burst).for_each(|n| trace.push_str(&format!("{second}.{n},300,30\n")));
+    }
+    std::fs::write(scratch.path("t.csv"), trace).unwrap();
+    let line = "plan p.json --slo-p99 10s --assume-cold-p99 20s --trace t.csv --simulate --out plan.json";
+    scratch.run(&words(line)).expect_code(exit::OK);
+    let export = |rest: &str| scratch.run(&words(&format!("export {rest} --workload deployment/llama")));
+    let annotation = |text: &str, name: &str| {
+        let object: serde_json::Value = serde_json::from_str(text).unwrap();
+        object["metadata"]["annotations"][format!("coldstart-rs.github.io/{name}")]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    for signal in ["plan", "rate", "concurrency"] {
+        for tool in ["hpa", "keda"] {
+            let ran = export(&format!("{tool} plan.json --signal {signal}"));
+            let text = &ran.expect_code(exit::OK).stdout;
+            assert_eq!(annotation(text, "signal"), signal);
+            let replayed = annotation(text, "replayed");
+            assert!(replayed.contains("replica-hours; the plan carried out exactly: "), "{replayed}");
+        }
+    }
+    let plan: ServingPlan =
+        serde_json::from_str(&std::fs::read_to_string(scratch.path("plan.json")).unwrap()).unwrap();
+    let cheapest = plan.courses.unwrap().cheapest.unwrap().export;
+    let text = export("keda plan.json").expect_code(exit::OK).stdout.clone();
+    assert_eq!(annotation(&text, "signal"), cheapest.map_or("plan", |signal| signal.flag()), "the cheapest");
+    export("hpa plan.json --signal load").expect_error(exit::USAGE, &["load", "concurrency"]);
+    export("kwok p.json --signal plan").expect_error(exit::USAGE, &["--signal", "kwok"]);
+    export("hpa plan.json --signal memory").expect_error(exit::USAGE, &["--signal memory", "no target"]);
 }
 
 #[test]

@@ -8,9 +8,12 @@ mod signal;
 mod target;
 #[cfg(test)]
 mod tests;
+mod wanted;
 
 pub use behaviour::{Behaviour, PodsPolicy};
 pub use keep_alive::{Advice, KeepAlive, keep_alive};
 pub use settings::{Autoscaler, Situation};
 pub use signal::{MetricType, Signal};
 pub use target::{Hopeless, Target, Usability};
+pub(crate) use wanted::Line;
+pub use wanted::Wanted;

@@ -32,8 +32,6 @@ pub struct Autoscaler {
     pub largest_per_s: f64,
     /// How often the metrics are looked at, in whole seconds.
     pub polling_interval_s: Figure<u32>,
-    /// How long after the last activity the last replica goes, in seconds; only with scaling to zero.
-    pub cooldown_s: Figure<u32>,
 }
 
 /// What the settings follow from.
@@ -57,14 +55,13 @@ pub struct Situation<'a> {
     pub cold_start: &'a Figure<Nanos>,
     /// Memory of a replica.
     pub memory: &'a MemoryFacts,
+    /// Whether replicas run on the host device: it has no memory of its own to watch.
+    pub host: bool,
 }
-
-/// The usual cool-down of KEDA, in seconds.
-const USUAL_COOLDOWN_S: u32 = 300;
 
 impl Autoscaler {
     /// Derives every setting. `lowest_per_s` and `largest_per_s` are the ends of the traffic: its rate at the complement of the
-    /// quantile, and its largest; `break_even` is that of scaling to zero, where there is one.
+    /// quantile, and its largest.
     ///
     /// # Errors
     /// When no number of replicas carries one of the ends.
@@ -72,23 +69,10 @@ impl Autoscaler {
         situation: &Situation<'_>,
         planner: &Planner<'_>,
         (lowest_per_s, largest_per_s): (f64, f64),
-        break_even: Option<&Figure<Nanos>>,
     ) -> Result<Self, PlanError> {
         let headroom = headroom(situation.warm);
         let hopeless = Hopeless::of(situation);
         let rate_target = situation.rate_target(&headroom);
-        let cooldown_s = match break_even {
-            Some(time) => {
-                let basis = Basis::of("the break-even idle time, at least 300 s").figure(
-                    "break-even",
-                    Quantity::Nanos(time.value),
-                    "keep_alive.break_even_ns",
-                    &time.basis,
-                );
-                Figure::new(ceil_seconds(time.value).max(USUAL_COOLDOWN_S), basis)
-            }
-            None => Figure::new(USUAL_COOLDOWN_S, Basis::of("300 s, as KEDA has it: no break-even is known")),
-        };
         let polling = situation.cluster.scrape_interval_ns;
         let polling_interval_s = Figure::new(
             ceil_seconds(polling).max(1),
@@ -106,7 +90,6 @@ impl Autoscaler {
             headroom,
             hopeless,
             polling_interval_s,
-            cooldown_s,
         })
     }
 }

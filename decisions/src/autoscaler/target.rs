@@ -117,7 +117,14 @@ impl Situation<'_> {
     /// Every signal's target.
     pub(super) fn targets(&self, headroom: &Figure<f64>, hopeless: Option<&Hopeless>) -> Vec<Target> {
         let rate = self.rate_target(headroom);
-        vec![
+        let plan = Basis::of("1: the metric is the number of replicas that are wanted");
+        let mut targets = vec![
+            Target {
+                signal: Signal::Plan,
+                metric_type: MetricType::AverageValue,
+                value: Some(Figure::new(Quantity::Number(1.0), plan)),
+                usability: Usability::Usable,
+            },
             Target {
                 signal: Signal::RequestRate,
                 metric_type: MetricType::AverageValue,
@@ -125,9 +132,38 @@ impl Situation<'_> {
                 usability: Usability::Usable,
             },
             self.queue_target(headroom, hopeless),
+            self.concurrency_target(headroom),
             self.latency_target(headroom, hopeless),
-            self.memory_target(headroom),
-        ]
+        ];
+        if !self.host {
+            targets.push(self.memory_target(headroom));
+        }
+        targets
+    }
+
+    /// ρ·n* ÷ (1 + tolerance), in requests that wait or run for each replica: by Little's law what ρ·μ_SLA keeps in the system for T(n*).
+    fn concurrency_target(&self, headroom: &Figure<f64>) -> Target {
+        let batch = f64::from(self.bound.batch.value);
+        let value = headroom.value * batch / (1.0 + self.cluster.tolerance);
+        let basis = self.with_headroom("ρ·n* ÷ (1 + tolerance)", headroom).figure(
+            "n*",
+            Quantity::Count(u64::from(self.bound.batch.value)),
+            "capacity.bound.batch",
+            &self.bound.batch.basis,
+        );
+        let usability = if value < 1.0 {
+            Usability::Doubtful {
+                why: "less than one request per replica: a single one already exceeds it".to_owned(),
+            }
+        } else {
+            Usability::Usable
+        };
+        Target {
+            signal: Signal::Concurrency,
+            metric_type: MetricType::AverageValue,
+            value: Some(Figure::new(Quantity::Number(value), basis)),
+            usability,
+        }
     }
 
     /// Q* = ρ·(S − T_hi)·μ_SLA ÷ (1 + tolerance), in waiting requests of one replica.
@@ -177,9 +213,14 @@ impl Situation<'_> {
         Target { signal, metric_type, value: Some(Figure::new(Quantity::Nanos(value), basis)), usability }
     }
 
-    /// The share of the device's memory in use at ρ·n* requests at once.
+    /// The share of the room for keys and values in use at ρ·n* requests at once; of a model without those, of the device's memory.
     fn memory_target(&self, headroom: &Figure<f64>) -> Target {
         let (signal, metric_type) = (Signal::MemoryPressure, MetricType::Value);
+        if let ServiceModel::LanguageModel(model) = self.service
+            && model.token_limit() < u64::MAX
+        {
+            return self.cache_target(headroom, model.token_limit());
+        }
         let unusable =
             |why: String| Target { signal, metric_type, value: None, usability: Usability::Unusable { why } };
         let device = self.memory.device_bytes.get() as f64;
@@ -222,6 +263,40 @@ impl Situation<'_> {
             }
         };
         Target { signal, metric_type, value: Some(Figure::new(Quantity::Share(value), basis)), usability }
+    }
+
+    /// max(1, ρ·n*) × tokens of a request ÷ tokens that fit ÷ (1 + tolerance): what vLLM's `kv_cache_usage_perc` shows.
+    fn cache_target(&self, headroom: &Figure<f64>, room: u64) -> Target {
+        let batch = f64::from(self.bound.batch.value);
+        let share = |requests: f64| requests * self.size.tokens() as f64 / room as f64;
+        let value = share((headroom.value * batch).max(1.0)) / (1.0 + self.cluster.tolerance);
+        let basis = self
+            .with_headroom("max(1, ρ·n*) × tokens of a request ÷ tokens that fit ÷ (1 + tolerance)", headroom)
+            .figure(
+                "n*",
+                Quantity::Count(u64::from(self.bound.batch.value)),
+                "capacity.bound.batch",
+                &self.bound.batch.basis,
+            )
+            .input("tokens of a request", Quantity::Count(self.size.tokens()))
+            .input("tokens that fit", Quantity::Count(room));
+        let usability = if share(batch)
+            < value * (1.0 + self.cluster.tolerance) * (1.0 + self.cluster.tolerance)
+        {
+            Usability::Unusable {
+                why: format!("from ρ·n* to n* = {batch:.0} requests it grows by less than the tolerance"),
+            }
+        } else {
+            Usability::Doubtful {
+                why: "the cache says how many tokens are held, not how many requests wait: take it as a second signal".to_owned(),
+            }
+        };
+        Target {
+            signal: Signal::MemoryPressure,
+            metric_type: MetricType::Value,
+            value: Some(Figure::new(Quantity::Share(value), basis)),
+            usability,
+        }
     }
 
     /// Weights, and what `n` requests hold besides, in bytes.

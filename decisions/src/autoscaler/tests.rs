@@ -9,7 +9,7 @@ use crate::cluster::{ClusterFacts, Prices};
 use crate::measured::{MemoryAtBatch, MemoryFacts};
 use crate::service::{RequestSize, ServiceModel, SingleForward, Sla};
 use crate::simulate::Dispatch;
-use crate::traffic::{Ramp, Traffic};
+use crate::traffic::{Arrival, Ramp, Trace, Traffic};
 
 /// A ramp from 100 requests per second on a service of T(n) = 10 ms + 5 ms · n.
 struct Case {
@@ -74,13 +74,14 @@ impl Case {
             lead: &lead,
             cold_start: &cold,
             memory: &self.memory,
+            host: false,
         };
         then(&situation, &planner)
     }
 
     fn settings(&self, cold_s: u64) -> Autoscaler {
         self.with(cold_s, |situation, planner| {
-            Autoscaler::derive(situation, planner, (100.0, 5000.0), None).unwrap()
+            Autoscaler::derive(situation, planner, (100.0, 5000.0)).unwrap()
         })
     }
 }
@@ -171,10 +172,10 @@ fn behaviour_keeps_to_what_kubernetes_takes() {
 fn limits_hold_the_lowest_and_the_largest_rate() {
     let case = Case::new(100, 1.0);
     case.with(15, |situation, planner| {
-        let settings = Autoscaler::derive(situation, planner, (100.0, 5000.0), None).unwrap();
+        let settings = Autoscaler::derive(situation, planner, (100.0, 5000.0)).unwrap();
         assert_eq!(settings.max_replicas.value, planner.replicas(5000.0).unwrap());
         assert_eq!(settings.min_replicas.value, planner.replicas(160.0).unwrap());
-        let low = Autoscaler::derive(situation, planner, (0.0, 100.0), None).unwrap();
+        let low = Autoscaler::derive(situation, planner, (0.0, 100.0)).unwrap();
         assert_eq!(low.min_replicas.value, planner.replicas(60.0).unwrap());
         assert_eq!(
             low.max_replicas.value, situation.warm.replicas_peak.value,
@@ -183,26 +184,52 @@ fn limits_hold_the_lowest_and_the_largest_rate() {
     });
 }
 
+/// `count` requests a second, and then a pause, `times` over.
+fn with_pauses(count: u64, pause_s: u64, times: u64) -> Traffic {
+    let second = 1_000_000_000;
+    let burst = |n: u64| (0..count).map(move |i| n * (pause_s + 1) * second + i * second / count);
+    let arrivals = (0..times).flat_map(burst).map(|time_ns| Arrival { time_ns, tokens_in: 0, tokens_out: 0 });
+    Traffic::Trace(Trace::new(arrivals.collect(), false).unwrap())
+}
+
 #[test]
-fn scaling_to_zero_pays_where_pauses_are_long_enough() {
+fn scaling_to_zero_pays_where_pauses_are_long_and_few_enough() {
     let case = Case::new(100, 0.0);
-    let advice = |prices: Prices, gap: Option<Nanos>| {
-        case.with(60, |situation, _| keep_alive(situation, &prices, gap))
+    let advice = |prices: Prices, traffic: &Traffic| {
+        case.with(60, |situation, _| keep_alive(situation, &prices, traffic))
     };
     let prices = Prices { replica_hour: Some(3.6), miss: Some(0.001), ..Prices::default() };
     // What waits for 100 − 15 ms is still in time: 100/s · (15 + 60 − 0.085) s = 7491.5 misses at 0.001 each; idling costs as much a
-    // second.
-    let found = advice(prices, None);
+    // second, and the replica that starts is paid for 75 s.
+    let found = advice(prices, &case.traffic);
     assert!(close(found.misses.value, 7491.5), "{found:?}");
-    assert!(close(found.break_even_ns.as_ref().unwrap().value.as_secs_f64(), 7491.5), "{found:?}");
-    assert_eq!(found.advice, Advice::ScaleToZero);
-    let found = advice(prices, Some(Nanos::from_secs(600)));
-    assert!(matches!(&found.advice, Advice::KeepOne { why } if why.contains("longest pause")), "{found:?}");
-    let free = advice(Prices { replica_hour: Some(0.0), ..prices }, None);
+    assert!(close(found.break_even_ns.as_ref().unwrap().value.as_secs_f64(), 7566.5), "{found:?}");
+    assert_eq!(found.cooldown_s.value, 7567);
+    let why = |found: &KeepAlive| match &found.advice {
+        Advice::KeepOne { why } | Advice::Unknown { why } => why.clone(),
+        Advice::ScaleToZero => String::new(),
+    };
+    assert!(why(&found).contains("less than once a day"), "at 100 a second: {found:?}");
+    // Bursts of 10 000 requests every 10 000 s: 7491 of each miss. Of 1 000 000 in one second that is 0.7 %.
+    let often = advice(prices, &with_pauses(10_000, 10_000, 3));
+    assert!(why(&often).contains("% of all, and 1.0 % may"), "{often:?}");
+    let rare = advice(prices, &with_pauses(1_000_000, 10_000, 2));
+    assert_eq!(rare.advice, Advice::ScaleToZero, "{rare:?}");
+    assert!(close(rare.missed_share.value, 7491.5 / 2e6), "{rare:?}");
+    let short = advice(prices, &with_pauses(10, 600, 3));
+    assert!(why(&short).contains("longest pause of the trace is"), "{short:?}");
+    let free = advice(Prices { replica_hour: Some(0.0), ..prices }, &case.traffic);
     assert!(
-        free.break_even_ns.is_none() && matches!(free.advice, Advice::KeepOne { .. }),
+        free.break_even_ns.is_none() && why(&free).contains("idling costs nothing"),
         "no division by zero"
     );
-    let unknown = advice(Prices { miss: None, ..prices }, None);
-    assert!(matches!(&unknown.advice, Advice::Unknown { why } if why.contains("--miss-cost")), "{unknown:?}");
+    let unknown = advice(Prices { miss: None, ..prices }, &with_pauses(1_000_000, 10_000, 2));
+    assert!(why(&unknown).contains("--miss-cost"), "{unknown:?}");
+    // Where a whole cold start is within the service level, the replica that starts still costs its time.
+    let mut patient = Case::new(200_000, 0.0);
+    patient.traffic = with_pauses(10, 600, 3);
+    let found = patient.with(60, |situation, _| keep_alive(situation, &prices, &patient.traffic));
+    assert_eq!(found.misses.value, 0.0);
+    assert_eq!(found.break_even_ns.unwrap().value, Nanos::from_secs(75));
+    assert_eq!((found.cooldown_s.value, found.advice), (300, Advice::ScaleToZero));
 }

@@ -123,6 +123,11 @@ impl<'a> Planner<'a> {
         &self.demand
     }
 
+    /// How a replica serves.
+    pub(crate) fn service(&self) -> &'a ServiceModel {
+        self.service
+    }
+
     /// The mean size of a request.
     pub fn size(&self) -> RequestSize {
         self.demand.traffic.sizes().mean()

@@ -62,11 +62,11 @@ fn a_longer_cold_start_never_takes_fewer() {
     let rows = sensitivity(&planner, Nanos::from_secs(60), |_| None).unwrap();
     assert_eq!(rows.iter().map(|row| row.factor).collect::<Vec<_>>(), [0.5, 1.0, 2.0]);
     assert_eq!(rows[2].lead_time_ns, Nanos::from_secs(165));
-    assert!(rows.windows(2).all(|pair| pair[0].warm <= pair[1].warm), "{rows:?}");
-    assert!(rows[2].standby > rows[0].standby, "{rows:?}");
+    assert!(rows.windows(2).all(|pair| pair[0].warm.value <= pair[1].warm.value), "{rows:?}");
+    assert!(rows[2].standby.value > rows[0].standby.value, "{rows:?}");
     let replayed = sensitivity(&planner, Nanos::from_secs(60), |factor| (factor < 2.0).then_some(1)).unwrap();
-    let standby: Vec<u32> = replayed.iter().map(|row| row.standby).collect();
-    assert_eq!(standby, [1, 1, rows[2].standby], "the formula where no replay has an answer");
+    let standby: Vec<u32> = replayed.iter().map(|row| row.standby.value).collect();
+    assert_eq!(standby, [1, 1, rows[2].standby.value], "the formula where no replay has an answer");
 }
 
 #[test]

@@ -1,20 +1,23 @@
 //! From profiles, traffic and a request to a plan.
 
-use coldstart_profiles::Nanos;
-
+use super::alternatives::Alternatives;
 use super::caveats::Known;
-use super::comparison::Alternatives;
+use super::comparison::PolicyComparison;
+use super::courses::Courses;
 use super::format::PlanFormat;
+use super::line::wanted_of_numbers;
+use super::outlook::outlooks;
 use super::places::{affinity_of, locality_of, mitigations_of};
 use super::replay::Replay;
 use super::request::PlanRequest;
-use super::serving_plan::{Capacity, ClassOutlook, ServicePlan, ServingPlan};
-use crate::autoscaler::{Autoscaler, Situation, keep_alive};
+use super::serving_plan::{Capacity, ServicePlan, ServingPlan};
+use crate::autoscaler::{Autoscaler, KeepAlive, Situation, Wanted, keep_alive};
 use crate::basis::{Basis, Figure, Quantity};
-use crate::capacity::{Demand, LeadTime, PlanError, Planner, Warm, sensitivity};
+use crate::capacity::{Demand, LeadTime, PlanError, Planner, SlaBound, Warm, sensitivity};
 use crate::measured::{Fleet, Measured, NamedProfile};
+use crate::mitigations::Mitigation;
 use crate::service::{RequestSize, ServiceModel};
-use crate::traffic::{RateSeries, Traffic, TrafficSummary};
+use crate::traffic::{RateSeries, Traffic};
 
 /// Makes a plan. Pure: the same for the same arguments.
 ///
@@ -30,83 +33,141 @@ pub fn make_plan(
     let fleet = Fleet::of(profiles, &request.by_hand, request.allow_stand_in)?;
     let measured = fleet.class(request.node_class.as_deref())?;
     let cold = measured.cold_start()?;
-    let (service, service_basis) = service_of(measured, traffic, &request)?;
-    let planner = Planner::new(demand(traffic, &request), &service, &service_basis, &request.cluster)?;
+    let (model, basis) = service_of(measured, traffic, &request)?;
+    let planner = Planner::new(demand(traffic, &request), &model, &basis, &request.cluster)?;
     let lead_time = LeadTime::new(&request.cluster, &cold.hi_ns);
-    let bound = planner.bound();
-    let warm = planner.warm(&lead_time)?;
-    let summary = traffic.summary(request.window_ns);
-    let situation = Situation {
-        service: &service,
-        sla: &request.sla,
-        size: planner.size(),
-        cluster: &request.cluster,
-        bound: &bound,
-        warm: &warm,
-        lead: &lead_time,
-        cold_start: &lead_time.cold_start_ns,
-        memory: &measured.memory,
-    };
-    let keep_alive = keep_alive(&situation, &request.prices, longest_gap(&summary));
-    let ends = ends(traffic, &request);
-    let autoscaler = Autoscaler::derive(&situation, &planner, ends, keep_alive.break_even_ns.as_ref())?;
+    let (bound, warm) = (planner.bound(), planner.warm(&lead_time)?);
+    let Settings { keep_alive, autoscaler } =
+        Settings::of(measured, traffic, &request, &planner, (&lead_time, &bound, &warm))?;
     let alternatives = Alternatives {
         planner: &planner,
-        service: &service,
+        service: &model,
+        measured,
         cold,
         warm: &warm,
         autoscaler: &autoscaler,
+        keep_alive: &keep_alive,
         request: &request,
     };
-    let replay = Replay::new(&alternatives, traffic)?;
-    let replayed = replay.as_ref().and_then(Replay::replayed);
-    let (replayed_standby, replayed_peak) = replayed.map(|found| (found.standby, found.peak)).unzip();
-    let standby = replayed_standby.as_ref().map_or(warm.standby.value, |replayed| replayed.value);
-    // A trace is asked for other cold starts, too; numbers have the formula.
-    let replayed_at = |factor: f64| replay.as_ref()?.standby_at(factor, standby);
-    let comparison = request.simulate.then(|| alternatives.compare(traffic, standby)).transpose()?;
-    let mitigations = mitigations_of(measured, cold, &planner, &request, replayed_at);
-    let capacity = Capacity {
-        sensitivity: sensitivity(&planner, cold.hi_ns.value, replayed_at)?,
-        cost_per_hour: cost_per_hour(&warm, replayed_standby.as_ref(), request.prices.replica_hour),
-        replayed_standby,
-        replayed_peak,
-        fixed_replicas: replay.as_ref().and_then(Replay::fixed),
-        bound,
-        warm,
-    };
-    let service = ServicePlan { size: planner.size(), model: service.clone(), basis: service_basis.clone() };
+    let Replays { wanted, courses, comparison, capacity, mitigations } =
+        Replays::of(&alternatives, traffic, bound)?;
+    let summary = traffic.summary(request.window_ns);
+    let service = ServicePlan { size: planner.size(), model: model.clone(), basis: basis.clone() };
     let largest_per_s = autoscaler.largest_per_s;
     let known =
         Known { measured, cold, request: &request, planner: &planner, service: &service, largest_per_s };
-    let caveats = known.caveats(&summary, &capacity);
-    let classes = fleet.classes.iter().map(|class| {
-        let known = (class.class.name == measured.class.name).then_some(&planner);
-        outlook(class, traffic, &request, known)
-    });
-    let classes = classes.collect();
     Ok(ServingPlan {
         format: PlanFormat::CURRENT,
         tool_version: tool_version.to_owned(),
         node_class: measured.class.name.clone(),
+        caveats: known.caveats(&summary, &capacity),
         traffic: summary,
         service,
         lead_time,
         locality: locality_of(measured, cold, &capacity.warm, &request),
-        capacity,
         affinity: affinity_of(&fleet),
+        classes: outlooks(&fleet, measured, traffic, &request, &capacity),
+        capacity,
         mitigations,
         autoscaler,
+        wanted,
+        courses,
         keep_alive,
-        classes,
         comparison,
-        caveats,
         request: request.clone(),
         fleet: fleet.clone(),
     })
 }
 
-fn demand<'a>(traffic: &'a Traffic, request: &'a PlanRequest) -> Demand<'a> {
+/// What the autoscaler is told.
+pub(super) struct Settings {
+    pub(super) keep_alive: KeepAlive,
+    pub(super) autoscaler: Autoscaler,
+}
+
+impl Settings {
+    pub(super) fn of(
+        measured: &Measured,
+        traffic: &Traffic,
+        request: &PlanRequest,
+        planner: &Planner<'_>,
+        (lead, bound, warm): (&LeadTime, &SlaBound, &Warm),
+    ) -> Result<Self, PlanError> {
+        let situation = Situation {
+            service: planner.service(),
+            sla: &request.sla,
+            size: planner.size(),
+            cluster: &request.cluster,
+            bound,
+            warm,
+            lead,
+            cold_start: &lead.cold_start_ns,
+            memory: &measured.memory,
+            host: measured.class.device_kind == "host",
+        };
+        Ok(Settings {
+            keep_alive: keep_alive(&situation, &request.prices, traffic),
+            autoscaler: Autoscaler::derive(&situation, planner, ends(traffic, request))?,
+        })
+    }
+}
+
+/// What replays of the traffic say.
+struct Replays {
+    wanted: Option<Wanted>,
+    courses: Option<Courses>,
+    comparison: Option<PolicyComparison>,
+    capacity: Capacity,
+    mitigations: Vec<Mitigation>,
+}
+
+impl Replays {
+    /// A trace is always replayed; numbers only as a trace that is drawn of them, and only where policies are simulated.
+    fn of(alternatives: &Alternatives<'_>, traffic: &Traffic, bound: SlaBound) -> Result<Self, PlanError> {
+        let (request, warm) = (alternatives.request, alternatives.warm);
+        let drawn = match traffic {
+            Traffic::Trace(_) => None,
+            _ => request.simulate.then(|| alternatives.drawn(traffic)).transpose()?,
+        };
+        let trace = if let Traffic::Trace(trace) = traffic { Some(trace) } else { drawn.as_ref() };
+        let replay = trace
+            .map(|trace| Ok::<_, PlanError>(Replay::new(alternatives, trace, alternatives.table(traffic)?)))
+            .transpose()?;
+        let wanted = match &replay {
+            Some(replay) => Some(replay.wanted()),
+            None => wanted_of_numbers(alternatives, traffic),
+        };
+        let (courses, outcomes) = replay
+            .as_ref()
+            .zip(wanted.as_ref())
+            .map(|(replay, wanted)| replay.courses(wanted, request.simulate))
+            .unzip();
+        let comparison = (replay.as_ref().filter(|_| request.simulate).zip(outcomes))
+            .map(|(replay, outcomes)| replay.comparison(outcomes, drawn.is_some()));
+        // What was drawn only compares: numbers have the formula.
+        let of_trace = replay.as_ref().filter(|_| drawn.is_none());
+        let replayed = of_trace.and_then(|replay| replay.replayed.as_ref());
+        let (replayed_standby, replayed_peak) =
+            replayed.map(|found| (found.standby.clone(), found.peak.clone())).unzip();
+        let standby = replayed_standby.as_ref().map_or(warm.standby.value, |replayed| replayed.value);
+        let replayed_at = |factor: f64| of_trace?.standby_at(factor, standby);
+        let cold = alternatives.cold;
+        let capacity = Capacity {
+            sensitivity: sensitivity(alternatives.planner, cold.hi_ns.value, replayed_at)?,
+            cost_per_hour: cost_per_hour(warm, replayed_standby.as_ref(), request.prices.replica_hour),
+            replayed_standby,
+            replayed_peak,
+            fixed_replicas: of_trace.and_then(Replay::fixed),
+            bound,
+            warm: warm.clone(),
+        };
+        let mitigations =
+            mitigations_of(alternatives.measured, cold, alternatives.planner, request, replayed_at);
+        Ok(Replays { wanted, courses, comparison, capacity, mitigations })
+    }
+}
+
+pub(super) fn demand<'a>(traffic: &'a Traffic, request: &'a PlanRequest) -> Demand<'a> {
     Demand {
         traffic,
         sla: &request.sla,
@@ -118,7 +179,7 @@ fn demand<'a>(traffic: &'a Traffic, request: &'a PlanRequest) -> Demand<'a> {
 }
 
 /// The service model of a class; a language model needs to know how long requests are.
-fn service_of(
+pub(super) fn service_of(
     measured: &Measured,
     traffic: &Traffic,
     request: &PlanRequest,
@@ -147,13 +208,6 @@ fn ends(traffic: &Traffic, request: &PlanRequest) -> (f64, f64) {
     }
 }
 
-fn longest_gap(summary: &TrafficSummary) -> Option<Nanos> {
-    match summary {
-        TrafficSummary::Trace { longest_gap_ns, .. } => Some(*longest_gap_ns),
-        TrafficSummary::Steady(_) | TrafficSummary::Ramp(_) => None,
-    }
-}
-
 fn cost_per_hour(
     warm: &Warm,
     replayed: Option<&Figure<u32>>,
@@ -170,40 +224,4 @@ fn cost_per_hour(
         .figure("standby", count(standby), field, &standby.basis)
         .input("price of a replica-hour", Quantity::Number(price));
     Some(Figure::new((f64::from(now.value) + f64::from(standby.value)) * price, basis))
-}
-
-/// The same question for one class, as plain numbers; `known` has the answers for the one that the plan is for.
-fn outlook(
-    measured: &Measured,
-    traffic: &Traffic,
-    request: &PlanRequest,
-    known: Option<&Planner<'_>>,
-) -> ClassOutlook {
-    let cold = measured.cold_starts.first();
-    let mut hosts: Vec<&str> = measured.profiles.iter().map(|profile| profile.host.as_str()).collect();
-    hosts.sort_unstable();
-    hosts.dedup();
-    let found = || -> Result<_, PlanError> {
-        let cold = measured.cold_start()?;
-        if let Some(planner) = known {
-            let at = planner.at_cold_start(cold.hi_ns.value)?;
-            return Ok((planner.bound().rate_per_s.value, at));
-        }
-        let (service, basis) = service_of(measured, traffic, request)?;
-        let planner = Planner::new(demand(traffic, request), &service, &basis, &request.cluster)?;
-        let at = planner.at_cold_start(cold.hi_ns.value)?;
-        Ok((planner.bound().rate_per_s.value, at))
-    };
-    let found = found();
-    let number = found.as_ref().ok();
-    ClassOutlook {
-        node_class: measured.class.name.clone(),
-        nodes: hosts.len(),
-        cold_median_ns: cold.map(|cold| cold.median_ns.value),
-        cold_hi_ns: cold.map(|cold| cold.hi_ns.value),
-        rate_per_s: number.map(|(rate, _)| *rate),
-        replicas_peak: number.map(|(_, at)| at.replicas_peak),
-        standby: number.map(|(_, at)| at.standby),
-        why: found.as_ref().err().map(|error| format!("failed to {error}")),
-    }
 }

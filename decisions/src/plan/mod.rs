@@ -4,11 +4,15 @@
 //! A [`ServingPlan`] is not the plan of a measuring run (`coldstart_profiles::Plan`): that one says what a run does, this one
 //! what a cluster should do.
 
+mod alternatives;
 mod caveats;
 mod comparison;
+mod courses;
 mod explain;
 mod format;
+mod line;
 mod make;
+mod outlook;
 mod places;
 mod replay;
 mod request;
@@ -18,6 +22,7 @@ mod serving_plan;
 mod tests;
 
 pub use comparison::{Moment, PolicyComparison};
+pub use courses::{Course, Courses};
 pub use explain::{Explanation, explain, fields};
 pub use format::PlanFormat;
 pub use make::make_plan;

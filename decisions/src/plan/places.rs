@@ -51,12 +51,9 @@ pub(super) fn locality_of(
 
 /// What a start does besides loading its weights and pulling its image.
 fn around(cold: &ColdStart) -> Figure<Nanos> {
-    let mut basis = Basis::of("C − load − pull").figure(
-        "C",
-        Quantity::Nanos(cold.median_ns.value),
-        "lead_time.cold_start_ns",
-        &cold.median_ns.basis,
-    );
+    let mut basis = Basis::of("C − load − pull, of medians")
+        .input("C, the median", Quantity::Nanos(cold.median_ns.value))
+        .resting_on(&cold.median_ns.basis);
     let mut rest = cold.median_ns.value;
     for phase in [Phase::WeightsLoad, Phase::ImagePull] {
         if let Some(part) = cold.part(phase) {

@@ -5,9 +5,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::comparison::PolicyComparison;
+use super::courses::Courses;
 use super::format::PlanFormat;
 use super::request::PlanRequest;
-use crate::autoscaler::{Autoscaler, KeepAlive};
+use crate::autoscaler::{Autoscaler, KeepAlive, Wanted};
 use crate::basis::{Basis, Figure};
 use crate::capacity::{LeadTime, Sensitivity, SlaBound, Warm};
 use crate::locality::{AffinityWeight, Locality};
@@ -39,6 +40,11 @@ pub struct ServingPlan {
     pub capacity: Capacity,
     /// The autoscaler's settings.
     pub autoscaler: Autoscaler,
+    /// replicas(λ) + standby as a line that an autoscaler follows: what `coldstart export --signal plan` writes. `null` where a rate of
+    /// the traffic can't be carried.
+    pub wanted: Option<Wanted>,
+    /// What can be carried out, replayed on the traffic, and the cheapest of it; `null` for numbers that were not simulated.
+    pub courses: Option<Courses>,
     /// Scaling to zero.
     pub keep_alive: KeepAlive,
     /// Where the model should live.
@@ -104,8 +110,12 @@ pub struct ClassOutlook {
     pub rate_per_s: Option<f64>,
     /// Warm replicas at the peak; `null` without an answer.
     pub replicas_peak: Option<u32>,
-    /// Those of them that stand by; `null` without an answer.
+    /// Those of them that stand by; `null` without an answer. By the formula.
     pub standby: Option<u32>,
+    /// Those that stand by where the trace was replayed on this class; `null` for numbers, and where no standby is enough.
+    pub replayed_standby: Option<u32>,
+    /// The fewest replicas that meet the SLA on the trace without ever changing; `null` for numbers, and where none are enough.
+    pub fixed_replicas: Option<u32>,
     /// Why there is no answer; `null` where there is one.
     pub why: Option<String>,
 }

@@ -217,6 +217,81 @@ fn classes_stand_side_by_side() {
     let asked = PlanRequest { node_class: Some("AMD EPYC, 64 cores".into()), ..request(100) };
     let plan = make_plan(&profiles, &traffic, asked, "0").unwrap();
     assert_eq!(plan.lead_time.cold_start_ns.value, Nanos::from_secs(1));
+    // A trace is replayed for every class, as it is for the one that the plan is for.
+    let plan = make_plan(&profiles, &trace(), request(100), "0").unwrap();
+    for class in &plan.classes[..2] {
+        assert!(class.replayed_standby.is_some() && class.fixed_replicas.is_some(), "{class:?}");
+        let asked = PlanRequest { node_class: Some(class.node_class.clone()), ..request(100) };
+        let own = make_plan(&profiles, &trace(), asked, "0").unwrap().capacity;
+        assert_eq!(class.replayed_standby, own.replayed_standby.map(|figure| figure.value));
+        assert_eq!(class.fixed_replicas, own.fixed_replicas.map(|figure| figure.value));
+    }
+}
+
+/// Every export is what it is replayed as: the same target, bounds and behaviour; and the cheapest that meets the SLA is the answer.
+#[test]
+fn what_can_be_carried_out_is_replayed_and_the_cheapest_named() {
+    let profile = with_cold_starts(encoder(500.0, 500.0), &[20_000, 20_000, 25_000]);
+    let asked = request(4000);
+    let short = make_plan(&[("p.json", &profile)], &trace(), asked.clone(), "0").unwrap();
+    let asked = PlanRequest { simulate: true, ..asked };
+    let plan = make_plan(&[("p.json", &profile)], &trace(), asked, "0").unwrap();
+    let (wanted, courses) = (plan.wanted.as_ref().unwrap(), plan.courses.as_ref().unwrap());
+    assert_eq!(short.wanted.as_ref(), Some(wanted), "the line is there without --simulate, too");
+    let names =
+        |courses: &Courses| courses.carried_out.iter().map(|course| course.name.clone()).collect::<Vec<_>>();
+    let fixed = plan.capacity.fixed_replicas.as_ref().unwrap().value;
+    assert_eq!(
+        names(short.courses.as_ref().unwrap()),
+        [format!("static {fixed}"), "--signal plan".to_owned()]
+    );
+    let all = names(courses);
+    for name in ["--signal rate", "--signal queue", "--signal concurrency", "--signal p99", "--signal plan"] {
+        assert!(all.iter().any(|known| known == name), "{name}: {all:?}");
+    }
+    // With as many replicas as a fixed number takes, any threshold meets it; what takes as many says so.
+    for course in &courses.carried_out {
+        assert!(course.meets, "{course:?}");
+        assert_eq!(
+            course.floor_carries,
+            course.export.is_some() && course.min_replicas >= fixed,
+            "{course:?}"
+        );
+    }
+    let cheapest = courses.cheapest.as_ref().unwrap();
+    assert!(
+        courses.carried_out.iter().all(|course| course.replica_hours.value >= cheapest.replica_hours.value)
+    );
+    let exactly = courses.exactly.as_ref().unwrap();
+    assert!(exactly.meets && exactly.export.is_none());
+    // What an autoscaler does costs about what the plan costs, and no fewer are kept than without traffic.
+    let export = courses.of_export(crate::autoscaler::Signal::Plan).unwrap();
+    assert!(export.replica_hours.value < 1.5 * exactly.replica_hours.value, "{export:?} {exactly:?}");
+    assert_eq!(export.min_replicas, wanted.min_replicas.value);
+    assert!(wanted.max_replicas.value >= export.min_replicas);
+    let policies = &plan.comparison.as_ref().unwrap().policies;
+    assert!(all.iter().all(|name| policies.iter().any(|policy| policy.policy.name == *name)), "{all:?}");
+    assert_eq!(policies.last().unwrap().policy.name, "plan, exactly");
+    for field in [
+        "courses.cheapest.replica_hours",
+        "comparison",
+        "capacity.sensitivity.twice.standby",
+        "wanted.standby",
+    ] {
+        assert!(!explain(&plan, field).unwrap().is_empty(), "{field}");
+    }
+}
+
+#[test]
+fn a_line_for_numbers_makes_up_for_the_tolerance() {
+    let profile = with_cold_starts(encoder(10.0, 5.0), &[50_000, 60_000, 55_000]);
+    let plan = make_plan(&[("p.json", &profile)], &ramp(RequestSize::ONE), request(100), "0").unwrap();
+    let (wanted, warm) = (plan.wanted.unwrap(), &plan.capacity.warm);
+    let left_out = (0.1 * f64::from(warm.replicas_peak.value)).floor() as u32;
+    assert_eq!(wanted.standby.value, warm.standby.value + left_out);
+    assert_eq!(plan.courses, None, "nothing was replayed");
+    let now = wanted.without_traffic() + wanted.per_request_per_s.value * warm.now_per_s.value;
+    assert!(now.ceil() >= f64::from(warm.replicas_now.value + wanted.standby.value), "{wanted:?}");
 }
 
 #[test]
@@ -235,17 +310,18 @@ fn policies_are_compared_on_the_traffic() {
             .find(|policy| policy.policy.name == name)
             .unwrap_or_else(|| panic!("{name}"))
     };
-    let warm = format!("static {}", plan.capacity.warm.replicas_peak.value);
-    assert!(named(&warm).outcome.meets);
+    let fixed = plan.capacity.fixed_replicas.as_ref().unwrap().value;
+    assert!(named(&format!("static {fixed}")).outcome.meets);
     let replayed = plan.capacity.replayed_standby.as_ref().unwrap();
     assert!(replayed.value <= plan.capacity.warm.standby.value, "{replayed:?}");
     assert!(comparison.policies.iter().all(|policy| policy.cost.is_some()));
+    assert!(comparison.policies.iter().all(|policy| !policy.policy.name.contains("GPU")), "a host device");
     assert!(comparison.pareto.iter().any(|point| point.standby == plan.capacity.warm.standby.value));
     let hours: Vec<f64> = comparison.pareto.iter().map(|point| point.replica_hours).collect();
     assert!(hours.is_sorted(), "more standby costs more: {hours:?}");
-    let moments = plan.over_time(named("plan: standby"));
+    let moments = plan.over_time(named("plan, exactly"));
     let arrived: f64 = moments.iter().map(|moment| moment.arrivals_per_s).sum();
-    let seconds = named("plan: standby").slice_ns.as_secs_f64();
+    let seconds = named("plan, exactly").slice_ns.as_secs_f64();
     assert!((arrived * seconds - 800.0).abs() < 1e-6, "every request is in one stretch");
     assert!(moments.iter().all(|moment| moment.ready >= 1 && moment.capacity_per_s > 0.0));
     assert_eq!(make_plan(&[("p.json", &profile)], &trace(), asked.clone(), "0").unwrap(), plan, "by seed");

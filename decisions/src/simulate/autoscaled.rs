@@ -106,7 +106,7 @@ pub fn autoscaled(scenario: &Scenario<'_>, policy: &Policy) -> PolicyOutcome {
 }
 
 /// Whether a policy meets the SLA; stops once it is missed.
-pub(super) fn meets_sla(scenario: &Scenario<'_>, policy: &Policy) -> bool {
+pub(crate) fn meets_sla(scenario: &Scenario<'_>, policy: &Policy) -> bool {
     let allowed = scenario.sla.misses_allowed(scenario.trace.len() as u64);
     let found = match scenario.service {
         ServiceModel::SingleForward(model) => run::<SingleServer>(model, scenario, policy, allowed),
@@ -121,20 +121,28 @@ fn run<S: Server>(
     policy: &Policy,
     give_up_after: u64,
 ) -> PolicyOutcome {
-    let mut recorder = Recorder::new(*scenario.sla, 0, S::TOKENS);
-    recorder.slices = Some(Slices::new(scenario.trace.duration_ns().saturating_add(1), SLICES));
-    let cluster = Cluster::<S>::new(model, scenario.dispatch, scenario.seed, recorder);
-    let mut draws = Draws::of_starts(scenario.seed);
-    let controller = Controller::new(&policy.rule, scenario.monitoring, &mut draws);
-    let mut run =
-        Run { scenario, cluster, controller, draws, give_up_after, cold_starts: 0, timeline: Vec::new() };
+    let mut run = Run::<S>::new(model, scenario, policy, give_up_after);
     run.start();
     let end = run.arrivals();
     run.finish(policy, end)
 }
 
+/// The same with every tick of every pause.
+#[cfg(test)]
+pub(super) fn tick_by_tick(scenario: &Scenario<'_>, policy: &Policy) -> PolicyOutcome {
+    let ServiceModel::SingleForward(model) = scenario.service else { panic!("for tests of single forwards") };
+    let mut run = Run::<SingleServer>::new(model, scenario, policy, u64::MAX);
+    run.memory_ns = u64::MAX;
+    run.start();
+    let end = run.arrivals();
+    run.finish(policy, end)
+}
 struct Run<'a, S: Server> {
     scenario: &'a Scenario<'a>,
+    /// After so long without a change a pause holds nothing new.
+    memory_ns: u64,
+    /// When something last happened but a tick that changed nothing.
+    changed_ns: u64,
     cluster: Cluster<'a, S>,
     controller: Controller<'a>,
     draws: Draws,
@@ -143,7 +151,26 @@ struct Run<'a, S: Server> {
     timeline: Vec<ReplicasAt>,
 }
 
-impl<S: Server> Run<'_, S> {
+impl<'a, S: Server> Run<'a, S> {
+    fn new(model: &'a S::Model, scenario: &'a Scenario<'a>, policy: &'a Policy, give_up_after: u64) -> Self {
+        let mut recorder = Recorder::new(*scenario.sla, 0, S::TOKENS);
+        recorder.slices = Some(Slices::new(scenario.trace.duration_ns().saturating_add(1), SLICES));
+        let cluster = Cluster::<S>::new(model, scenario.dispatch, scenario.seed, recorder);
+        let mut draws = Draws::of_starts(scenario.seed);
+        let controller = Controller::new(&policy.rule, scenario.monitoring, &mut draws);
+        Run {
+            scenario,
+            memory_ns: controller.memory_ns(),
+            changed_ns: 0,
+            cluster,
+            controller,
+            draws,
+            give_up_after,
+            cold_starts: 0,
+            timeline: Vec::new(),
+        }
+    }
+
     fn start(&mut self) {
         if self.controller.watches_latency() {
             self.cluster.recorder.watch = Some(super::recorder::Watch::default());
@@ -173,10 +200,15 @@ impl<S: Server> Run<'_, S> {
             }
             now = time;
             if event == Some(time) {
+                self.changed_ns = now;
                 self.cluster.step();
             } else if tick == Some(time) {
+                if event.is_none() && self.skips_pause(now, arrival) {
+                    continue;
+                }
                 self.tick(now);
             } else if let Some(arrival) = arrivals.next() {
+                self.changed_ns = now;
                 self.cluster.arrive(arrival);
             }
             if event == Some(time) || tick == Some(time) {
@@ -185,9 +217,27 @@ impl<S: Server> Run<'_, S> {
         }
     }
 
+    /// Leaves out the ticks of a long pause: nothing runs, and since longer than the policy remembers nothing has changed, so that none
+    /// of them would change anything. Those right before the next arrival stay, for whatever looks back from there. A pause of a year
+    /// then takes no longer than one of an hour.
+    fn skips_pause(&mut self, now: u64, arrival: Option<u64>) -> bool {
+        let settled = now.saturating_sub(self.changed_ns) > self.memory_ns;
+        let Some(until) = arrival.map(|arrival| arrival.saturating_sub(self.memory_ns)) else { return false };
+        if !settled || until <= now || self.cluster.outstanding() > 0 {
+            return false;
+        }
+        self.controller.skip_to(until);
+        // One skip for each pause.
+        self.changed_ns = until;
+        true
+    }
+
     fn tick(&mut self, now: u64) {
         let before = self.cluster.wanted() as u32;
         let wanted = self.controller.tick(&mut self.cluster, now);
+        if wanted != before {
+            self.changed_ns = now;
+        }
         for _ in before..wanted {
             let starts = self.scenario.cold_starts;
             let takes = if starts.is_empty() { Nanos::ZERO } else { starts[self.draws.below(starts.len())] };

@@ -6,7 +6,7 @@ use super::cluster::Cluster;
 use super::meter::Meter;
 use super::policy::{Metric, Monitoring, Planned, Rule, Signal};
 use super::server::{Draws, Server};
-use crate::scaling::{Hpa, HpaState, Keda, KedaState};
+use crate::scaling::{Hpa, HpaState, Keda, KedaState, ScalingRules};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -42,6 +42,12 @@ impl Clock {
     fn new(period_ns: u64, draws: &mut Draws) -> Self {
         let period_ns = period_ns.max(SECOND / 1_000);
         Clock { next_ns: (draws.unit() * period_ns as f64) as u64, period_ns }
+    }
+
+    /// Leaves out its ticks before `until`.
+    fn skip_to(&mut self, until: u64) {
+        let periods = until.saturating_sub(self.next_ns) / self.period_ns;
+        self.next_ns = self.next_ns.saturating_add(periods.saturating_mul(self.period_ns));
     }
 
     fn is_due(&mut self, now: u64) -> bool {
@@ -104,6 +110,51 @@ impl<'a> Controller<'a> {
         let next = self.scrape.as_ref().map(|scrape| scrape.next_ns).into_iter().chain(decide).min();
         // A clock that came to the end of time stands still.
         next.filter(|time| *time < u64::MAX)
+    }
+
+    /// How long the policy remembers: after so long without any change it decides the same for ever.
+    pub(super) fn memory_ns(&self) -> u64 {
+        let of_rules = |rules: &ScalingRules| {
+            let periods = rules.policies.iter().map(|policy| policy.period_seconds);
+            u64::from(rules.stabilization_window_seconds.max(periods.max().unwrap_or(0))) * SECOND
+        };
+        let own = match &self.decide {
+            Decide::Static(_) => 0,
+            Decide::Planned { plan, clock, .. } => {
+                plan.scale_down_window_ns.as_nanos().saturating_add(clock.period_ns)
+            }
+            Decide::Hpa(at_work) => {
+                let behavior = &at_work.hpa.behavior;
+                let pods = at_work.hpa.cpu_initialization_seconds.max(at_work.hpa.initial_readiness_seconds);
+                let keda = at_work.keda.as_ref().map_or(0, |(keda, _, poll)| {
+                    let cooldown = keda.cooldown_seconds.max(keda.initial_cooldown_seconds);
+                    poll.period_ns.saturating_add(u64::from(cooldown) * SECOND)
+                });
+                (of_rules(&behavior.scale_up).max(of_rules(&behavior.scale_down)))
+                    .saturating_add(u64::from(pods) * SECOND)
+                    .saturating_add(at_work.sync.period_ns)
+                    .saturating_add(keda)
+            }
+        };
+        let scrape = self.scrape.as_ref().map_or(0, |scrape| scrape.period_ns);
+        own.saturating_add(self.meter.window_ns()).saturating_add(scrape.saturating_mul(2))
+    }
+
+    /// Leaves out every tick before `until`: for times in which none would decide anything.
+    pub(super) fn skip_to(&mut self, until: u64) {
+        if let Some(scrape) = &mut self.scrape {
+            scrape.skip_to(until);
+        }
+        match &mut self.decide {
+            Decide::Static(_) => {}
+            Decide::Planned { clock, .. } => clock.skip_to(until),
+            Decide::Hpa(at_work) => {
+                at_work.sync.skip_to(until);
+                if let Some((.., poll)) = &mut at_work.keda {
+                    poll.skip_to(until);
+                }
+            }
+        }
     }
 
     /// Does what is due, and says how many replicas there should be.

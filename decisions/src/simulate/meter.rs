@@ -28,6 +28,10 @@ impl Meter {
         Meter { window_ns: monitoring.window_ns.as_nanos(), scrapes: VecDeque::new() }
     }
 
+    pub(super) fn window_ns(&self) -> u64 {
+        self.window_ns
+    }
+
     pub(super) fn scrape<S: Server>(&mut self, cluster: &Cluster<'_, S>, now: u64) {
         let pods: Vec<Seen> = cluster.seen(now).collect();
         let ready = pods.iter().filter(|pod| pod.state == State::Ready);
@@ -57,6 +61,9 @@ impl Meter {
                 let first = self.scrapes.front()?;
                 let seconds = (last.time_ns - first.time_ns) as f64 / 1e9;
                 (seconds > 0.0).then(|| (last.arrived - first.arrived) as f64 / seconds)
+            }
+            Signal::Wanted { base, per_request_per_s } => {
+                Some(base + per_request_per_s * self.value(cluster, Signal::RequestRate)?)
             }
             Signal::P99Latency => {
                 let from = last.time_ns.saturating_sub(self.window_ns);

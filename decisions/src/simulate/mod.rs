@@ -20,6 +20,7 @@ mod standby;
 mod tests;
 mod usual;
 
+pub(crate) use autoscaled::meets_sla;
 pub use autoscaled::{PolicyOutcome, Prices, ReplicasAt, Scenario, autoscaled};
 pub use dispatch::Dispatch;
 pub use fixed::{Fixed, fixed};
@@ -28,5 +29,6 @@ pub use outcome::{Latency, Outcome, RESOLUTION};
 pub use policy::{Metric, Monitoring, Planned, Policy, Rule, Signal};
 pub use recorder::Slice;
 pub use replicas::{CapacityError, Load, Replicas, Search, outcome_with, replicas_for};
+pub(crate) use search::fewest;
 pub use standby::{ParetoPoint, Standby, pareto, standby_for};
 pub use usual::usual_policies;

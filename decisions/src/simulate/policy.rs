@@ -102,6 +102,13 @@ pub enum Signal {
     QueueDepth,
     /// Arrivals a second at the gateway.
     RequestRate,
+    /// Replicas wanted at that rate, by a straight line: `base + per_request_per_s · rate`.
+    Wanted {
+        /// Without any traffic, what stands by included.
+        base: f64,
+        /// More for each request a second.
+        per_request_per_s: f64,
+    },
     /// The p99 of the answers of a window, in nanoseconds.
     P99Latency,
     /// Requests that wait or run.
@@ -118,7 +125,7 @@ impl Signal {
 
     /// Whether it can be read without a replica: it comes from the gateway.
     pub fn from_gateway(self) -> bool {
-        matches!(self, Signal::QueueDepth | Signal::RequestRate | Signal::Concurrency)
+        matches!(self, Signal::QueueDepth | Signal::RequestRate | Signal::Wanted { .. } | Signal::Concurrency)
     }
 }
 

@@ -40,6 +40,11 @@ pub(super) fn smallest<T>(
     Some(found)
 }
 
+/// The smallest number in `least..=most` that is enough; see [`smallest`].
+pub(crate) fn fewest(least: u32, seed: u32, most: u32, mut enough: impl FnMut(u32) -> bool) -> Option<u32> {
+    smallest(least, seed, most, |n| enough(n).then_some(())).map(|(n, ())| n)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

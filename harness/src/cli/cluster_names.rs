@@ -1,6 +1,8 @@
 //! Names and addresses of the cluster that an export is for.
 
 use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser};
+use coldstart_decisions::autoscaler::Signal;
 use coldstart_reports::{ExportSettings, LABEL_PREFIX, Workload};
 
 /// Options of `coldstart export` for formats of a cluster.
@@ -59,6 +61,24 @@ pub struct ClusterNames {
     /// Without, arrivals are reckoned from vLLM's metrics; an encoder needs it.
     #[arg(long, value_name = "METRIC", value_parser = metric)]
     pub request_metric: Option<String>,
+    /// What an hpa or keda watches: without, the cheapest that the plan's replays found, else the replicas that the plan wants.
+    #[arg(long, value_name = "NAME", value_parser = signals())]
+    pub signal: Option<String>,
+}
+
+/// The names of all signals, each with its line of help.
+fn signals() -> PossibleValuesParser {
+    let about = |signal: Signal| match signal {
+        Signal::Plan => {
+            "replicas wanted: standby + base + replicas for each request per second, computed by the query"
+        }
+        Signal::RequestRate => "requests per second and replica",
+        Signal::QueueDepth => "requests that wait",
+        Signal::Concurrency => "requests that wait or run",
+        Signal::TailLatency => "the tail of the latency",
+        Signal::MemoryPressure => "the share of the KV cache in use",
+    };
+    Signal::ALL.into_iter().map(|signal| PossibleValue::new(signal.flag()).help(about(signal))).into()
 }
 
 impl ClusterNames {
@@ -86,6 +106,7 @@ impl ClusterNames {
             prometheus: self.prometheus.clone(),
             metric_selector: self.metric_selector.clone(),
             request_metric: self.request_metric.clone(),
+            signal: Signal::ALL.into_iter().find(|signal| self.signal.as_deref() == Some(signal.flag())),
         }
     }
 }

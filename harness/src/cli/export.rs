@@ -47,6 +47,10 @@ pub(super) fn export(args: &ExportArgs, json: bool) -> Result<u8, CliError> {
     // Some formats are several files in a directory.
     let out = args.out.as_deref().filter(|out| !out.is_dir());
     out_files::check(args.files.iter().map(PathBuf::as_path), &[("--out", out)])?;
+    if args.names.signal.is_some() && !target.watches_signal() {
+        let what = format!("use --signal for {}: it is for hpa and keda: leave it out", target.name);
+        return Err(CliError::Usage(what));
+    }
     if target.takes_plan() {
         return finish(target, of_plan(target, args)?, args, json);
     }

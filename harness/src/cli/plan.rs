@@ -195,6 +195,10 @@ fn explained(
     style: &reports::Style,
 ) -> Result<String, CliError> {
     let all = fields(plan)?;
+    if field == "list" && json {
+        let names: Vec<&str> = all.iter().map(|known| known.field.as_str()).collect();
+        return Ok(format!("{}\n", serde_json::to_string_pretty(&names)?));
+    }
     if field == "list" {
         return Ok(all.iter().map(|known| format!("{}\n", known.field)).collect());
     }

@@ -1,84 +1,89 @@
 //! A HorizontalPodAutoscaler (autoscaling/v2).
 
-use coldstart_decisions::autoscaler::{Behaviour, MetricType, PodsPolicy};
+use coldstart_decisions::autoscaler::{MetricType, PodsPolicy, Signal, Wanted};
 use coldstart_decisions::plan::ServingPlan;
 use serde_json::{Value, json};
 
-use super::kubernetes::{explained, manifest, metadata};
-use super::metrics::{adapter_name, watched};
+use super::kubernetes::{Annotations, explained, manifest, metadata};
+use super::metrics::{Watched, adapter_name, by_arrivals, watched};
 use super::{ExportError, ExportSettings, Exported};
 
 const NAME: &str = "hpa";
 
-/// An autoscaler of the workload, on the usable signals of the plan.
+/// An autoscaler of the workload, on one signal of the plan.
 pub(super) fn export(
     name: &str,
     plan: &ServingPlan,
     settings: &ExportSettings,
 ) -> Result<Exported, ExportError> {
     let workload = settings.needs_workload(NAME)?;
-    let (found, annotations) = watched(NAME, name, plan, settings)?;
-    let autoscaler = &plan.autoscaler;
-    let metrics: Vec<Value> = found
-        .iter()
-        .map(|of| {
-            let metric = json!({"name": adapter_name(of.signal)});
-            // What does not add up is the workload's, not a pod's: an average over pods would say nothing.
-            match of.metric_type {
-                MetricType::AverageValue => json!({
-                    "type": "Pods",
-                    "pods": {"metric": metric, "target": {"type": "AverageValue", "averageValue": quantity(of.threshold)}},
-                }),
-                MetricType::Value => json!({
-                    "type": "Object",
-                    "object": {
-                        "describedObject": {"apiVersion": workload.api_version, "kind": workload.kind, "name": workload.name},
-                        "metric": metric,
-                        "target": {"type": "Value", "value": quantity(of.threshold)},
-                    },
-                }),
-            }
-        })
-        .collect();
-    let annotations = annotations
-        .with("min-replicas", &explained(autoscaler.min_replicas.value, &autoscaler.min_replicas.basis))
-        .with("max-replicas", &explained(autoscaler.max_replicas.value, &autoscaler.max_replicas.basis))
-        .with(
-            "scale-up",
-            &explained(autoscaler.behaviour.scale_up.pods.value, &autoscaler.behaviour.scale_up.pods.basis),
-        )
-        .with("metrics", "an adapter has to serve these names by the queries above");
+    let (of, annotations) = watched(NAME, name, plan, settings)?;
+    let metric = json!({"name": adapter_name(of.signal)});
+    let average = json!({"type": "AverageValue", "averageValue": quantity(of.threshold)});
+    // What does not add up is the workload's, not a pod's: an average over pods would say nothing. What a gateway counts, or a query
+    // computes, is neither's.
+    let external = of.signal == Signal::Plan || (by_arrivals(of.signal) && settings.request_metric.is_some());
+    let metric = match of.metric_type {
+        MetricType::AverageValue if external => {
+            json!({"type": "External", "external": {"metric": metric, "target": average}})
+        }
+        MetricType::AverageValue => json!({"type": "Pods", "pods": {"metric": metric, "target": average}}),
+        MetricType::Value => json!({
+            "type": "Object",
+            "object": {
+                "describedObject": {"apiVersion": workload.api_version, "kind": workload.kind, "name": workload.name},
+                "metric": metric,
+                "target": {"type": "Value", "value": quantity(of.threshold)},
+            },
+        }),
+    };
+    let annotations = scaling_up(annotations, &of, plan)
+        .with("metrics", "an adapter has to serve this name by the query above");
     Ok(Exported::File(manifest(&json!({
         "apiVersion": "autoscaling/v2",
         "kind": "HorizontalPodAutoscaler",
         "metadata": metadata(&workload.name, settings, annotations),
         "spec": {
             "scaleTargetRef": {"apiVersion": workload.api_version, "kind": workload.kind, "name": workload.name},
-            "minReplicas": autoscaler.min_replicas.value.max(1),
-            "maxReplicas": autoscaler.max_replicas.value.max(autoscaler.min_replicas.value).max(1),
-            "metrics": metrics,
-            "behavior": behavior(&autoscaler.behaviour),
+            "minReplicas": of.min.value.max(1),
+            "maxReplicas": of.max.value.max(of.min.value).max(1),
+            "metrics": [metric],
+            "behavior": behavior(&of, plan),
         },
     }))))
 }
 
+/// Where the pace of adding replicas comes from.
+pub(super) fn scaling_up(annotations: Annotations, of: &Watched, plan: &ServingPlan) -> Annotations {
+    let pods = &plan.autoscaler.behaviour.scale_up.pods;
+    match of.signal {
+        Signal::Plan => annotations
+            .with("scale-up", "at once: a metric that says how many replicas are wanted orders none twice"),
+        _ => annotations.with("scale-up", &explained(pods.value, &pods.basis)),
+    }
+}
+
 /// The behaviour, within what the API takes: windows up to an hour, periods up to half of one.
-pub(super) fn behavior(behaviour: &Behaviour) -> Value {
-    let rules = |policy: &PodsPolicy, window: u32| {
+pub(super) fn behavior(of: &Watched, plan: &ServingPlan) -> Value {
+    let behaviour = &plan.autoscaler.behaviour;
+    let rules = |window: u32, kind: &str, value: u32, period: u32| {
         json!({
             "stabilizationWindowSeconds": window.min(3600),
             "selectPolicy": "Max",
-            "policies": [{
-                "type": "Pods",
-                "value": policy.pods.value.max(1),
-                "periodSeconds": policy.period_s.value.clamp(1, 1800),
-            }],
+            "policies": [{"type": kind, "value": value.max(1), "periodSeconds": period.clamp(1, 1800)}],
         })
     };
-    json!({
-        "scaleUp": rules(&behaviour.scale_up, behaviour.scale_up_window_s.value),
-        "scaleDown": rules(&behaviour.scale_down, behaviour.scale_down_window_s.value),
-    })
+    let (up, down) = (behaviour.scale_up_window_s.value, behaviour.scale_down_window_s.value);
+    let pods = |window, policy: &PodsPolicy| rules(window, "Pods", policy.pods.value, policy.period_s.value);
+    match of.signal {
+        Signal::Plan => json!({
+            "scaleUp": rules(up, "Pods", of.max.value.saturating_sub(of.min.value), Wanted::PERIOD_S),
+            "scaleDown": rules(down, "Percent", 100, Wanted::PERIOD_S),
+        }),
+        _ => {
+            json!({"scaleUp": pods(up, &behaviour.scale_up), "scaleDown": pods(down, &behaviour.scale_down)})
+        }
+    }
 }
 
 /// A quantity in thousandths; rounded down, so that scaling comes rather too early.

@@ -1,12 +1,13 @@
 //! A ScaledObject of KEDA (keda.sh/v1alpha1, 2.21).
 
+use coldstart_decisions::autoscaler::{Advice, Signal};
 use coldstart_decisions::plan::ServingPlan;
 use coldstart_decisions::{Basis, Figure, Quantity};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::hpa::behavior;
-use super::kubernetes::{explained, manifest, metadata};
-use super::metrics::{kept_standby, number, query, watched};
+use super::hpa::{behavior, scaling_up};
+use super::kubernetes::{Annotations, explained, manifest, metadata};
+use super::metrics::{Watched, by_arrivals, kept_standby, number, watched};
 use super::{ExportError, ExportSettings, Exported};
 
 const NAME: &str = "keda";
@@ -20,49 +21,81 @@ pub(super) fn export(
     settings: &ExportSettings,
 ) -> Result<Exported, ExportError> {
     let workload = settings.needs_workload(NAME)?;
-    let (found, annotations) = watched(NAME, name, plan, settings)?;
-    let autoscaler = &plan.autoscaler;
-    let triggers: Vec<Value> = found
-        .iter()
-        .map(|of| {
-            json!({
-                "type": "prometheus",
-                "name": of.signal.name().replace('_', "-"),
-                "metricType": of.metric_type.name(),
-                "metadata": {
-                    "serverAddress": settings.prometheus,
-                    "query": query(of.signal, plan, settings),
-                    "threshold": number(of.threshold),
-                },
-            })
-        })
-        .collect();
-    let (min, max) = (autoscaler.min_replicas.value, autoscaler.max_replicas.value);
-    let fallback = fallback(plan, min);
-    let annotations = annotations
-        .with("min-replicas", &explained(min, &autoscaler.min_replicas.basis))
-        .with("max-replicas", &explained(max, &autoscaler.max_replicas.basis))
+    let (of, annotations) = watched(NAME, name, plan, settings)?;
+    let (cooldown, fallback) = (&plan.keep_alive.cooldown_s, fallback(plan, of.min.value));
+    let annotations = scaling_up(annotations, &of, plan)
         .with("fallback", &explained(fallback.value, &fallback.basis))
-        .with(
-            "scale-up",
-            &explained(autoscaler.behaviour.scale_up.pods.value, &autoscaler.behaviour.scale_up.pods.basis),
-        )
-        .with("cooldown", &explained(autoscaler.cooldown_s.value, &autoscaler.cooldown_s.basis));
+        .with("cooldown", &explained(cooldown.value, &cooldown.basis));
+    let (idle, annotations) = idle(&of, plan, settings, annotations);
+    let mut metadata_of_trigger = json!({
+        "serverAddress": settings.prometheus,
+        "query": of.query,
+        "threshold": number(of.threshold),
+        // KEDA takes a missing series for 0 by default; as an error it lets the fallback hold.
+        "ignoreNullValues": "false",
+    });
+    let mut spec = json!({
+        "scaleTargetRef": {"apiVersion": workload.api_version, "kind": workload.kind, "name": workload.name},
+        "pollingInterval": plan.autoscaler.polling_interval_s.value.max(1),
+        "cooldownPeriod": cooldown.value,
+        "minReplicaCount": of.min.value.max(1),
+        "maxReplicaCount": of.max.value.max(of.min.value).max(1),
+        "fallback": {"failureThreshold": FAILURES, "replicas": fallback.value},
+        "advanced": {"horizontalPodAutoscalerConfig": {"behavior": behavior(&of, plan)}},
+    });
+    if idle {
+        // The only number that KEDA supports.
+        spec["idleReplicaCount"] = json!(0);
+        metadata_of_trigger["activationThreshold"] = json!(activation(&of, plan).to_string());
+    }
+    spec["triggers"] = json!([{
+        "type": "prometheus",
+        "name": of.signal.name().replace('_', "-"),
+        "metricType": of.metric_type.name(),
+        "metadata": metadata_of_trigger,
+    }]);
     Ok(Exported::File(manifest(&json!({
         "apiVersion": settings.api_version.as_deref().unwrap_or("keda.sh/v1alpha1"),
         "kind": "ScaledObject",
         "metadata": metadata(&workload.name, settings, annotations),
-        "spec": {
-            "scaleTargetRef": {"apiVersion": workload.api_version, "kind": workload.kind, "name": workload.name},
-            "pollingInterval": autoscaler.polling_interval_s.value.max(1),
-            "cooldownPeriod": autoscaler.cooldown_s.value,
-            "minReplicaCount": min,
-            "maxReplicaCount": max.max(min).max(1),
-            "fallback": {"failureThreshold": FAILURES, "replicas": fallback.value},
-            "advanced": {"horizontalPodAutoscalerConfig": {"behavior": behavior(&autoscaler.behaviour)}},
-            "triggers": triggers,
-        },
+        "spec": spec,
     }))))
+}
+
+/// Whether the last replicas go in pauses, with the reason: only where the plan advises it, and where the trigger is still there without
+/// a replica.
+fn idle(
+    of: &Watched,
+    plan: &ServingPlan,
+    settings: &ExportSettings,
+    annotations: Annotations,
+) -> (bool, Annotations) {
+    let (idle, why) = match &plan.keep_alive.advice {
+        Advice::KeepOne { why } => (false, format!("none: {why}")),
+        Advice::Unknown { why } => (false, format!("none: {why}")),
+        Advice::ScaleToZero if by_arrivals(of.signal) && settings.request_metric.is_some() => (
+            true,
+            format!(
+                "0 after {} s without requests; the first then wait {} in the gateway, which has to hold them",
+                plan.keep_alive.cooldown_s.value, plan.keep_alive.lead_time_ns.value
+            ),
+        ),
+        Advice::ScaleToZero => (
+            false,
+            "none, though it would pay: this metric is gone with the last replica, and nothing would wake it up: name a \
+             gateway's counter with --request-metric"
+                .to_owned(),
+        ),
+    };
+    (idle, annotations.with("idle-replicas", &why))
+}
+
+/// A trigger is active above it: of the replicas that are wanted it is those that are wanted without any traffic.
+fn activation(of: &Watched, plan: &ServingPlan) -> f64 {
+    match (of.signal, &plan.wanted) {
+        (Signal::Plan, Some(wanted)) => wanted.without_traffic(),
+        _ => 0.0,
+    }
 }
 
 /// What stays where the metrics are gone: as warm as the plan keeps it, and never less than the least.

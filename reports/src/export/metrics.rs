@@ -1,7 +1,7 @@
 //! What an autoscaler watches, in the names of a server that speaks the OpenAI API as vLLM does.
 
 use coldstart_decisions::autoscaler::{MetricType, Signal, Target, Usability};
-use coldstart_decisions::plan::ServingPlan;
+use coldstart_decisions::plan::{Course, ServingPlan};
 use coldstart_decisions::service::ServiceModel;
 use coldstart_decisions::{Basis, Figure, Quantity};
 use coldstart_profiles::{Nanos, Work};
@@ -9,57 +9,122 @@ use coldstart_profiles::{Nanos, Work};
 use super::kubernetes::{Annotations, explained};
 use super::{ExportError, ExportSettings};
 
-/// A target that can be scaled on.
+/// What an autoscaler watches, within which bounds.
 pub(super) struct Watched {
     pub(super) signal: Signal,
     pub(super) metric_type: MetricType,
-    /// In the metric's own unit: requests, requests per second, seconds, a share.
+    /// In the metric's own unit: requests, requests per second, seconds, a share, replicas.
     pub(super) threshold: f64,
+    pub(super) min: Figure<u32>,
+    pub(super) max: Figure<u32>,
+    pub(super) query: String,
 }
 
-/// The usable targets of a plan, or the refusal that says why there is none; with annotations for those that were left out. An
-/// encoder is no language model behind vLLM: of its signals only arrivals that the settings name a counter of can be watched.
+/// The signal that was asked for; else the cheapest that the plan's replays found to meet the SLA, else the replicas that it wants. Or
+/// the refusal that says why there is none. An encoder is no language model behind vLLM: of its signals only those that rest on
+/// arrivals, which the settings name a counter of, can be watched.
 pub(super) fn watched(
     target: &'static str,
     name: &str,
     plan: &ServingPlan,
     settings: &ExportSettings,
-) -> Result<(Vec<Watched>, Annotations), ExportError> {
-    let encoder = matches!(plan.service.model, ServiceModel::SingleForward(_));
-    if encoder && settings.request_metric.is_none() {
-        return Err(ExportError::NeedsFlag {
-            target,
-            flag: "--request-metric METRIC (its server is not vLLM)",
-        });
-    }
-    let mut annotations = origin(name, plan);
-    let mut found = Vec::new();
-    for of in &plan.autoscaler.targets {
-        let label = of.signal.name().replace('_', "-");
-        match (&of.usability, threshold(of)) {
-            (Usability::Usable, Some(_)) if encoder && of.signal != Signal::RequestRate => {
-                annotations = annotations.with(&label, "left out: no metric of this server is known");
-            }
-            (Usability::Usable, Some((threshold, basis))) => {
-                annotations = annotations.with(&label, &explained(number(threshold), basis));
-                annotations =
-                    annotations.with(&format!("{label}-query"), &counted(of.signal, plan, settings));
-                found.push(Watched { signal: of.signal, metric_type: of.metric_type, threshold });
-            }
-            (Usability::Usable, None) => {
-                annotations = annotations.with(&label, "left out: no target follows from the plan");
-            }
-            (Usability::Doubtful { why } | Usability::Unusable { why }, _) => {
-                annotations = annotations.with(&label, &format!("left out: {why}"));
-            }
+) -> Result<(Watched, Annotations), ExportError> {
+    let refused = |why: String| ExportError::Refused { target, profile: super::error::cut(name), why };
+    let cheapest = plan.courses.as_ref().and_then(|courses| courses.cheapest.as_ref()?.export);
+    let signal = settings.signal.or(cheapest).unwrap_or(match plan.wanted {
+        Some(_) => Signal::Plan,
+        None => Signal::RequestRate,
+    });
+    let flag = signal.flag();
+    if matches!(plan.service.model, ServiceModel::SingleForward(_)) {
+        if !by_arrivals(signal) {
+            return Err(refused(format!(
+                "no metric of an encoder's server is known for --signal {flag}: take plan or rate, with --request-metric"
+            )));
+        }
+        if settings.request_metric.is_none() {
+            return Err(ExportError::NeedsFlag {
+                target,
+                flag: "--request-metric METRIC (its server is not vLLM)",
+            });
         }
     }
-    if found.is_empty() {
-        let why =
-            "no signal of the plan can be scaled on: keep the warm replicas of the plan instead".to_owned();
-        return Err(ExportError::Refused { target, profile: super::error::cut(name), why });
+    let found = plan.autoscaler.targets.iter().find(|known| known.signal == signal);
+    let found = found.ok_or_else(|| refused(format!("the plan has no target for --signal {flag}")))?;
+    let course = plan.courses.as_ref().and_then(|courses| courses.of_export(signal));
+    // A replay says more than a formula: with some replicas at least a threshold may do after all.
+    let saved = course.is_some_and(|course| course.meets && !course.floor_carries);
+    if let Usability::Unusable { why } = &found.usability
+        && !saved
+    {
+        return Err(refused(format!("--signal {flag} can't be scaled on: {why}")));
     }
-    Ok((found, annotations))
+    let (threshold, basis) = threshold(found)
+        .ok_or_else(|| refused(format!("no target for --signal {flag} follows from the plan")))?;
+    let (min, max) = bounds(signal, plan, course).ok_or_else(|| {
+        refused("the plan has no line that a query could compute: take --signal rate".to_owned())
+    })?;
+    let query = query(signal, plan, settings);
+    let mut annotations = origin(name, plan)
+        .with("signal", signal.flag())
+        .with("target", &explained(number(threshold), basis))
+        .with("query", &counted(signal, &query, settings))
+        .with("min-replicas", &explained(min.value, &min.basis))
+        .with("max-replicas", &explained(max.value, &max.basis));
+    if let (Signal::Plan, Some(wanted)) = (signal, &plan.wanted) {
+        annotations = annotations
+            .with("standby", &explained(wanted.standby.value, &wanted.standby.basis))
+            .with("base", &explained(wanted.base.value, &wanted.base.basis))
+            .with(
+                "per-request-per-second",
+                &explained(wanted.per_request_per_s.value, &wanted.per_request_per_s.basis),
+            );
+    }
+    if let Some(text) = replayed(plan, course) {
+        annotations = annotations.with("replayed", &text);
+    }
+    Ok((Watched { signal, metric_type: found.metric_type, threshold, min, max, query }, annotations))
+}
+
+/// Whether a signal comes from the counter of arrivals, which the gateway has even while no replica is there.
+pub(super) const fn by_arrivals(signal: Signal) -> bool {
+    matches!(signal, Signal::Plan | Signal::RequestRate)
+}
+
+/// The fewest and the most replicas: those of the line, those that the replay found, or those of the formula.
+fn bounds(signal: Signal, plan: &ServingPlan, course: Option<&Course>) -> Option<(Figure<u32>, Figure<u32>)> {
+    if signal == Signal::Plan {
+        let wanted = plan.wanted.as_ref()?;
+        return Some((wanted.min_replicas.clone(), wanted.max_replicas.clone()));
+    }
+    let autoscaler = &plan.autoscaler;
+    let min = course.map_or_else(
+        || autoscaler.min_replicas.clone(),
+        |course| {
+            let basis = Basis::of("the fewest with which this target meets the SLA on the traffic, replayed")
+                .resting_on(&course.attainment.basis);
+            Figure::new(course.min_replicas, basis)
+        },
+    );
+    let mut max = autoscaler.max_replicas.clone();
+    max.value = max.value.max(min.value).max(1);
+    Some((min, max))
+}
+
+/// What the settings did with the plan's own traffic, and what the plan would have taken.
+fn replayed(plan: &ServingPlan, course: Option<&Course>) -> Option<String> {
+    let course = course?;
+    let of = |course: &Course| {
+        format!(
+            "{:.2} % within the SLA, {} replica-hours",
+            course.attainment.value * 100.0,
+            number(course.replica_hours.value)
+        )
+    };
+    let exactly = plan.courses.as_ref().and_then(|courses| courses.exactly.as_ref());
+    let exactly =
+        exactly.map_or_else(String::new, |course| format!("; the plan carried out exactly: {}", of(course)));
+    Some(format!("on the plan's traffic {}{exactly}", of(course)))
 }
 
 fn threshold(target: &Target) -> Option<(f64, &Basis)> {
@@ -86,56 +151,73 @@ pub(super) fn number(value: f64) -> String {
 /// The name of the metric, as an adapter serves it to a horizontal pod autoscaler.
 pub(super) const fn adapter_name(signal: Signal) -> &'static str {
     match signal {
+        Signal::Plan => "replicas_wanted",
         Signal::RequestRate => "requests_per_second",
         Signal::QueueDepth => "requests_waiting",
+        Signal::Concurrency => "requests_in_flight",
         Signal::TailLatency => "request_latency_p99_seconds",
         Signal::MemoryPressure => "kv_cache_usage",
     }
 }
 
 /// A query of Prometheus: sums of what adds up, the value itself of what does not. Of requests it is those that arrive.
-pub(super) fn query(signal: Signal, plan: &ServingPlan, settings: &ExportSettings) -> String {
+fn query(signal: Signal, plan: &ServingPlan, settings: &ExportSettings) -> String {
     let of = |metric: &str| match settings.metric_selector.as_str() {
         "" => metric.to_owned(),
         selector => format!("{metric}{{{selector}}}"),
     };
     let window = window(plan.request.cluster.query_window_ns);
-    match (signal, &settings.request_metric) {
-        (Signal::RequestRate, Some(metric)) => format!("sum(rate({metric}[{window}]))"),
-        (signal, _) => of_vllm(signal, plan, of, &window),
-    }
-}
-
-/// Queries of vLLM's own metrics. It counts requests when they end: those that came since, and run or wait, are the growth of the
-/// two gauges. (Else an overloaded replica would look as if no more came than it can do.)
-fn of_vllm(signal: Signal, plan: &ServingPlan, of: impl Fn(&str) -> String, window: &str) -> String {
+    let arrivals = || match &settings.request_metric {
+        Some(metric) => format!("sum(rate({metric}[{window}]))"),
+        None => arrivals_of_vllm(of, &window),
+    };
     match signal {
-        Signal::RequestRate => format!(
-            "sum(rate({}[{window}])) + sum(deriv({}[{window}])) + sum(deriv({}[{window}]))",
-            of("vllm:request_success_total"),
-            of("vllm:num_requests_running"),
-            of("vllm:num_requests_waiting"),
-        ),
+        Signal::Plan => plan.wanted.as_ref().map_or_else(String::new, |wanted| {
+            // The digits of the replay, in the order of its sums.
+            let (standby, base, slope) =
+                (wanted.standby.value, wanted.base.value, wanted.per_request_per_s.value);
+            format!("{standby} + {base} + {slope} * ({})", arrivals())
+        }),
+        Signal::RequestRate => arrivals(),
         Signal::QueueDepth => format!("sum({})", of("vllm:num_requests_waiting")),
+        Signal::Concurrency => {
+            format!("sum({}) + sum({})", of("vllm:num_requests_running"), of("vllm:num_requests_waiting"))
+        }
         Signal::TailLatency => format!(
             "histogram_quantile({}, sum by (le) (rate({}[{window}])))",
             f64::from(plan.request.sla.permille) / 1000.0,
             of("vllm:e2e_request_latency_seconds_bucket"),
         ),
-        Signal::MemoryPressure => format!("max({})", of("vllm:kv_cache_usage_perc")),
+        Signal::MemoryPressure => format!("avg({})", of("vllm:kv_cache_usage_perc")),
     }
 }
 
+/// vLLM counts requests when they end: those that came since, and run or wait, are the growth of the two gauges. (Else an overloaded
+/// replica would look as if no more came than it can do.)
+fn arrivals_of_vllm(of: impl Fn(&str) -> String, window: &str) -> String {
+    format!(
+        "sum(rate({}[{window}])) + sum(deriv({}[{window}])) + sum(deriv({}[{window}]))",
+        of("vllm:request_success_total"),
+        of("vllm:num_requests_running"),
+        of("vllm:num_requests_waiting"),
+    )
+}
+
 /// What a query counts, and the query.
-fn counted(signal: Signal, plan: &ServingPlan, settings: &ExportSettings) -> String {
-    let what = match (signal, &settings.request_metric) {
-        (Signal::RequestRate, Some(_)) => "arrivals, by the counter of --request-metric",
-        (Signal::RequestRate, None) => "arrivals of vLLM: what ended, and the growth of what runs and waits",
-        (Signal::QueueDepth, _) => "requests that wait",
-        (Signal::TailLatency, _) => "time of requests that ended",
-        (Signal::MemoryPressure, _) => "the fullest cache",
+fn counted(signal: Signal, query: &str, settings: &ExportSettings) -> String {
+    let arrivals = match settings.request_metric {
+        Some(_) => "arrivals, by the counter of --request-metric",
+        None => "arrivals of vLLM: what ended, and the growth of what runs and waits",
     };
-    format!("{what}: {}", query(signal, plan, settings))
+    let what = match signal {
+        Signal::Plan => "replicas: standby + base + replicas for each request per second × arrivals",
+        Signal::RequestRate => arrivals,
+        Signal::QueueDepth => "requests that wait",
+        Signal::Concurrency => "requests that run or wait",
+        Signal::TailLatency => "time of requests that ended",
+        Signal::MemoryPressure => "how full the caches are on average",
+    };
+    format!("{what}: {query}")
 }
 
 /// The standby that the plan keeps: what the replay of its trace needs, where there was one; else that of the formula.

@@ -111,7 +111,7 @@ pub const EXPORT_TARGETS: &[ExportTarget] = &[
     },
     ExportTarget {
         name: "hpa",
-        about: "of a plan: a HorizontalPodAutoscaler on its targets, windows and limits",
+        about: "of a plan: a HorizontalPodAutoscaler on one of its signals, with its windows and limits",
         from: ExportFrom::PlanFor(hpa::export),
     },
     ExportTarget {
@@ -165,6 +165,11 @@ impl ExportTarget {
     /// Whether it is made of a plan instead of profiles.
     pub fn takes_plan(&self) -> bool {
         matches!(self.from, ExportFrom::PlanFor(_))
+    }
+
+    /// Whether it watches a signal: an autoscaler.
+    pub fn watches_signal(&self) -> bool {
+        ["hpa", "keda"].contains(&self.name)
     }
 
     /// A plan in this target's format.

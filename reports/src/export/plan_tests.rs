@@ -1,5 +1,6 @@
 //! Exports of a plan against golden files and the rules of their consumers.
 
+use coldstart_decisions::autoscaler::{Advice, Signal, Usability};
 use coldstart_decisions::measured::ByHand;
 use coldstart_decisions::plan::{PlacesRequest, PlanRequest, ServingPlan, TrafficSource, make_plan};
 use coldstart_decisions::service::{RequestSize, ServiceModel, SingleForward, Sla};
@@ -49,7 +50,11 @@ fn settings() -> ExportSettings {
 }
 
 fn text(target: &str, plan: &ServingPlan) -> String {
-    match export_target(target).unwrap().of_plan("x/plan.json", plan, &settings()).unwrap() {
+    text_with(target, plan, &settings())
+}
+
+fn text_with(target: &str, plan: &ServingPlan, settings: &ExportSettings) -> String {
+    match export_target(target).unwrap().of_plan("x/plan.json", plan, settings).unwrap() {
         Exported::File(text) => text,
         Exported::Directory(files) => panic!("{target} is one file, not {files:?}"),
     }
@@ -61,43 +66,108 @@ fn golden_files() {
     for target in ["hpa", "keda", "capacity-buffer"] {
         assert_golden(&format!("export-{target}.json"), &text(target, &plan));
     }
+    let rate = ExportSettings { signal: Some(Signal::RequestRate), ..settings() };
+    assert_golden("export-keda-rate.json", &text_with("keda", &plan, &rate));
 }
 
 #[test]
 fn limits_and_behaviour_are_those_of_the_plan() {
     let plan = growing();
+    let wanted = plan.wanted.as_ref().unwrap();
     let hpa: Value = serde_json::from_str(&text("hpa", &plan)).unwrap();
     let keda: Value = serde_json::from_str(&text("keda", &plan)).unwrap();
-    assert_eq!(keda["spec"]["maxReplicaCount"], plan.autoscaler.max_replicas.value);
-    assert_eq!(keda["spec"]["minReplicaCount"], plan.autoscaler.min_replicas.value);
+    assert_eq!(keda["spec"]["maxReplicaCount"], wanted.max_replicas.value);
+    assert_eq!(keda["spec"]["minReplicaCount"], wanted.min_replicas.value);
+    assert_eq!(hpa["spec"]["minReplicas"], wanted.min_replicas.value);
     let warm = &plan.capacity.warm;
     let kept = warm.replicas_now.value + warm.standby.value;
-    assert_eq!(keda["spec"]["fallback"]["replicas"], kept.max(plan.autoscaler.min_replicas.value));
-    let behaviors =
-        [&hpa["spec"]["behavior"], &keda["spec"]["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]];
-    for behavior in behaviors {
+    assert_eq!(keda["spec"]["fallback"]["replicas"], kept.max(wanted.min_replicas.value));
+    let behavior_of_keda =
+        |keda: &Value| keda["spec"]["advanced"]["horizontalPodAutoscalerConfig"]["behavior"].clone();
+    assert_eq!(hpa["spec"]["behavior"], behavior_of_keda(&keda));
+    let metric = &hpa["spec"]["metrics"][0]["external"];
+    assert_eq!(metric["target"]["averageValue"], "1000m", "{metric}");
+    assert!(hpa["spec"]["metrics"].as_array().unwrap().len() == 1);
+    for signal in Signal::ALL.into_iter().filter(|signal| *signal != Signal::MemoryPressure) {
+        let settings = ExportSettings { signal: Some(signal), ..settings() };
+        let target = export_target("keda").unwrap();
+        let known = plan.autoscaler.targets.iter().find(|target| target.signal == signal).unwrap();
+        if let Usability::Unusable { why } = &known.usability {
+            let refused = target.of_plan("p", &plan, &settings).unwrap_err().to_string();
+            assert!(refused.contains(why) && refused.contains(signal.flag()), "{refused}");
+            continue;
+        }
+        let keda: Value = serde_json::from_str(&text_with("keda", &plan, &settings)).unwrap();
+        let behavior = behavior_of_keda(&keda);
         for rules in [&behavior["scaleUp"], &behavior["scaleDown"]] {
             assert!(rules["stabilizationWindowSeconds"].as_u64().unwrap() <= 3600);
             assert!((1..=1800).contains(&rules["policies"][0]["periodSeconds"].as_u64().unwrap()));
         }
-        // What is still booting must not be ordered again.
-        assert!(behavior["scaleUp"]["policies"][0]["periodSeconds"].as_u64().unwrap() >= 60);
-    }
-    for trigger in keda["spec"]["triggers"].as_array().unwrap() {
+        // What is still booting must not be ordered again, unless the metric itself is a number of replicas.
+        let period = behavior["scaleUp"]["policies"][0]["periodSeconds"].as_u64().unwrap();
+        assert!(signal == Signal::Plan || period >= 60, "{period}");
+        let trigger = &keda["spec"]["triggers"][0];
         let metadata = &trigger["metadata"];
         assert!(metadata["threshold"].as_str().unwrap().parse::<f64>().unwrap() > 0.0);
         assert!(metadata["query"].as_str().unwrap().contains("{namespace=\"serving\"}"), "{metadata}");
+        assert_eq!(metadata["ignoreNullValues"], "false", "a lost series is no traffic of zero");
         // A sum is compared with what one replica may have; a percentile with itself.
-        let sums = metadata["query"].as_str().unwrap().starts_with("sum(");
+        let sums = !metadata["query"].as_str().unwrap().starts_with("histogram_quantile(");
         assert_eq!(trigger["metricType"] == "AverageValue", sums, "{trigger}");
     }
     let annotations = hpa["metadata"]["annotations"].as_object().unwrap();
-    for part in ["plan", "profile", "tool", "traffic", "min-replicas", "request-rate"] {
+    for part in ["plan", "profile", "tool", "traffic", "signal", "target", "min-replicas", "standby", "query"]
+    {
         assert!(
             annotations.contains_key(&format!("coldstart-rs.github.io/{part}")),
             "{part}: {annotations:?}"
         );
     }
+}
+
+/// The query computes the very line that was replayed.
+#[test]
+fn the_query_is_the_line_of_the_plan() {
+    let plan = growing();
+    let wanted = plan.wanted.as_ref().unwrap();
+    let settings = ExportSettings { request_metric: Some("gateway_requests_total".to_owned()), ..settings() };
+    let keda: Value = serde_json::from_str(&text_with("keda", &plan, &settings)).unwrap();
+    let query = keda["spec"]["triggers"][0]["metadata"]["query"].as_str().unwrap();
+    let (line, rate) = query.split_once(" * (").unwrap();
+    assert_eq!(rate, "sum(rate(gateway_requests_total[30s])))");
+    let numbers: Vec<f64> = line.split(" + ").map(|number| number.parse().unwrap()).collect();
+    assert_eq!(numbers, [f64::from(wanted.standby.value), wanted.base.value, wanted.per_request_per_s.value]);
+    assert_eq!(numbers[0] + numbers[1], wanted.without_traffic());
+}
+
+/// KEDA goes to zero only where the plan says that it pays, and where a gateway still counts requests without a replica.
+#[test]
+fn zero_is_an_idle_number_below_the_least() {
+    let mut plan = growing();
+    let settings = ExportSettings { request_metric: Some("gateway_requests_total".to_owned()), ..settings() };
+    let spec = |plan: &ServingPlan, settings: &ExportSettings| {
+        let keda: Value = serde_json::from_str(&text_with("keda", plan, settings)).unwrap();
+        (
+            keda["spec"].clone(),
+            keda["metadata"]["annotations"]["coldstart-rs.github.io/idle-replicas"].clone(),
+        )
+    };
+    let (kept, why) = spec(&plan, &settings);
+    assert!(kept.get("idleReplicaCount").is_none() && why.as_str().unwrap().starts_with("none: "), "{why}");
+    plan.keep_alive.advice = Advice::ScaleToZero;
+    let (zero, why) = spec(&plan, &settings);
+    assert_eq!(zero["idleReplicaCount"], 0, "{why}");
+    assert!(zero["minReplicaCount"].as_u64().unwrap() >= 1, "less than the least number, as KEDA wants it");
+    let active = zero["triggers"][0]["metadata"]["activationThreshold"].as_str().unwrap();
+    assert_eq!(active.parse::<f64>().unwrap(), plan.wanted.as_ref().unwrap().without_traffic());
+    assert_eq!(zero["cooldownPeriod"], plan.keep_alive.cooldown_s.value);
+    let rate = ExportSettings { signal: Some(Signal::RequestRate), ..settings.clone() };
+    assert_eq!(spec(&plan, &rate).0["triggers"][0]["metadata"]["activationThreshold"], "0");
+    let (blind, why) = spec(&plan, &ExportSettings { request_metric: None, ..settings });
+    assert!(
+        blind.get("idleReplicaCount").is_none() && why.as_str().unwrap().contains("--request-metric"),
+        "{why}"
+    );
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What an export is told beside its profile: names and addresses of the cluster that it is for.
 
+use coldstart_decisions::autoscaler::Signal;
+
 use super::ExportError;
 
 /// Names and addresses of the cluster that an export is for. What is `None` and needed is refused by its flag's name.
@@ -39,6 +41,8 @@ pub struct ExportSettings {
     pub metric_selector: String,
     /// `--request-metric`: a counter of arriving requests, such as a gateway's; `None` reckons them from vLLM's metrics.
     pub request_metric: Option<String>,
+    /// `--signal`: what an autoscaler watches; `None`: the cheapest of the plan's replays, else the replicas that the plan wants.
+    pub signal: Option<Signal>,
 }
 
 /// The prefix of labels and annotations: the pages of the project, which nobody else can name.
@@ -64,6 +68,7 @@ impl Default for ExportSettings {
             prometheus: "http://prometheus.monitoring.svc:9090".to_owned(),
             metric_selector: String::new(),
             request_metric: None,
+            signal: None,
         }
     }
 }

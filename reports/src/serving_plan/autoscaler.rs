@@ -1,6 +1,6 @@
 //! Targets and behaviour of the autoscaler.
 
-use coldstart_decisions::autoscaler::{Advice, Usability};
+use coldstart_decisions::autoscaler::{Advice, Signal, Target, Usability};
 use coldstart_decisions::plan::ServingPlan;
 
 use super::quantity::{counted, number, quantity};
@@ -19,13 +19,24 @@ pub(super) fn targets(plan: &ServingPlan, style: &Style) -> String {
             Column::text("").wrap(),
         ],
     );
+    let line = line(plan);
     for target in &plan.autoscaler.targets {
+        if target.signal == Signal::Plan && plan.wanted.is_none() {
+            continue;
+        }
         let (tone, why) = match &target.usability {
+            Usability::Usable if target.signal == Signal::Plan => (Tone::Good, line.as_str()),
             Usability::Usable => (Tone::Good, "usable"),
             Usability::Doubtful { why } => (Tone::Plain, why.as_str()),
             Usability::Unusable { why } => (Tone::Warn, why.as_str()),
         };
-        let value = target.value.as_ref().map_or_else(|| "–".to_owned(), |value| quantity(&value.value));
+        // With some replicas at least a threshold may do after all: a replay says more than a formula.
+        let saved = saved(plan, target);
+        let (tone, why) = saved.as_deref().map_or((tone, why), |saved| (Tone::Good, saved));
+        // A target that nothing can be scaled on is no number to copy; `--explain` has it.
+        let unusable = matches!(target.usability, Usability::Unusable { .. }) && saved.is_none();
+        let value = target.value.as_ref().filter(|_| !unusable);
+        let value = value.map_or_else(|| "–".to_owned(), |value| quantity(&value.value));
         grid.row([
             target.signal.name().into(),
             value.into(),
@@ -34,10 +45,29 @@ pub(super) fn targets(plan: &ServingPlan, style: &Style) -> String {
         ]);
     }
     let aside = format!(
-        "headroom ρ = {:.2}; it covers the same growth as the standby: take one of the two",
+        "watch one of them; all but plan leave headroom for growth, ρ = {:.2}",
         plan.autoscaler.headroom.value
     );
     section(style, "Autoscaler targets", &aside, &grid.render())
+}
+
+/// That a target which the formula calls unusable does with so many replicas at least, as its replay found.
+fn saved(plan: &ServingPlan, target: &Target) -> Option<String> {
+    let Usability::Unusable { .. } = target.usability else { return None };
+    let course = plan.courses.as_ref()?.of_export(target.signal)?;
+    (course.meets && !course.floor_carries).then(|| {
+        format!("usable with {} at least, replayed; by itself it comes too late", course.min_replicas)
+    })
+}
+
+/// The number of replicas that the plan wants, as a query computes it.
+fn line(plan: &ServingPlan) -> String {
+    plan.wanted.as_ref().map_or_else(String::new, |wanted| {
+        format!(
+            "replicas wanted = {} standby + {} + {} · requests/s",
+            wanted.standby.value, wanted.base.value, wanted.per_request_per_s.value
+        )
+    })
 }
 
 /// How fast replicas come and go, their limits, and scaling to zero.
@@ -50,11 +80,18 @@ pub(super) fn behaviour(plan: &ServingPlan, style: &Style) -> String {
         grid.row([Cell::from(name), Cell::from(text)]);
     };
     let (min, max) = (settings.min_replicas.value, settings.max_replicas.value);
-    row(
-        "replicas",
-        format!("{min} to {max}"),
-        "for the lowest rate and its growth, and for the largest rate",
-    );
+    match plan.wanted.as_ref().filter(|_| plan.courses.is_some()) {
+        Some(wanted) => row(
+            "replicas",
+            format!("{} to {}", wanted.min_replicas.value, wanted.max_replicas.value),
+            "with --signal plan; with others as many at least as stand above",
+        ),
+        None => row(
+            "replicas",
+            format!("{min} to {max}"),
+            "for the lowest rate and its growth, and for the largest rate",
+        ),
+    }
     let up = &behaviour.scale_up;
     row(
         "scale up",
@@ -64,7 +101,7 @@ pub(super) fn behaviour(plan: &ServingPlan, style: &Style) -> String {
             up.period_s.value,
             behaviour.scale_up_window_s.value
         ),
-        "what still starts is not ordered again",
+        "what still starts is not ordered again; with --signal plan at once",
     );
     let down = &behaviour.scale_down;
     row(
@@ -78,16 +115,21 @@ pub(super) fn behaviour(plan: &ServingPlan, style: &Style) -> String {
         "",
     );
     row("polling", format!("every {} s", settings.polling_interval_s.value), "");
-    let keep = &plan.keep_alive;
-    let advice = match (&keep.advice, &keep.break_even_ns) {
-        (Advice::ScaleToZero, Some(time)) => {
-            format!("after {} idle, cool-down {} s", time.value, settings.cooldown_s.value)
-        }
-        (Advice::ScaleToZero, None) => format!("cool-down {} s", settings.cooldown_s.value),
-        (Advice::KeepOne { why }, _) => format!("keep one: {why}"),
-        (Advice::Unknown { why }, _) => format!("unknown: {why}"),
-    };
-    let misses = format!("one cold start from zero makes {} requests miss", number(keep.misses.value));
-    row("scale to zero", advice, &misses);
+    row("scale to zero", to_zero(plan), "");
     section(style, "Autoscaler behaviour", "", &grid.render())
+}
+
+/// Whether to go to zero, and what that does to those who come first.
+fn to_zero(plan: &ServingPlan) -> String {
+    let keep = &plan.keep_alive;
+    match &keep.advice {
+        Advice::ScaleToZero => format!(
+            "after {} s without requests; the first then wait {} for a cold start, {} of them too long",
+            keep.cooldown_s.value,
+            keep.lead_time_ns.value,
+            number(keep.misses.value)
+        ),
+        Advice::KeepOne { why } => format!("no: {why}"),
+        Advice::Unknown { why } => format!("unknown: {why}"),
+    }
 }

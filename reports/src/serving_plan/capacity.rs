@@ -237,8 +237,8 @@ pub(super) fn sensitivity(plan: &ServingPlan, style: &Style) -> String {
                 row.cold_start_ns.to_string(),
                 row.lead_time_ns.to_string(),
                 number(row.growth_per_s),
-                row.warm.to_string(),
-                row.standby.to_string(),
+                row.warm.value.to_string(),
+                row.standby.value.to_string(),
             ]
             .map(|text| Cell::new(tone, text)),
         );
@@ -261,10 +261,13 @@ pub(super) fn classes(plan: &ServingPlan, style: &Style) -> String {
             Column::number("req/s each"),
             Column::number("warm"),
             Column::number("standby"),
+            Column::number("fixed"),
             Column::text("").wrap(),
         ],
     );
     let dash = || "–".to_owned();
+    // Of a trace what its replays say, of numbers the formula.
+    let replayed = plan.classes.iter().any(|class| class.fixed_replicas.is_some());
     for class in &plan.classes {
         let tone = if class.node_class == plan.node_class { Tone::Strong } else { Tone::Plain };
         let cells = [
@@ -274,7 +277,11 @@ pub(super) fn classes(plan: &ServingPlan, style: &Style) -> String {
             class.cold_hi_ns.map_or_else(dash, |time| time.to_string()),
             class.rate_per_s.map_or_else(dash, number),
             class.replicas_peak.map_or_else(dash, |count| count.to_string()),
-            class.standby.map_or_else(dash, |count| count.to_string()),
+            class.replayed_standby.or(class.standby).map_or_else(dash, |count| count.to_string()),
+            match replayed {
+                true => class.fixed_replicas.map_or_else(dash, |count| count.to_string()),
+                false => String::new(),
+            },
             class.why.clone().unwrap_or_default(),
         ];
         grid.row(cells.map(|text| Cell::new(tone, text)));

@@ -1,11 +1,59 @@
 //! Policies side by side, and what more or less standby brings.
 
-use coldstart_decisions::plan::ServingPlan;
+use coldstart_decisions::plan::{Course, ServingPlan};
 
 use super::quantity::number;
 use crate::grid::{Cell, Column, Grid};
 use crate::style::{Style, Tone};
 use crate::terminal::section;
+use crate::text::paragraph;
+
+/// What can be carried out, the cheapest marked; nothing where nothing was replayed.
+pub(super) fn courses(plan: &ServingPlan, style: &Style) -> String {
+    let Some(courses) = &plan.courses else { return String::new() };
+    let mut grid = Grid::new(
+        style,
+        [
+            Column::text("way"),
+            Column::number("at least"),
+            Column::number("within SLA"),
+            Column::number("replica-h"),
+            Column::number("cost"),
+            Column::text("").wrap(),
+        ],
+    );
+    let cheapest = courses.cheapest.as_ref().map(|course| course.name.as_str());
+    for course in courses.carried_out.iter().chain(&courses.exactly) {
+        let best = cheapest == Some(course.name.as_str());
+        let tone = if best { Tone::Strong } else { Tone::Plain };
+        let exactly = courses.exactly.as_ref() == Some(course);
+        let note = match course {
+            _ if best => "the cheapest",
+            _ if exactly => "the yardstick: no autoscaler does this",
+            Course { meets: false, .. } => "misses it",
+            Course { floor_carries: true, .. } => "no threshold saves this SLA: the least number carries it",
+            _ => "",
+        };
+        grid.row([
+            Cell::new(tone, course.name.as_str()),
+            Cell::new(tone, course.min_replicas.to_string()),
+            Cell::new(if course.meets { Tone::Good } else { Tone::Warn }, share(course.attainment.value)),
+            Cell::new(tone, number(course.replica_hours.value)),
+            Cell::new(tone, course.cost.as_ref().map_or_else(String::new, |cost| number(cost.value))),
+            Cell::new(if best { Tone::Good } else { Tone::Faint }, note),
+        ]);
+    }
+    let mut text = grid.render();
+    let more = match &plan.comparison {
+        Some(_) => "",
+        None => " `--simulate` replays the other signals and what is usually set up, too.",
+    };
+    let how = format!(
+        "A number is set with `kubectl scale --replicas N`, a signal with `coldstart export hpa|keda PLAN --signal NAME`. A number that never changes fits this traffic only.{more}"
+    );
+    text.push_str(&paragraph(style, Tone::Faint, &how));
+    section(style, "What it takes", "the fewest replicas with which each way meets the SLA, replayed", &text)
+}
 
 /// Every policy on the same trace; nothing where none was simulated.
 pub(super) fn policies(plan: &ServingPlan, style: &Style) -> String {
@@ -14,12 +62,12 @@ pub(super) fn policies(plan: &ServingPlan, style: &Style) -> String {
         style,
         [
             Column::text("policy").wrap(),
-            Column::number("within SLA"),
-            Column::number("p50").drop(0),
+            Column::number("in SLA"),
+            Column::number("p50"),
             Column::number("p99"),
-            Column::number("replica-h"),
+            Column::number("hours"),
             Column::number("peak").drop(1),
-            Column::number("cold starts").drop(2),
+            Column::number("starts").drop(0),
             Column::number("cost"),
         ],
     );
@@ -72,7 +120,12 @@ pub(super) fn standby(plan: &ServingPlan, style: &Style) -> String {
             Cell::new(Tone::Faint, note),
         ]);
     }
-    section(style, "More or less standby", "those that attain most for their hours", &grid.render())
+    section(
+        style,
+        "More or less standby",
+        "carried out exactly; those that attain most for their price",
+        &grid.render(),
+    )
 }
 
 /// A share near one, with the digits that matter.

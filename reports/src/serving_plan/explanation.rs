@@ -30,7 +30,12 @@ fn one(field: &Explanation, style: &Style) -> String {
     rows.extend(basis.assumed.iter().map(|flag| ("assumed".to_owned(), flag.clone())));
     rows.extend(basis.caveats.iter().map(|caveat| ("note".to_owned(), caveat.clone())));
     let body = notes(style, Tone::Faint, rows.iter().map(|(name, text)| (name.as_str(), text.as_str())));
-    section(style, &format!("{} = {}", field.field, value(&field.field, &field.value)), "", &body)
+    let title = match &field.value {
+        // A group of numbers that rest on the same.
+        Value::Null => field.field.clone(),
+        found => format!("{} = {}", field.field, value(&field.field, found)),
+    };
+    section(style, &title, "", &body)
 }
 
 /// A value of the plan's JSON, with the unit that its field's name ends in.

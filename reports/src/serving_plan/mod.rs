@@ -26,6 +26,7 @@ use crate::text::paragraph;
 pub fn serving_plan(plan: &ServingPlan, style: &Style) -> String {
     let mut text = section(style, &title(plan), "", &paragraph(style, Tone::Strong, &sentence(plan)));
     for part in [
+        comparison::courses(plan, style),
         capacity::service(plan, style),
         capacity::lead_time(plan, style),
         capacity::warm(plan, style),

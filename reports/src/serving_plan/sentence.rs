@@ -1,10 +1,11 @@
 //! The answer in one sentence.
 
-use coldstart_decisions::plan::{ServingPlan, TrafficSource};
+use coldstart_decisions::autoscaler::Signal;
+use coldstart_decisions::plan::{Course, Courses, ServingPlan, TrafficSource};
 use coldstart_decisions::service::SlaPart;
 use coldstart_decisions::traffic::TrafficSummary;
 
-use super::quantity::number;
+use super::quantity::{counted, number};
 
 /// What the plan is for.
 pub(crate) fn title(plan: &ServingPlan) -> String {
@@ -12,28 +13,68 @@ pub(crate) fn title(plan: &ServingPlan) -> String {
 }
 
 /// `p99 100 ms, cold start 60.0 s: keep 4 warm, 2 of them standby, to survive growth of 5.0 requests/s within 75.0 s, as the ramp has
-/// it.` Of a trace that was replayed what follows its rate: `follow the traffic with replicas(rate): 23 at its mean rate, up to 39 at
-/// its peak, plus 2 standing by; a number that never changes would have to be 40.`
+/// it.` Of what was replayed the cheapest that meets the service level: `7 replicas, always: 6.81 replica-hours for this traffic. Following
+/// the rate exactly, 6 at its mean rate and up to 9 at its peak, plus 1 standing by, takes 7.61; `--signal plan` takes 7.18.`
 pub(crate) fn sentence(plan: &ServingPlan) -> String {
     let cold = plan.lead_time.cold_start_ns.value;
-    format!("{}, cold start {cold}: {}.", levels(plan), following(plan).unwrap_or_else(|| keeping(plan)))
+    format!("{}, cold start {cold}: {}.", levels(plan), cheapest(plan).unwrap_or_else(|| keeping(plan)))
 }
 
-/// What to do on a trace that was replayed.
-fn following(plan: &ServingPlan) -> Option<String> {
-    let capacity = &plan.capacity;
-    let (standby, peak) = (capacity.replayed_standby.as_ref()?.value, capacity.replayed_peak.as_ref()?.value);
-    let standing = match standby {
-        0 => "none standing by".to_owned(),
-        _ => format!("plus {standby} standing by"),
+/// The cheapest of what was replayed, and what the others take.
+fn cheapest(plan: &ServingPlan) -> Option<String> {
+    let courses = plan.courses.as_ref()?;
+    let best = courses.cheapest.as_ref()?;
+    let hours = |course: &Course| number(course.replica_hours.value);
+    let mut text = match best.export {
+        None => format!(
+            "{}, always: {} replica-hours for this traffic",
+            counted(best.min_replicas, "replica"),
+            hours(best)
+        ),
+        Some(signal) => {
+            let tool = if best.to_zero { "keda" } else { "hpa|keda" };
+            format!(
+                "scale with `coldstart export {tool} --signal {}`, {} at least: {} replica-hours for this traffic",
+                signal.flag(),
+                best.min_replicas,
+                hours(best)
+            )
+        }
     };
-    let fixed = capacity.fixed_replicas.as_ref().map_or_else(String::new, |fixed| {
-        format!("; a number that never changes would have to be {}", fixed.value)
+    let fixed = courses.carried_out.iter().find(|course| course.export.is_none());
+    if let Some(fixed) = fixed.filter(|_| best.export.is_some()) {
+        let count = fixed.min_replicas;
+        text.push_str(&format!(
+            ", where a number that never changes would have to be {count} and take {}",
+            hours(fixed)
+        ));
+    }
+    text.push_str(&following(plan, courses, best).unwrap_or_default());
+    Some(text)
+}
+
+/// What following the rate takes: exactly, and as an autoscaler does it.
+fn following(plan: &ServingPlan, courses: &Courses, best: &Course) -> Option<String> {
+    let exactly = courses.exactly.as_ref()?;
+    let standing = plan.capacity.replayed_standby.as_ref().zip(plan.capacity.replayed_peak.as_ref());
+    let replicas = standing.map_or_else(String::new, |(standby, peak)| {
+        format!(
+            ", {} at its mean rate and up to {} at its peak, {} standing by",
+            plan.capacity.warm.replicas_now.value,
+            peak.value,
+            match standby.value {
+                0 => "none".to_owned(),
+                more => format!("plus {more}"),
+            }
+        )
     });
-    Some(format!(
-        "follow the traffic with replicas(rate): {} at its mean rate, up to {peak} at its peak, {standing}{fixed}",
-        capacity.warm.replicas_now.value
-    ))
+    let export = courses.of_export(Signal::Plan).filter(|course| course.name != best.name);
+    let export = export.map_or_else(String::new, |course| {
+        let misses = if course.meets { "" } else { ", and misses the level" };
+        format!("; `--signal plan` takes {}{misses}", number(course.replica_hours.value))
+    });
+    let takes = number(exactly.replica_hours.value);
+    Some(format!(". Following the rate exactly{replicas}, takes {takes}{export}"))
 }
 
 /// How many to keep, by the formula.

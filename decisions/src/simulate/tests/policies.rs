@@ -1,5 +1,6 @@
 //! Policies on scripted traffic.
 
+use super::super::autoscaled::tick_by_tick;
 use super::*;
 use crate::scaling::{Hpa, Keda, TargetKind};
 use crate::traffic::Trace;
@@ -214,30 +215,103 @@ proptest! {
     }
 }
 
+/// Ticks that are left out in a pause are those that change nothing: everything is as with them, also what came just before and after.
+#[test]
+fn a_pause_that_is_skipped_changes_nothing() {
+    let (service, sla) = (single(50.0, 10.0, 8), sla_ms(400));
+    let starts = [Nanos::from_secs(30), Nanos::from_secs(200)];
+    let pause = |hours: u64| {
+        let (up, again) = (1_000, 1_000 + hours * 3_600);
+        let parts = [(20, 0, 300), (160, 300, up), (40, again, again + 20), (160, again + 20, again + 400)];
+        trace(parts)
+    };
+    let idle =
+        Keda { idle_replica_count: Some(0), min_replica_count: 2, max_replica_count: 9, ..Keda::default() };
+    let rules = || {
+        let hpa = Hpa::new(1, 10);
+        let wanted =
+            metric(Signal::Wanted { base: 1.0, per_request_per_s: 0.03 }, 1.0, TargetKind::AverageValue);
+        let metrics = vec![Metric { activation: 1.0, ..wanted }];
+        let plan = Planned {
+            largest_rates_per_s: vec![40.0, 90.0, 140.0, 200.0],
+            standby: 1,
+            min_replicas: 1,
+            max_replicas: 9,
+            period_ns: Nanos::from_secs(15),
+            scale_down_window_ns: Nanos::from_secs(900),
+        };
+        let usual = usual_policies(&hpa, &service.bound(&sla, RequestSize::ONE), true);
+        let latency = vec![metric(Signal::P99Latency, 200e6, TargetKind::Value)];
+        usual.into_iter().map(|policy| policy.rule).chain([
+            Rule::Keda { keda: idle, hpa: Hpa::new(2, 9), metrics },
+            Rule::Hpa { hpa, metrics: latency },
+            Rule::Planned(plan),
+        ])
+    };
+    for hours in [1, 5, 30] {
+        let trace = pause(hours);
+        let scenario = scenario(&service, &sla, &trace, &starts);
+        for rule in rules() {
+            let policy = policy(rule);
+            let (skipped, whole) = (autoscaled(&scenario, &policy), tick_by_tick(&scenario, &policy));
+            assert_eq!(skipped, whole, "{hours} h");
+        }
+    }
+    // Ten years of ticks would be twenty million.
+    let decade = pause(10 * 365 * 24 - 1);
+    for rule in rules() {
+        assert_eq!(
+            autoscaled(&scenario(&service, &sla, &decade, &starts), &policy(rule)).outcome.unanswered,
+            0
+        );
+    }
+}
+
 #[test]
 fn the_usual_policies_run_side_by_side() {
     let (service, sla) = (single(50.0, 10.0, 8), sla_ms(400));
     let bound = service.bound(&sla, RequestSize::ONE);
     let trace = trace([(20, 0, 300), (120, 300, 600), (20, 600, 900)]);
     let starts = [Nanos::from_secs(30)];
-    let found: Vec<PolicyOutcome> = usual_policies(&Hpa::new(1, 10), &bound, &sla, 2)
+    let names = |gpu| {
+        let policies = usual_policies(&Hpa::new(1, 10), &bound, gpu);
+        policies.into_iter().map(|policy| policy.name).collect::<Vec<_>>()
+    };
+    assert_eq!(names(true).len(), names(false).len() + 1, "a host has no GPU to watch");
+    let found: Vec<PolicyOutcome> = usual_policies(&Hpa::new(1, 10), &bound, true)
         .iter()
         .map(|policy| autoscaled(&scenario(&service, &sla, &trace, &starts), policy))
         .collect();
-    println!("policy                attainment       p99  replica-hours  cold starts  cost");
     for found in &found {
-        println!(
-            "{:20}  {:10.4}  {:>8}  {:13.3}  {:11}  {:.2}",
-            found.policy.name,
-            found.outcome.attainment,
-            found.outcome.latency.p99_ns,
-            found.replica_hours,
-            found.cold_starts,
-            found.cost.unwrap()
-        );
         assert_eq!(found.outcome.requests, 48_000);
         assert!(found.cost.unwrap().is_finite() && found.replica_hours > 0.0);
     }
-    assert_eq!(found[0].cold_starts, 0);
-    assert!(found[6].replica_hours <= found[5].replica_hours * 1.2);
+    assert_eq!(found[0].peak_replicas, 1, "a CPU never asks for more");
+    assert!(found[2].outcome.attainment > found[0].outcome.attainment);
+}
+
+#[test]
+fn a_line_of_the_rate_is_followed_as_an_external_metric() {
+    // 0.05 · 20 + 1 = 2 replicas, at 80 a second 5; the HPA rounds up and takes its tolerance.
+    let (service, sla) = (single(20.0, 0.0, 1), sla_ms(200));
+    let trace = trace([(20, 0, 300), (80, 300, 900)]);
+    let wanted = Signal::Wanted { base: 1.0, per_request_per_s: 0.05 };
+    let metrics = vec![metric(wanted, 1.0, TargetKind::AverageValue)];
+    let rule = Rule::Hpa { hpa: Hpa::new(1, 20), metrics: metrics.clone() };
+    let starts = [Nanos::from_secs(20)];
+    let scenario = Scenario { initial_replicas: 2, ..scenario(&service, &sla, &trace, &starts) };
+    let found = autoscaled(&scenario, &policy(rule));
+    assert_eq!(found.timeline.first().unwrap().ordered, 2);
+    assert_eq!(found.timeline.last().unwrap().ordered, 5, "{:?}", found.timeline);
+    assert!(wanted.from_gateway() && !wanted.of_pods());
+    // With KEDA: to zero in a pause, since its activation is what is wanted without traffic, and back to the least number.
+    let pause = Trace::new(evenly(20, 0, 60).chain(evenly(20, 1_860, 1_920)).collect(), false).unwrap();
+    let metrics = metrics.into_iter().map(|metric| Metric { activation: 1.0, ..metric }).collect();
+    let keda =
+        Keda { idle_replica_count: Some(0), min_replica_count: 2, max_replica_count: 9, ..Keda::default() };
+    let rule = Rule::Keda { keda, hpa: Hpa::new(2, 9), metrics };
+    let found = autoscaled(&Scenario { trace: &pause, ..scenario }, &policy(rule));
+    let numbers: Vec<u32> = found.timeline.iter().map(|at| at.ordered).collect();
+    assert!(numbers.contains(&0) && !numbers.contains(&1), "{numbers:?}");
+    assert_eq!((found.outcome.unanswered, found.cold_starts), (0, 2), "{numbers:?}");
 }

@@ -1,0 +1,86 @@
+//! What can be carried out — a fixed number, and what `coldstart export` writes — replayed on the traffic, and the cheapest of it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::autoscaler::Signal;
+use crate::basis::{Basis, Figure};
+use crate::simulate::PolicyOutcome;
+
+/// One way to run the replicas, replayed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Course {
+    /// Its name, also among the policies of the comparison.
+    pub name: String,
+    /// What `coldstart export hpa` and `keda` write with `--signal`; `null` for a fixed number, and for the plan carried out exactly.
+    pub export: Option<Signal>,
+    /// Whether only KEDA carries it out: it goes to zero.
+    pub to_zero: bool,
+    /// The fewest replicas that it keeps.
+    pub min_replicas: u32,
+    /// Whether it meets the SLA.
+    pub meets: bool,
+    /// Requests within all bounds ÷ requests.
+    pub attainment: Figure<f64>,
+    /// Hours of replicas, from being ordered on.
+    pub replica_hours: Figure<f64>,
+    /// Hours and misses at their prices; `null` without prices.
+    pub cost: Option<Figure<f64>>,
+    /// Whether it is the least number of replicas that meets the SLA, and no threshold: as many as a fixed number would take.
+    pub floor_carries: bool,
+}
+
+/// Every way that was replayed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Courses {
+    /// replicas(rate) + standby carried out exactly: what no autoscaler can do, and exports are measured by. `null` where no standby is
+    /// enough.
+    pub exactly: Option<Course>,
+    /// What can be carried out: first the fixed number, then exports.
+    pub carried_out: Vec<Course>,
+    /// The cheapest of `carried_out` that meets the SLA: by cost where prices are known, else by hours. `null` where none does.
+    pub cheapest: Option<Course>,
+}
+
+impl Course {
+    pub(super) fn of(
+        found: &PolicyOutcome,
+        export: Option<Signal>,
+        min_replicas: u32,
+        basis: &Basis,
+    ) -> Self {
+        let of = |formula: &str| Basis { formula: format!("{formula}, {}", basis.formula), ..basis.clone() };
+        Course {
+            name: found.policy.name.clone(),
+            export,
+            to_zero: false,
+            min_replicas,
+            meets: found.outcome.meets,
+            attainment: Figure::new(found.outcome.attainment, of("requests within the SLA ÷ requests")),
+            replica_hours: Figure::new(
+                found.replica_hours,
+                of("Σ from ordering a replica to its end, in hours"),
+            ),
+            cost: found.cost.map(|cost| Figure::new(cost, of("replica-hours and misses at their prices"))),
+            floor_carries: false,
+        }
+    }
+
+    fn price(&self) -> f64 {
+        self.cost.as_ref().unwrap_or(&self.replica_hours).value
+    }
+}
+
+impl Courses {
+    pub(super) fn new(exactly: Option<Course>, carried_out: Vec<Course>) -> Self {
+        let meets = carried_out.iter().filter(|course| course.meets);
+        // Of equals the first: a fixed number asks for nothing.
+        let cheapest = meets.min_by(|a, b| a.price().total_cmp(&b.price())).cloned();
+        Courses { exactly, carried_out, cheapest }
+    }
+
+    /// What the export of a signal does.
+    pub fn of_export(&self, signal: Signal) -> Option<&Course> {
+        self.carried_out.iter().find(|course| course.export == Some(signal) && !course.to_zero)
+    }
+}
