@@ -8,6 +8,7 @@ mod assemble;
 mod benchmark;
 mod ceiling;
 mod cluster;
+mod distribution;
 mod doctor;
 mod error;
 pub mod exit;
@@ -27,6 +28,7 @@ mod self_test;
 mod startup;
 pub mod stats;
 mod summary;
+mod sweep;
 mod target;
 mod telemetry;
 mod throughput;
@@ -41,6 +43,7 @@ pub use assemble::LOOSE;
 pub use benchmark::Benchmark;
 pub use ceiling::{Ceiling, CeilingHeight};
 pub use cluster::{ClusterTarget, LeftOutPod, ObservedDetail};
+pub use distribution::Distribution;
 pub use doctor::{Check, CheckStatus, DoctorReport};
 pub use error::ProfileError;
 pub use file::{write_atomic, write_directory};
@@ -67,11 +70,13 @@ pub use schema::profile_schema;
 pub use self_test::{SelfTestLine, SelfTestReport, SelfTestStatus};
 pub use startup::{DriverConditions, DriverDetail, JitCache, ModuleDetail, ModuleLoading};
 pub use summary::{Summary, Withheld, summarize};
+pub use sweep::{FittedAt, Knee, SteadyProcesses, SweepSeries};
 pub use target::{DeviceTarget, EngineTarget, HostTarget, ImageSource, ImageTarget, ModelTarget, Target};
 pub use telemetry::{
     ClockEvent, ClockEventCount, DriverState, Energy, EnergySource, GpuFacts, GpuLook, GpuProcess, PcieLink,
     Spread, THROTTLED_LIMIT, Telemetry, TelemetryOverview, TelemetrySample, TelemetryScope, TelemetrySummary,
-    TelemetryWindow, Unread, WindowKind, pcie_bytes_per_s, summarize_telemetry, throttle_marks,
+    TelemetryTimeline, TelemetryWindow, Unread, WindowKind, pcie_bytes_per_s, summarize_telemetry,
+    throttle_marks,
 };
 pub use throughput::{EncodeFit, Fit, Fits, Replay, ThroughputPoint, ThroughputTrial};
 pub use trace::{AllocDetail, Detail, Reading, Scope, TotalKind, Trace, TraceEnd};

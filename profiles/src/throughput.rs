@@ -99,6 +99,16 @@ pub enum Fit<T> {
     },
 }
 
+impl<T> Fit<T> {
+    /// The fit, where there is one.
+    pub const fn fitted(&self) -> Option<&T> {
+        match self {
+            Fit::Fitted { fit } => Some(fit),
+            Fit::Skipped { .. } => None,
+        }
+    }
+}
+
 /// Service times over the sweep, from the medians of its points, in nanoseconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Fits {
@@ -126,6 +136,19 @@ impl Default for Fits {
 }
 
 impl Fits {
+    /// The fitted time of one iteration of `batch` sequences with `tokens` tokens each, in nanoseconds; `None` without a fit for it.
+    pub fn time(&self, mode: ForwardMode, batch: f64, tokens: u32) -> Option<f64> {
+        let all = batch * f64::from(tokens);
+        match mode {
+            ForwardMode::Prefill => self.prefill.fitted().map(|fit| fit.at(all)),
+            ForwardMode::Decode => self.decode.fitted().map(|fit| fit.at(batch, all)),
+            ForwardMode::Encode => {
+                let of_length = self.encode.iter().find(|encode| encode.tokens == tokens)?;
+                of_length.fit.fitted().map(|fit| fit.at(batch))
+            }
+        }
+    }
+
     /// Fits service times to the medians of the sweep's points.
     pub fn of(points: &[ThroughputPoint], measurements: &[Measurement]) -> Self {
         let median_of = |point: &ThroughputPoint| {

@@ -7,6 +7,7 @@ use crate::profile::Profile;
 use crate::stats::{OrderStatistics, Percentile};
 use crate::trace::{Detail, Reading, Scope, Trace};
 use crate::units::Nanos;
+use crate::warm_up::{WarmUpClass, WarmUpCurve};
 
 /// The parts of a weights load, each the median over its trials. They overlap and never enter a sum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -25,6 +26,25 @@ impl Profile {
     /// The pull with the median total: of those that are not marked, where there are any.
     pub fn typical_pull(&self) -> Option<&Trace> {
         typical(self.traces.iter().filter(|trace| trace.scope == Scope::Pull))
+    }
+
+    /// The warm-up that stands for all: of the trials of the commonest class the one with the median time to its steady state, or
+    /// with the median time in all where there is none. Of equally common classes the one that `WarmUpClass` names first.
+    pub fn typical_warm_up(&self) -> Option<&WarmUpCurve> {
+        let of_class = |class: WarmUpClass| {
+            let curves: Vec<&WarmUpCurve> =
+                self.warm_up.iter().filter(|curve| curve.analysis.class == class).collect();
+            curves
+        };
+        let mut classes: Vec<Vec<&WarmUpCurve>> = WarmUpClass::ALL.into_iter().map(of_class).collect();
+        // Stable, so that the first of equals stays first.
+        classes.sort_by_key(|curves| std::cmp::Reverse(curves.len()));
+        let mut curves = classes.into_iter().next()?;
+        curves.sort_by_cached_key(|curve| {
+            let all: Nanos = curve.samples.as_slice().iter().copied().sum();
+            (curve.analysis.time_to_steady_ns, all)
+        });
+        curves.get(curves.len().checked_sub(1)? / 2).copied()
     }
 
     /// Whether the bytes of at least one load under this row's conditions were compared with the files.
@@ -130,6 +150,31 @@ mod tests {
             end: Trace::completed(std::slice::from_ref(&reading), duration_ns),
             readings: vec![reading],
         }
+    }
+
+    #[test]
+    fn one_warm_up_stands_for_all() {
+        let fixture = include_str!("../../tests/fixtures/profiles/profile-1.0.json");
+        let mut profile = Profile::from_json(fixture, std::path::Path::new("profile-1.0.json")).unwrap();
+        let mut curve = profile.warm_up[0].clone();
+        profile.warm_up.clear();
+        assert_eq!(profile.typical_warm_up(), None);
+        for (step, class, to_steady) in [
+            ("a", WarmUpClass::Flat, Some(0)),
+            ("b", WarmUpClass::Warmup, Some(30)),
+            ("c", WarmUpClass::Warmup, Some(10)),
+            ("d", WarmUpClass::Warmup, Some(20)),
+            ("e", WarmUpClass::NoSteadyState, None),
+        ] {
+            curve.step = step.to_owned();
+            curve.analysis.class = class;
+            curve.analysis.time_to_steady_ns = to_steady.map(Nanos::from_millis);
+            profile.warm_up.push(curve.clone());
+        }
+        let typical = |profile: &Profile| profile.typical_warm_up().map(|curve| curve.step.clone());
+        assert_eq!(typical(&profile).as_deref(), Some("d"));
+        profile.warm_up.truncate(2);
+        assert_eq!(typical(&profile).as_deref(), Some("a"), "of equals the class that is named first");
     }
 
     #[test]

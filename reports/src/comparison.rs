@@ -10,13 +10,20 @@ use crate::terminal::section;
 use crate::text::{notes, paragraph};
 
 /// From so many profiles on their medians are shown as a distribution: a column for each would not fit.
-const MANY: usize = 5;
+pub(crate) const MANY: usize = 5;
 
 /// A row of medians, one for each profile that has it.
-struct Line {
-    name: String,
+pub(crate) struct Line {
+    pub(crate) name: String,
     tone: Tone,
-    medians: Vec<Option<Nanos>>,
+    pub(crate) medians: Vec<Option<Nanos>>,
+}
+
+impl Line {
+    /// One without emphasis.
+    pub(crate) fn plain(name: &str, medians: Vec<Option<Nanos>>) -> Self {
+        Line { name: name.to_owned(), tone: Tone::Plain, medians }
+    }
 }
 
 /// Medians of several profiles: phases and totals of the cold start, pulls, and the points of the sweep. Each comes
@@ -51,7 +58,7 @@ pub fn comparison(profiles: &[(&str, &Profile)], style: &Style) -> String {
 }
 
 /// `A`, `B` … beyond `Z` numbers.
-fn letter(index: usize) -> String {
+pub(crate) fn letter(index: usize) -> String {
     match u8::try_from(index) {
         Ok(index @ 0..26) => char::from(b'A' + index).to_string(),
         _ => (index + 1).to_string(),
@@ -75,7 +82,7 @@ fn legend(profiles: &[(&str, &Profile)], style: &Style) -> String {
 }
 
 /// What makes two columns incomparable at a glance.
-fn differences(profiles: &[(&str, &Profile)]) -> Vec<&'static str> {
+pub(crate) fn differences(profiles: &[(&str, &Profile)]) -> Vec<&'static str> {
     fn differ<T: PartialEq>(profiles: &[(&str, &Profile)], of: impl Fn(&Profile) -> T) -> bool {
         profiles.windows(2).any(|pair| of(pair[0].1) != of(pair[1].1))
     }
@@ -90,7 +97,8 @@ fn differences(profiles: &[(&str, &Profile)]) -> Vec<&'static str> {
     checks.into_iter().filter(|(_, differ)| *differ).map(|(what, _)| what).collect()
 }
 
-fn phases(profiles: &[(&str, &Profile)]) -> Vec<Line> {
+/// Phases and totals of the cold start.
+pub(crate) fn phases(profiles: &[(&str, &Profile)]) -> Vec<Line> {
     let mut lines = Vec::new();
     let mut line = |name: &str, tone: Tone, median: &dyn Fn(&Profile) -> Option<Nanos>| {
         let medians: Vec<Option<Nanos>> = profiles.iter().map(|(_, profile)| median(profile)).collect();
@@ -125,7 +133,8 @@ fn median_of(row: &Measurement) -> Option<Nanos> {
     row.outcome.as_measured().map(|(_, summary)| summary.p50_ns)
 }
 
-fn points(profiles: &[(&str, &Profile)], mode: ForwardMode) -> Vec<Line> {
+/// The points of the sweep.
+pub(crate) fn points(profiles: &[(&str, &Profile)], mode: ForwardMode) -> Vec<Line> {
     let mut keys: Vec<(u32, u32, &Key)> = (profiles.iter())
         .flat_map(|(_, profile)| &profile.throughput)
         .filter(|point| point.mode == mode)

@@ -3,6 +3,8 @@
 use coldstart_profiles::{Detail, Nanos, Phase, Profile, Reading, Scope, Trace, TraceEnd};
 use serde_json::{Value, json};
 
+use crate::style::PLAIN;
+
 /// Milliseconds of ours are microseconds of the format.
 const PER_US: f64 = 1e3;
 
@@ -26,7 +28,7 @@ pub fn trace_events(profile: &Profile) -> Result<String, String> {
         }) + 1;
         events.push(json!({
             "ph": "M", "name": "thread_name", "pid": process, "tid": thread,
-            "args": {"name": format!("{} ({})", trace.step, trace.params)}
+            "args": {"name": short(&format!("{} ({})", trace.step, trace.params))}
         }));
         push_trace(&mut events, trace, process, thread);
         push_warm_up(&mut events, profile, trace, process);
@@ -35,10 +37,18 @@ pub fn trace_events(profile: &Profile) -> Result<String, String> {
     }
     let file = json!({
         "displayTimeUnit": "ms",
-        "otherData": {"tool": profile.tool.name, "version": profile.tool.version, "started_at": profile.started_at},
+        "otherData": {
+            "tool": short(&profile.tool.name), "version": short(&profile.tool.version),
+            "started_at": short(&profile.started_at),
+        },
         "traceEvents": events,
     });
     serde_json::to_string(&file).map_err(|error| format!("write the trace: {error}"))
+}
+
+/// Text of whatever origin, cut: a name of a megabyte would stand on every slice.
+fn short(text: &str) -> String {
+    PLAIN.clean(text)
 }
 
 fn slice(name: &str, (begin, duration): (f64, f64), process: usize, thread: u64, args: Value) -> Value {
@@ -50,15 +60,18 @@ fn push_trace(events: &mut Vec<Value>, trace: &Trace, process: usize, thread: u6
     let last = trace.readings.iter().map(end).max().unwrap_or(0);
     let (name, total, args) = match &trace.end {
         TraceEnd::Completed { total_ns, .. } => {
-            (scope(trace.scope), total_ns.as_nanos().max(last), json!({"step": trace.step}))
+            (scope(trace.scope), total_ns.as_nanos().max(last), json!({"step": short(&trace.step)}))
         }
-        TraceEnd::Failed { why, .. } => ("failed", last, json!({"step": trace.step, "why": why})),
+        TraceEnd::Failed { why, .. } => {
+            ("failed", last, json!({"step": short(&trace.step), "why": short(why)}))
+        }
     };
     events.push(slice(name, (0.0, total as f64 / PER_US), process, thread, args));
     for reading in &trace.readings {
         let times =
             (reading.begin_ns.as_nanos() as f64 / PER_US, reading.duration_ns.as_nanos() as f64 / PER_US);
-        let args = json!({"params": reading.params.to_string(), "mark": reading.mark});
+        let args =
+            json!({"params": short(&reading.params.to_string()), "mark": reading.mark.as_deref().map(short)});
         events.push(slice(reading.phase.name(), times, process, thread, args));
     }
 }
@@ -78,7 +91,7 @@ const fn scope(scope: Scope) -> &'static str {
 fn push_warm_up(events: &mut Vec<Value>, profile: &Profile, trace: &Trace, process: usize) {
     let Some(curve) = profile.warm_up.iter().find(|curve| curve.step == trace.step) else { return };
     let Some(first) = trace.reading(Phase::FirstBatch) else { return };
-    let name = format!("iteration of {}", trace.step);
+    let name = short(&format!("iteration of {}", trace.step));
     let counter = |at: Nanos, ms: f64| {
         let at = at.as_nanos() as f64 / PER_US;
         json!({"ph": "C", "name": name, "cat": "coldstart", "pid": process, "tid": 0, "ts": at, "args": {"ms": ms}})
@@ -99,7 +112,7 @@ fn push_layers(events: &mut Vec<Value>, trace: &Trace, process: usize, first: u6
         for layer in &detail.layers {
             let thread = first + threads;
             threads += 1;
-            let name = format!("layer {}", layer.id);
+            let name = short(&format!("layer {}", layer.id));
             events.push(json!({"ph": "M", "name": "thread_name", "pid": process, "tid": thread, "args": {"name": name}}));
             let stages = [("download", layer.download), ("verify", layer.verify), ("extract", layer.extract)];
             for (stage, interval) in stages {

@@ -166,7 +166,7 @@ fn policies_are_simulated_and_drawn() {
     }
     let page = std::fs::read_to_string(scratch.path("plan.html")).unwrap();
     assert!(page.starts_with("<!DOCTYPE html>") && page.trim_end().ends_with("</html>"));
-    assert_eq!(page.matches("<svg").count(), 3, "capacity, standby, crossover");
+    assert_eq!(page.matches("class=\"for-wide\"").count(), 3, "capacity, standby, crossover");
     assert!(page.contains("Capacity over the traffic") && !page.contains("http://www.example"));
     assert_eq!(scratch.run(&words(line)).stdout, *table, "the same for the same seed");
 }

@@ -9,6 +9,7 @@ mod energy;
 mod gpu;
 mod sample;
 mod throttle;
+mod timeline;
 mod window;
 
 use schemars::JsonSchema;
@@ -18,6 +19,7 @@ pub use energy::{Energy, EnergySource};
 pub use gpu::{DriverState, GpuFacts, GpuLook, GpuProcess, PcieLink, Unread, pcie_bytes_per_s};
 pub use sample::{ClockEvent, TelemetrySample};
 pub use throttle::{THROTTLED_LIMIT, throttle_marks};
+pub use timeline::TelemetryTimeline;
 pub use window::{
     ClockEventCount, Spread, TelemetryScope, TelemetrySummary, TelemetryWindow, WindowKind,
     summarize_telemetry,

@@ -20,8 +20,9 @@ pub fn throttle_marks(
     samples: &[TelemetrySample],
     iterations: impl IntoIterator<Item = (Nanos, Nanos)>,
 ) -> Vec<Mark> {
+    let samples: Vec<&TelemetrySample> = samples.iter().collect();
     let spans: Vec<(Nanos, Nanos, String)> =
-        (0..samples.len()).filter_map(|index| span(samples, index)).collect();
+        (0..samples.len()).filter_map(|index| span(&samples, index)).collect();
     if spans.is_empty() {
         return Vec::new();
     }
@@ -34,9 +35,21 @@ pub fn throttle_marks(
     iterations.into_iter().enumerate().filter_map(marked).collect()
 }
 
+/// The spans that throttled samples speak for, in order; those that touch are one.
+pub(super) fn throttled_spans(samples: &[&TelemetrySample]) -> Vec<(Nanos, Nanos)> {
+    let mut spans: Vec<(Nanos, Nanos)> = Vec::new();
+    for (from, to, _) in (0..samples.len()).filter_map(|index| span(samples, index)) {
+        match spans.last_mut().filter(|last| from <= last.1) {
+            Some(last) => last.1 = to,
+            None => spans.push((from, to)),
+        }
+    }
+    spans
+}
+
 /// What a throttled sample speaks for: from, to, and its events.
-fn span(samples: &[TelemetrySample], index: usize) -> Option<(Nanos, Nanos, String)> {
-    let sample = &samples[index];
+fn span(samples: &[&TelemetrySample], index: usize) -> Option<(Nanos, Nanos, String)> {
+    let sample = samples[index];
     let events: Vec<&str> = sample.throttles()?.map(|event| event.name()).collect();
     if events.is_empty() {
         return None;

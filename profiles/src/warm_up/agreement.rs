@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::samples::Samples;
+use crate::stats::{OrderStatistics, Percentile};
 use crate::units::Nanos;
 use crate::warm_up::classify::{WarmUpAnalysis, WarmUpClass, analyse};
 use crate::warm_up::stop::StopReason;
@@ -32,6 +33,15 @@ impl WarmUpCurve {
         let analysis = analyse(samples.as_slice(), resolution);
         let device_ns = Vec::new();
         WarmUpCurve { step: step.into(), samples, device_ns, resolution_ns: resolution, stop, analysis }
+    }
+
+    /// Between which times nine of ten steady iterations lie: their 5th and 95th percentiles by nearest rank. `None` without a steady
+    /// state.
+    pub fn steady_band(&self) -> Option<(Nanos, Nanos)> {
+        let steady = self.samples.as_slice().get(self.analysis.steady_start?..)?;
+        let order = OrderStatistics::new(steady.to_vec()).ok()?;
+        let at = |permille| Some(order.nearest_rank(Percentile::from_permille(permille)?));
+        Some((at(50)?, at(950)?))
     }
 }
 
@@ -130,6 +140,19 @@ mod tests {
         assert_eq!(agreement.warmup_cost_ns, Some(Spread { min: 40_000, median: 60_000, max: 80_000 }));
         let times = [60_000, 90_000, 120_000].map(Nanos::from_nanos);
         assert_eq!(agreement.time_to_steady_ns, Spread::of(times));
+    }
+
+    #[test]
+    fn a_steady_band_holds_nine_of_ten_iterations() {
+        // The steady part begins after ten slow iterations, and counts from 1001 to 1100.
+        let readings =
+            (0..110_u64).map(|i| Nanos::from_nanos(if i < 10 { 9_000 } else { 991 + i })).collect();
+        let samples = Samples::new(readings).unwrap();
+        let mut curve = WarmUpCurve::new("trial", samples, Nanos::from_nanos(1), StopReason::Budget);
+        curve.analysis.steady_start = Some(10);
+        assert_eq!(curve.steady_band(), Some((Nanos::from_nanos(1005), Nanos::from_nanos(1095))));
+        curve.analysis.steady_start = None;
+        assert_eq!(curve.steady_band(), None);
     }
 
     #[test]

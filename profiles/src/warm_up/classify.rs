@@ -25,6 +25,10 @@ pub enum WarmUpClass {
 }
 
 impl WarmUpClass {
+    /// Every class.
+    pub const ALL: [WarmUpClass; 4] =
+        [WarmUpClass::Flat, WarmUpClass::Warmup, WarmUpClass::Slowdown, WarmUpClass::NoSteadyState];
+
     /// The name in JSON and tables.
     pub const fn name(self) -> &'static str {
         match self {

@@ -3,11 +3,13 @@
 mod figures;
 mod page;
 mod plot;
+mod prose;
 
 use askama::Template;
 use coldstart_decisions::plan::ServingPlan;
 use coldstart_profiles::Profile;
 
+use crate::comparison::MANY;
 use page::Page;
 
 /// The whole file.
@@ -18,19 +20,23 @@ struct Report {
     pages: Vec<Page>,
 }
 
-/// One profile as a page that explains its cold start at a glance, several as a page that compares them followed by a page
-/// each. Every profile comes with the name to show it under, such as its file's. Text from profiles is escaped.
+/// One profile as a page that explains its cold start at a glance, a few as a page that compares them followed by a page each. Five
+/// and more are taken for nodes of a fleet: a page of distributions by class, then what must be known of each node. Every profile
+/// comes with the name to show it under, such as its file's. Text from profiles is escaped.
 ///
 /// # Errors
 /// What could not be drawn, completing "failed to …".
 pub fn html(profiles: &[(&str, &Profile)]) -> Result<String, String> {
-    let several = profiles.len() > 1;
+    let (several, many) = (profiles.len() > 1, profiles.len() >= MANY);
     let mut pages = Vec::new();
     if several {
         pages.push(page::comparison(profiles)?);
     }
     for (index, (name, profile)) in profiles.iter().enumerate() {
-        pages.push(page::of(profile, several.then_some(*name), index)?);
+        pages.push(match many {
+            true => page::of_node(profile, name, index),
+            false => page::of(profile, several.then_some(*name), index)?,
+        });
     }
     let title = pages.first().map_or_else(|| "No profile".to_owned(), |page| page.heading.clone());
     Report { title, pages }.render().map_err(|error| format!("write the HTML: {error}"))

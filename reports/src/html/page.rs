@@ -1,16 +1,17 @@
 //! What stands on the page of a profile.
 
 use coldstart_decisions::plan::ServingPlan;
-use coldstart_profiles::{Nanos, Outcome, Profile, RunState};
+use coldstart_profiles::{Distribution, Nanos, Outcome, Profile, RunState, TraceEnd};
 
 use super::figures::{self, Figure};
+use crate::comparison::{MANY, differences};
 use crate::serving_plan::{sentence, title};
 use crate::style::PLAIN;
+use crate::terminal::widest;
 use crate::{comparison as comparison_table, serving_plan, terminal};
 
-/// Longer text is cut: a name of a megabyte must not bury the numbers.
-const LONGEST: usize = 600;
-
+/// The id of the page that stands before several profiles.
+const COMPARISON: &str = "comparison";
 /// One page.
 pub(super) struct Page {
     pub(super) id: String,
@@ -18,10 +19,19 @@ pub(super) struct Page {
     pub(super) warnings: Vec<String>,
     pub(super) answer: String,
     pub(super) facts: String,
+    /// Other pages that this one leads to: their ids and names.
+    pub(super) links: Vec<(String, String)>,
     pub(super) caveats: Vec<String>,
     pub(super) figures: Vec<Figure>,
+    pub(super) failures: Vec<String>,
     pub(super) skipped: Vec<String>,
+    /// Everything as text; empty where there are too many pages for it.
     pub(super) tables: String,
+}
+
+/// The id of the page of a profile.
+pub(super) fn id_of(index: usize) -> String {
+    format!("p{index}")
 }
 
 /// Text that may hold anything, on one line and not too long. Escaping is the template's.
@@ -31,6 +41,21 @@ pub(super) fn clean(text: &str) -> String {
 
 /// The page of one profile; `name` where there are several.
 pub(super) fn of(profile: &Profile, name: Option<&str>, index: usize) -> Result<Page, String> {
+    let mut page = without_plots(profile, name, index);
+    page.figures = figures::of(profile)?;
+    for figure in &mut page.figures {
+        figure.id = format!("{}-{}", page.id, figure.id);
+    }
+    page.tables = terminal(profile, &PLAIN);
+    Ok(page)
+}
+
+/// What must be known of one of many nodes: its plots would make a page of many megabytes.
+pub(super) fn of_node(profile: &Profile, name: &str, index: usize) -> Page {
+    without_plots(profile, Some(name), index)
+}
+
+fn without_plots(profile: &Profile, name: Option<&str>, index: usize) -> Page {
     let target = &profile.target;
     let heading = crate::terminal::headline(profile);
     let named = name.map_or(heading.clone(), |name| format!("{name}: {heading}"));
@@ -44,21 +69,19 @@ pub(super) fn of(profile: &Profile, name: Option<&str>, index: usize) -> Result<
         Some(format!("{} {}", profile.tool.name, profile.tool.version)),
         Some(profile.started_at.clone()),
     ];
-    let mut figures = figures::of(profile)?;
-    for figure in &mut figures {
-        figure.id = format!("p{index}-{}", figure.id);
-    }
-    Ok(Page {
-        id: format!("p{index}"),
+    Page {
+        id: id_of(index),
         heading: clean(&named),
         warnings: warnings(profile),
         answer: crate::terminal::answer_sentence(profile),
         facts: clean(&facts.into_iter().flatten().collect::<Vec<_>>().join(" · ")),
+        links: name.map(|_| (COMPARISON.to_owned(), "All profiles".to_owned())).into_iter().collect(),
         caveats: profile.caveats.iter().map(|caveat| clean(&caveat.text)).collect(),
-        figures,
+        figures: Vec::new(),
+        failures: failures(profile),
         skipped: skipped(profile),
-        tables: terminal(profile, &PLAIN),
-    })
+        tables: String::new(),
+    }
 }
 
 /// What makes the whole page doubtful.
@@ -76,6 +99,15 @@ fn warnings(profile: &Profile) -> Vec<String> {
     stand_in.into_iter().chain(state).collect()
 }
 
+/// Trials that came to no end, and why; those that share a reason stand together.
+fn failures(profile: &Profile) -> Vec<String> {
+    let failed = profile.traces.iter().filter_map(|trace| match &trace.end {
+        TraceEnd::Failed { why, .. } => Some((trace.step.clone(), why.as_str())),
+        TraceEnd::Completed { .. } => None,
+    });
+    crate::text::by_text(failed).into_iter().map(|(steps, why)| clean(&format!("{steps}: {why}"))).collect()
+}
+
 /// What has no numbers, and why; phases that share a reason stand together.
 fn skipped(profile: &Profile) -> Vec<String> {
     let reasons = profile.measurements.iter().filter_map(|row| match &row.outcome {
@@ -83,46 +115,74 @@ fn skipped(profile: &Profile) -> Vec<String> {
         Outcome::Skipped { why } => Some((row.key.to_string(), why.as_str())),
         Outcome::Failed { why } => Some((format!("{} (failed)", row.key), why.as_str())),
     });
+    let telemetry = &profile.telemetry;
+    let unseen = telemetry.skipped.as_deref().filter(|_| telemetry.windows.is_empty());
+    let reasons = reasons.chain(unseen.map(|why| ("telemetry".to_owned(), why)));
     crate::text::by_text(reasons).into_iter().map(|(names, why)| clean(&format!("{names}: {why}"))).collect()
 }
 
 /// The page that stands before several profiles.
 pub(super) fn comparison(profiles: &[(&str, &Profile)]) -> Result<Page, String> {
-    let totals: Vec<(String, Nanos)> = profiles
-        .iter()
-        .filter_map(|(name, profile)| {
-            let waterfall = crate::terminal::widest(profile)?;
-            Some(((*name).to_owned(), waterfall.total.p50_ns))
-        })
-        .collect();
-    let least = totals.iter().min_by_key(|(_, total)| *total);
-    let most = totals.iter().max_by_key(|(_, total)| *total);
-    let answer = match (least, most) {
-        (Some((quick, least)), Some((slow, most))) if totals.len() > 1 && *least > Nanos::ZERO => format!(
-            "From {least} ({quick}) to {most} ({slow}): a factor of {:.2} between {} cold starts.",
-            most.as_secs_f64() / least.as_secs_f64(),
-            totals.len()
-        ),
-        _ => "Fewer than two of these profiles hold a whole cold start.".to_owned(),
-    };
-    let names: Vec<&str> = profiles.iter().map(|(name, _)| *name).collect();
-    let mut facts = names.join(" · ");
-    facts.truncate(facts.char_indices().nth(LONGEST).map_or(facts.len(), |(at, _)| at));
+    let many = profiles.len() >= MANY;
+    let links = profiles.iter().enumerate().map(|(index, (name, _))| (id_of(index), clean(name)));
     Ok(Page {
-        id: "comparison".to_owned(),
-        heading: format!("{} profiles side by side", profiles.len()),
+        id: COMPARISON.to_owned(),
+        heading: match many {
+            true => format!("{} nodes", profiles.len()),
+            false => format!("{} profiles side by side", profiles.len()),
+        },
         warnings: profiles
             .iter()
             .filter(|(_, profile)| profile.target.device.stand_in)
             .map(|(name, _)| clean(&format!("STAND-IN: {name} was measured on a stand-in driver.")))
             .collect(),
-        answer: clean(&answer),
-        facts: clean(&facts),
-        caveats: Vec::new(),
-        figures: figures::comparison(profiles)?,
+        answer: clean(&spread(profiles)),
+        facts: match many {
+            true => "Plots and tables of one node: `coldstart report PROFILE --html FILE`.".to_owned(),
+            false => String::new(),
+        },
+        links: links.collect(),
+        caveats: doubts(profiles, many),
+        figures: if many { figures::fleet(profiles)? } else { figures::comparison(profiles)? },
+        failures: Vec::new(),
         skipped: Vec::new(),
         tables: comparison_table(profiles, &PLAIN),
     })
+}
+
+/// From the quickest to the slowest cold start, with the median of many.
+fn spread(profiles: &[(&str, &Profile)]) -> String {
+    let totals = profiles.iter().enumerate();
+    let totals = totals.filter_map(|(at, (_, profile))| Some((at, widest(profile)?.total.p50_ns)));
+    let told = Distribution::of(totals).and_then(|all| {
+        let ((slow, most), (quick, least)) = (all.nodes.first()?, all.nodes.last()?);
+        let name = |at: &usize| profiles.get(*at).map_or("", |(name, _)| *name);
+        let ends = format!("from {least} ({}) to {most} ({})", name(quick), name(slow));
+        match all.nodes.len() {
+            0 | 1 => None,
+            n if n >= MANY => Some(format!("{n} nodes start in {} in the median, {ends}.", all.median)),
+            _ => Some(match (least, most) {
+                (&Nanos::ZERO, _) => format!("Cold starts take {ends}."),
+                (least, most) => {
+                    let factor = most.as_secs_f64() / least.as_secs_f64();
+                    format!("Cold starts take {ends}: a factor of {factor:.2}.")
+                }
+            }),
+        }
+    });
+    told.unwrap_or_else(|| "Fewer than two of these profiles hold a whole cold start.".to_owned())
+}
+
+/// What makes a comparison doubtful. Nodes of a fleet have their own names and devices, and are told apart by class.
+fn doubts(profiles: &[(&str, &Profile)], many: bool) -> Vec<String> {
+    let expected = ["devices", "hosts"];
+    let unlike: Vec<&str> =
+        differences(profiles).into_iter().filter(|what| !(many && expected.contains(what))).collect();
+    let unlike = (!unlike.is_empty()).then(|| format!("Not alike: {}.", unlike.join(", ")));
+    let partial = profiles.iter().filter(|(_, profile)| profile.state != RunState::Complete);
+    let partial: Vec<&str> = partial.map(|(name, _)| *name).collect();
+    let partial = (!partial.is_empty()).then(|| clean(&format!("Not complete: {}.", partial.join(", "))));
+    unlike.into_iter().chain(partial).collect()
 }
 
 /// The page of a plan.
@@ -138,8 +198,10 @@ pub(super) fn of_plan(plan: &ServingPlan) -> Result<Page, String> {
         warnings: if stand_in { vec![warning.to_owned()] } else { Vec::new() },
         answer: clean(&sentence(plan)),
         facts: clean(&facts),
+        links: Vec::new(),
         caveats: plan.caveats.iter().map(|caveat| clean(caveat)).collect(),
         figures: figures::of_plan(plan)?,
+        failures: Vec::new(),
         skipped: Vec::new(),
         tables: serving_plan(plan, &PLAIN),
     })

@@ -100,12 +100,13 @@ fn conditions(params: &Params) -> String {
 pub(crate) fn fitness(profile: &Profile, style: &Style) -> String {
     let fitness = &profile.fitness;
     let loads = [fitness.load_average_before, fitness.load_average_after];
+    let loads = loads.into_iter().flatten().filter(|load| load.is_finite());
     let times = |of: fn(&CanaryReading) -> Nanos| {
         fitness.canary.iter().map(|reading| of(reading).to_string()).collect()
     };
     let looks = &profile.telemetry.looks;
     let facts: [(&str, Vec<String>); 5] = [
-        ("load average", loads.into_iter().flatten().map(|load| format!("{load:.2}")).collect()),
+        ("load average", loads.map(|load| format!("{load:.2}")).collect()),
         ("canary copy", times(|reading| reading.copy_ns)),
         ("canary product", times(|reading| reading.gemm_ns)),
         ("driver", looks.iter().filter_map(|look| Some(look.driver_state?.name().to_owned())).collect()),

@@ -5,6 +5,7 @@ mod benchmarks;
 mod fits;
 mod limits;
 mod notes;
+mod processes;
 mod products;
 mod pull;
 mod section;
@@ -22,11 +23,12 @@ use crate::style::Style;
 
 pub(crate) use answer::{answer_sentence, widest};
 pub(crate) use section::section;
+pub(crate) use throughput::knee_text;
 pub(crate) use title::headline;
 pub(crate) use waterfall::{heading, reasons};
 
 /// A profile as tables: what was measured on what, the answer in one sentence, the waterfall of the cold start,
-/// ways of loading the weights, the image pull, warm-up, throughput, fits, telemetry, matrix products, limits, and what to know before trusting it.
+/// ways of loading the weights, the image pull, warm-up, throughput and its knees, single processes, fits, telemetry, matrix products, limits, and what to know before trusting it.
 ///
 /// Tables keep to the width of `style` from 40 columns on. Every profile can be shown, whatever it lacks.
 pub fn terminal(profile: &Profile, style: &Style) -> String {
@@ -39,6 +41,7 @@ pub fn terminal(profile: &Profile, style: &Style) -> String {
         pull::pull(profile, style),
         warm_up::warm_up(profile, style),
         throughput::throughput(profile, style),
+        processes::processes(profile, style),
         benchmarks::benchmarks(profile, style),
         fits::fits(profile, style),
         telemetry::telemetry(profile, style),

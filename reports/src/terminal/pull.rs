@@ -59,7 +59,10 @@ fn facts(detail: &PullDetail) -> String {
     let sizes = [
         detail.compressed_bytes.map(|bytes| format!("{bytes} compressed")),
         detail.downloaded_bytes.map(|bytes| format!("{bytes} fetched")),
-        detail.cold_fraction.map(|fraction| format!("cold fraction {fraction:.2}")),
+        detail
+            .cold_fraction
+            .filter(|fraction| fraction.is_finite())
+            .map(|fraction| format!("cold fraction {fraction:.2}")),
         detail.unpacked_bytes.map(|bytes| format!("{bytes} unpacked")),
     ];
     let sizes: Vec<String> = sizes.into_iter().flatten().collect();

@@ -1,6 +1,8 @@
 //! Steady state by batch size.
 
-use coldstart_profiles::{ForwardMode, Measurement, Nanos, Profile, Replay, Summary, ThroughputPoint};
+use coldstart_profiles::{
+    ForwardMode, Knee, Measurement, Nanos, Profile, Replay, Summary, SweepSeries, ThroughputPoint,
+};
 
 use super::section;
 use crate::grid::{Cell, Column, Grid};
@@ -37,6 +39,7 @@ fn of_mode(profile: &Profile, mode: ForwardMode, style: &Style) -> String {
     lines.sort_by_key(|line| (line.point.tokens, line.point.batch));
     let mut body = table(&lines, mode, style);
     body.push_str(&withheld(&lines, style));
+    body.push_str(&knees(profile, mode, style));
     body.push_str(&replays(&lines, style));
     let (title, aside) = match mode {
         ForwardMode::Prefill => ("Prefill", "prompts read to their first token; steady state"),
@@ -103,6 +106,27 @@ fn table(lines: &[Line<'_>], mode: ForwardMode, style: &Style) -> String {
         ]);
     }
     grid.render()
+}
+
+/// Where larger batches stop paying, length by length.
+fn knees(profile: &Profile, mode: ForwardMode, style: &Style) -> String {
+    let knees: Vec<String> =
+        profile.sweep().iter().filter(|series| series.mode == mode).filter_map(knee_text).collect();
+    if knees.is_empty() {
+        return String::new();
+    }
+    let text = format!("knee (most tokens/s per time of an iteration): {}", knees.join("; "));
+    paragraph(style, Tone::Faint, &text)
+}
+
+/// `context 64: batch 4`; of a knee at an end of the sweep that it may lie beyond.
+pub(crate) fn knee_text(series: &SweepSeries<'_>) -> Option<String> {
+    let at = match series.knee()? {
+        Knee::At(batch) => format!("batch {batch}"),
+        Knee::Smallest(batch) => format!("batch {batch}, the smallest"),
+        Knee::Largest(batch) => format!("batch {batch}, the largest, or beyond"),
+    };
+    Some(format!("{} {}: {at}", series.mode.tokens_name(), series.tokens))
 }
 
 /// How decode steps ran on a device with graphs.

@@ -8,7 +8,8 @@ use proptest::prelude::*;
 use tabled::grid::util::string::get_string_width;
 
 use super::scripted;
-use crate::{Style, comparison, doctor, run_plan_table, terminal};
+use crate::style::obeyed;
+use crate::{Style, comparison, doctor, html, markdown, run_plan_table, terminal, trace_events};
 
 /// Text as an attacker, a crash or another language would have it.
 fn hostile() -> impl Strategy<Value = String> {
@@ -280,8 +281,26 @@ proptest! {
         assert_fit(&run_plan_table(&profile.plan, &style), &style)?;
         let whole = scripted::complete();
         assert_fit(&comparison(&[(&label, &profile), ("b", &whole)], &style), &style)?;
+        let label = label.as_str();
+        let pages = [
+            html(&[(label, &profile)]),
+            html(&[("a", &whole), (label, &profile)]),
+            html(&[(label, &profile); 5]),
+        ];
+        for page in pages {
+            let page = page.map_err(TestCaseError::fail)?;
+            let acts = page.contains(|c: char| obeyed(c) && c != '\n');
+            prop_assert!(!page.contains("NaN") && !acts, "{label:?}");
+            prop_assert_eq!(page.matches("<svg").count(), page.matches("</svg>").count());
+        }
+        let trace = trace_events(&profile).map_err(TestCaseError::fail)?;
+        prop_assert!(serde_json::from_str::<serde_json::Value>(&trace).is_ok());
+        // The sign of caveats is ours.
+        let text = markdown(&[(label, &profile)]).replace("⚠️", "");
+        let acts = text.contains(|c: char| obeyed(c) && c != '\n');
+        prop_assert!(!acts, "{label:?}");
         let check = |status| Check {
-            area: label.clone(), name: label.clone(), status, found: label.clone(), remedy: Some(label.clone()),
+            area: label.into(), name: label.into(), status, found: label.into(), remedy: Some(label.into()),
         };
         let checks = [CheckStatus::Ok, CheckStatus::Limited, CheckStatus::Missing].map(check).into();
         assert_fit(&doctor(&DoctorReport { checks }, &style), &style)?;

@@ -179,4 +179,27 @@ fn ten_megabytes_bury_nothing() {
         let most = if name == "verdict" { 50_000_000 } else { 1_000_000 };
         assert!(text.len() < most, "{name} has {} bytes", text.len());
     }
+
+    // And wherever a report shows text that a run did not choose itself.
+    let target = &mut profile.target;
+    (target.device.name, target.host.name) = (long.clone(), long.clone());
+    target.model.as_mut().unwrap().source = long.clone();
+    profile.caveat("long", long.clone());
+    profile.warm_up[0].step = long.clone();
+    let trace = &mut profile.traces[0];
+    trace.step = long.clone();
+    trace.end = coldstart_profiles::TraceEnd::Failed { why: long.clone(), stderr: long.clone() };
+    let one = [("a.json", &profile)];
+    let style = Style { width: 80, color: false, unicode: true };
+    for (name, text) in [
+        ("terminal", terminal(&profile, &style)),
+        ("comparison", comparison(&[(&long, &profile), ("b.json", &profile)], &style)),
+        ("html", html(&one).unwrap()),
+        ("html of several", html(&[(&long, &profile), ("b.json", &profile)]).unwrap()),
+        ("html of many", html(&[(long.as_str(), &profile); 5]).unwrap()),
+        ("markdown", markdown(&one)),
+        ("trace", trace_events(&profile).unwrap()),
+    ] {
+        assert!(text.len() < 1_000_000, "{name} has {} bytes", text.len());
+    }
 }

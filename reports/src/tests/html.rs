@@ -1,5 +1,6 @@
 //! The HTML report, markdown and trace events: self-contained, whole, and deaf to what hostile text asks for.
 
+use coldstart_profiles::{ForwardMode, Nanos, Phase, ThroughputPoint, TraceEnd};
 use serde_json::Value;
 
 use super::scripted;
@@ -90,6 +91,109 @@ fn several_profiles_are_compared_first() {
     unique.sort_unstable();
     unique.dedup();
     assert_eq!(ids.len(), unique.len(), "an id stands twice: {ids:?}");
+}
+
+/// Seven nodes of two classes, the last one slow.
+fn nodes() -> Vec<(String, coldstart_profiles::Profile)> {
+    let node = |node: u32| {
+        let mut profile = scripted::complete();
+        profile.target.host.name = format!("node-{node}");
+        profile.target.host.cores = if node.is_multiple_of(2) { 2 } else { 4 };
+        if node == 6 {
+            for trace in &mut profile.traces {
+                let readings = &mut trace.readings;
+                let load = readings.iter_mut().find(|reading| reading.phase == Phase::WeightsLoad);
+                let Some(load) = load else { continue };
+                load.duration_ns = load.duration_ns.saturating_add(Nanos::from_secs(2));
+                if let TraceEnd::Completed { total_ns, .. } = &mut trace.end {
+                    *total_ns = total_ns.saturating_add(Nanos::from_secs(2));
+                }
+            }
+        }
+        profile.derive();
+        (format!("node-{node}.json"), profile)
+    };
+    (0..7).map(node).collect()
+}
+
+#[test]
+fn many_nodes_are_distributions_by_class_with_the_slowest_named() {
+    let nodes = nodes();
+    let named: Vec<_> = nodes.iter().map(|(name, profile)| (name.as_str(), profile)).collect();
+    let page = html(&named).unwrap();
+    for part in [
+        "<h1 id=\"comparison\">7 nodes</h1>",
+        "Cold starts of all nodes",
+        "Phase by phase over all nodes",
+        "Steady state over all nodes",
+        "The slowest nodes",
+        "class 1: AMD EPYC 7763 64-Core Processor, 2 cores (4)",
+        "class 2: AMD EPYC 7763 64-Core Processor, 4 cores (3)",
+        "weights_load · class 2",
+    ] {
+        assert!(page.contains(part), "no {part}");
+    }
+    let slowest = page.split_once("id=\"slowest\"").unwrap().1;
+    let first = slowest.split_once("<tbody><tr>").unwrap().1.split_once("</tr>").unwrap().0;
+    assert!(first.contains("href=\"#p6\"") && first.contains("weights_load, +2.0"), "{first}");
+    for (at, _) in named.iter().enumerate() {
+        assert!(page.contains(&format!("<h1 id=\"p{at}\">")), "the links lead somewhere");
+    }
+    assert!(!page.contains("The numbers behind it</summary><div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Numbers: Warm-up"));
+    let many: Vec<_> = named.iter().cycle().take(300).copied().collect();
+    let page = html(&many).unwrap();
+    assert!(page.len() < 1_000_000, "{} bytes for 300 nodes", page.len());
+}
+
+#[test]
+fn a_page_shows_what_the_profile_holds() {
+    let mut profile = scripted::on_a_gpu();
+    let in_the_middle = |point: &&mut ThroughputPoint| point.mode == ForwardMode::Decode && point.batch == 4;
+    for point in profile.throughput.iter_mut().filter(in_the_middle) {
+        point.tokens_per_s *= 3.0;
+    }
+    let page = html(&[("p.json", &profile)]).unwrap();
+    for part in [
+        "which stands for all",
+        "the other 4 trials",
+        "the darker band holds nine of ten of its steady iterations",
+        "Power of the board",
+        "Clock of the multiprocessors",
+        "Temperature",
+        "Memory in use",
+        "held the clocks down in 2 of 5 processes",
+        "Steady state, process by process",
+        "decode over batch",
+        "Kleinrock",
+        ">\nknee\n<",
+        "The machine before and after the run",
+    ] {
+        assert!(page.contains(part), "no {part}");
+    }
+    let decode = profile.fits.decode.fitted().unwrap();
+    assert!(page.contains(&format!("{:.3} ms + ", decode.alpha_ns / 1e6)));
+}
+
+/// Pages to look at: `COLDSTART_PAGES=DIR cargo test -p coldstart-reports pages` writes them.
+#[test]
+fn pages_of_scripted_runs() {
+    let nodes = nodes();
+    let named: Vec<_> = nodes.iter().map(|(name, profile)| (name.as_str(), profile)).collect();
+    let (host, gpu, cuda) = (scripted::complete(), scripted::on_a_gpu(), scripted::on_cuda());
+    let pages = [
+        ("host", html(&[("host.json", &host)])),
+        ("gpu", html(&[("gpu.json", &gpu)])),
+        ("cuda", html(&[("cuda.json", &cuda)])),
+        ("two", html(&[("a.json", &host), ("b.json", &nodes[6].1)])),
+        ("fleet", html(&named)),
+    ];
+    for (name, page) in pages {
+        let page = page.unwrap();
+        assert!(page.len() < 1_000_000, "{name}: {} bytes", page.len());
+        if let Some(directory) = std::env::var_os("COLDSTART_PAGES") {
+            std::fs::write(std::path::Path::new(&directory).join(format!("{name}.html")), page).unwrap();
+        }
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Reports of scripted and of mutilated runs.
 
+mod bad;
 mod fuzz;
 mod golden;
 mod hostile;

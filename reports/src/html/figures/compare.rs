@@ -1,19 +1,31 @@
-//! Several profiles side by side.
+//! A few profiles side by side, with what differs.
 
-use coldstart_profiles::{Phase, Profile};
+use coldstart_profiles::{ForwardMode, Nanos, Phase, Profile};
 
-use super::{Figure, head, time};
-use crate::html::page::clean;
-use crate::html::plot::{Bar, Lane, bars, color_number};
+use super::{Figure, Part, beside, head, lanes, time};
+use crate::comparison::{Line, letter, phases, points};
+use crate::html::page::{clean, id_of};
+use crate::html::plot::{Axis, Bar, Curve, Lane, Look, Marks, color_number};
 use crate::terminal::widest;
 
-/// The cold starts of all profiles, their phases one behind the other, each trial's total as a tick.
+const MS: f64 = 1e6;
+
+/// Whole cold starts, then phase by phase, then the steady state.
 pub(in crate::html) fn comparison(profiles: &[(&str, &Profile)]) -> Result<Vec<Figure>, String> {
-    let mut lanes = Vec::new();
-    let mut rows = Vec::new();
-    let mut reference: Option<f64> = None;
+    let mut figures = Vec::new();
+    figures.extend(totals(profiles)?);
+    figures.extend(by_phase(profiles)?);
+    figures.extend(steady(profiles)?);
+    Ok(figures)
+}
+
+/// The cold starts of all profiles, their phases one behind the other, each trial's total as a dot.
+fn totals(profiles: &[(&str, &Profile)]) -> Result<Option<Figure>, String> {
+    let mut drawn = Vec::new();
+    let (mut rows, mut links) = (Vec::new(), Vec::new());
+    let mut reference: Option<Nanos> = None;
     let mut phases: Vec<Phase> = Vec::new();
-    for (name, profile) in profiles {
+    for (index, (name, profile)) in profiles.iter().enumerate() {
         let Some(waterfall) = widest(profile) else { continue };
         let mut place = 0.0;
         let mut parts: Vec<Bar> = Vec::new();
@@ -24,42 +36,168 @@ pub(in crate::html) fn comparison(profiles: &[(&str, &Profile)]) -> Result<Vec<F
                 phases.push(part.phase);
             }
             let to = place + part.time.p50_ns.as_nanos() as f64;
-            parts.push(Bar { from: place, to, color, ticks: Vec::new() });
+            parts.push(Bar { from: place, to, color, dots: Vec::new() });
             place = to;
         }
         let totals = profile.totals.iter().filter(|total| total.kind == waterfall.kind);
-        let ticks = totals
+        let trials = totals
             .filter_map(|total| Some(total.outcome.as_measured()?.0))
             .flat_map(|samples| samples.included());
         if let Some(last) = parts.last_mut() {
-            last.ticks = ticks.map(|time| time.as_nanos() as f64).collect();
+            last.dots = trials.map(|time| time.as_nanos() as f64).collect();
         }
-        let median = waterfall.total.p50_ns.as_nanos() as f64;
-        let first = *reference.get_or_insert(median);
-        let change =
-            if first > 0.0 { format!("{:+.1} %", (median / first - 1.0) * 100.0) } else { String::new() };
-        let total = waterfall.total.p50_ns.to_string();
-        lanes.push(Lane { name: clean(name), bars: parts, value: format!("{total} ({change})") });
+        let total = &waterfall.total;
+        let change = change(*reference.get_or_insert(total.p50_ns), total.p50_ns);
+        drawn.push(Lane {
+            name: format!("{} {}", letter(index), clean(name)),
+            bars: parts,
+            value: format!("{} ({change})", total.p50_ns),
+        });
         rows.push(vec![
-            clean(name),
-            total,
-            waterfall.total.min_ns.to_string(),
-            waterfall.total.max_ns.to_string(),
+            format!("{} {}", letter(index), clean(name)),
+            total.n.to_string(),
+            total.p50_ns.to_string(),
+            total.min_ns.to_string(),
+            total.max_ns.to_string(),
             change,
             clean(&profile.started_at),
         ]);
+        links.push(id_of(index));
     }
-    if lanes.is_empty() {
-        return Ok(Vec::new());
+    if drawn.is_empty() {
+        return Ok(None);
     }
-    Ok(vec![Figure {
+    Ok(Some(Figure {
         id: "by-profile".to_owned(),
         title: "Cold starts side by side".to_owned(),
-        svg: bars("Cold starts of all profiles by phase", &lanes, None, time)?,
+        panels: lanes("Cold starts of all profiles by phase", &drawn, None, time)?,
         legend: phases.iter().enumerate().map(|(color, phase)| (color_number(color), phase.to_string())).collect(),
-        caption: "Medians of the phases one behind the other; ticks are the totals of single trials. Changes are against the first."
+        caption: "Medians of the phases one behind the other; dots are the totals of single trials. Changes are against the first. Whether \
+                  a difference means anything is the question of `coldstart gate`."
             .to_owned(),
-        head: head(["profile", "median", "least", "largest", "change", "started"]),
+        head: head(["profile", "trials", "median", "least", "largest", "change", "started"]),
         rows,
-    }])
+        links,
+    }))
+}
+
+/// `+3.1 %`, against the first.
+fn change(first: Nanos, other: Nanos) -> String {
+    match first {
+        Nanos::ZERO => String::new(),
+        first => format!("{:+.1} %", (other.as_secs_f64() / first.as_secs_f64() - 1.0) * 100.0),
+    }
+}
+
+/// The head of a table with a column for each profile and, from the second on, its change.
+fn columns(profiles: usize) -> Vec<String> {
+    let mut columns = vec![String::new()];
+    for index in 0..profiles {
+        columns.push(letter(index));
+        if index > 0 {
+            columns.push(format!("{} against {}", letter(index), letter(0)));
+        }
+    }
+    columns
+}
+
+fn row(line: &Line) -> Vec<String> {
+    let mut row = vec![line.name.clone()];
+    let first = line.medians.first().copied().flatten();
+    for (index, median) in line.medians.iter().enumerate() {
+        row.push(median.map_or_else(|| "–".to_owned(), |median| median.to_string()));
+        if index > 0 {
+            row.push(
+                first.zip(*median).map_or_else(|| "–".to_owned(), |(first, other)| change(first, other)),
+            );
+        }
+    }
+    row
+}
+
+/// Every phase with a bar for each profile.
+fn by_phase(profiles: &[(&str, &Profile)]) -> Result<Option<Figure>, String> {
+    let lines: Vec<Line> = phases(profiles);
+    if lines.is_empty() {
+        return Ok(None);
+    }
+    let mut drawn = Vec::new();
+    for line in &lines {
+        let first = line.medians.first().copied().flatten();
+        for (index, median) in line.medians.iter().enumerate() {
+            let Some(median) = median else { continue };
+            let change = match first.filter(|_| index > 0) {
+                Some(first) => format!("{median} ({})", change(first, *median)),
+                None => median.to_string(),
+            };
+            let to = median.as_nanos() as f64;
+            drawn.push(Lane {
+                name: format!("{} {}", line.name, letter(index)),
+                bars: vec![Bar { from: 0.0, to, color: index, dots: Vec::new() }],
+                value: change,
+            });
+        }
+    }
+    Ok(Some(Figure {
+        id: "by-phase".to_owned(),
+        title: "Phase by phase".to_owned(),
+        panels: lanes("Median of every phase and profile", &drawn, None, time)?,
+        legend: named(profiles),
+        caption: "Medians; changes are against the first profile.".to_owned(),
+        head: columns(profiles.len()),
+        rows: lines.iter().map(row).collect(),
+        links: Vec::new(),
+    }))
+}
+
+fn named(profiles: &[(&str, &Profile)]) -> Vec<(usize, String)> {
+    let name = |(index, (name, _)): (usize, &(&str, &Profile))| {
+        (color_number(index), format!("{} {}", letter(index), clean(name)))
+    };
+    profiles.iter().enumerate().map(name).collect()
+}
+
+/// Throughput against latency, a colour for each profile; the table has the medians point by point.
+fn steady(profiles: &[(&str, &Profile)]) -> Result<Option<Figure>, String> {
+    let modes = [ForwardMode::Prefill, ForwardMode::Decode, ForwardMode::Encode];
+    let (mut parts, mut rows) = (Vec::new(), Vec::new());
+    for mode in modes {
+        let mut curves = Vec::new();
+        for (color, (_, profile)) in profiles.iter().enumerate() {
+            for series in profile.sweep().iter().filter(|series| series.mode == mode) {
+                let points: Vec<(f64, f64)> = series
+                    .points
+                    .iter()
+                    .map(|(point, summary)| (summary.p50_ns.as_nanos() as f64 / MS, point.tokens_per_s))
+                    .collect();
+                let labels = series.points.iter().map(|(point, _)| point.batch.to_string()).collect();
+                curves.push(Curve { points: points.clone(), color, ..Curve::default() });
+                curves.push(Curve { points, color, look: Look::Points, labels, ..Curve::default() });
+            }
+        }
+        if curves.is_empty() {
+            continue;
+        }
+        parts.push(Part { title: mode.name().to_owned(), curves, marks: Marks::default() });
+        for mut line in points(profiles, mode) {
+            line.name = format!("{} {}", mode.name(), line.name);
+            rows.push(row(&line));
+        }
+    }
+    if parts.is_empty() {
+        return Ok(None);
+    }
+    let axes =
+        (&Axis { title: "ms per iteration (median)", log: true }, &Axis { title: "tokens/s", log: true });
+    Ok(Some(Figure {
+        id: "by-point".to_owned(),
+        title: "Steady state side by side".to_owned(),
+        panels: beside("Tokens per second against the time of an iteration, by profile", axes, &parts)?,
+        legend: named(profiles),
+        caption: "A line for each length, a colour for each profile; the number at a point is its batch size. Up and to the left is better."
+            .to_owned(),
+        head: columns(profiles.len()),
+        rows,
+        links: Vec::new(),
+    }))
 }

@@ -1,10 +1,10 @@
 //! The cold start phase by phase, and how close each part came to what the hardware allows.
 
-use coldstart_profiles::{Nanos, Phase, Profile, Scope, TotalKind, Trace, Waterfall};
+use coldstart_profiles::{Key, Phase, Profile, Scope, TotalKind, Trace, Waterfall};
 
-use super::{Figure, head, time};
+use super::{Figure, head, lanes, point_name, time};
 use crate::html::page::clean;
-use crate::html::plot::{Bar, Lane, bars};
+use crate::html::plot::{Bar, Lane};
 use crate::scale::percent;
 
 /// The cold start of a process, and that of a container where one was measured.
@@ -25,21 +25,20 @@ fn figure(profile: &Profile, waterfall: &Waterfall<'_>, name: &str) -> Result<Fi
         .filter(|trace| trace.scope == Scope::ColdStart && trace.total_kind == waterfall.kind)
         .filter(|trace| trace.params == *waterfall.params && trace.mark().is_none())
         .collect();
-    let mut end = Nanos::ZERO;
-    let mut lanes: Vec<Lane> = Vec::new();
+    let mut drawn: Vec<Lane> = Vec::new();
     let mut rows: Vec<Vec<String>> = Vec::new();
     for (index, part) in waterfall.parts.iter().enumerate() {
         let begin = part.begin_ns.as_nanos() as f64;
-        let ticks = traces.iter().flat_map(|trace| {
+        let dots = traces.iter().flat_map(|trace| {
             let of_phase = trace.readings.iter().filter(|reading| reading.phase == part.phase);
             of_phase.map(|reading| begin + reading.duration_ns.as_nanos() as f64)
         });
         let to = begin + part.time.p50_ns.as_nanos() as f64;
         let achieved =
             part.achieved().map(|achieved| format!(", {achieved:.2} of limit")).unwrap_or_default();
-        let bar = Bar { from: begin, to, color: index, ticks: ticks.collect() };
+        let bar = Bar { from: begin, to, color: index, dots: dots.collect() };
         let value = format!("{} ({}{achieved})", part.time.p50_ns, percent(part.share));
-        lanes.push(Lane { name: part.phase.to_string(), bars: vec![bar], value });
+        drawn.push(Lane { name: part.phase.to_string(), bars: vec![bar], value });
         rows.push(vec![
             part.phase.to_string(),
             part.time.p50_ns.to_string(),
@@ -48,14 +47,13 @@ fn figure(profile: &Profile, waterfall: &Waterfall<'_>, name: &str) -> Result<Fi
             percent(part.share),
             part.achieved().map_or_else(String::new, |achieved| format!("{achieved:.2}")),
         ]);
-        end = end.max(part.begin_ns.saturating_add(part.time.p50_ns));
     }
     let rest = &waterfall.unattributed;
     let total = waterfall.total.p50_ns.as_nanos() as f64;
     let from = (total - rest.p50_ns.as_nanos() as f64).max(0.0);
-    let bar = Bar { from, to: total, color: 5, ticks: Vec::new() };
+    let bar = Bar { from, to: total, color: 8, dots: Vec::new() };
     let value = format!("{} ({})", rest.p50_ns, percent(waterfall.unattributed_share));
-    lanes.push(Lane { name: "unattributed".to_owned(), bars: vec![bar], value });
+    drawn.push(Lane { name: "unattributed".to_owned(), bars: vec![bar], value });
     rows.push(row("unattributed", rest, percent(waterfall.unattributed_share)));
     rows.push(row("total", &waterfall.total, String::new()));
     let conditions: Vec<String> =
@@ -64,16 +62,17 @@ fn figure(profile: &Profile, waterfall: &Waterfall<'_>, name: &str) -> Result<Fi
     Ok(Figure {
         id: format!("waterfall-{name}"),
         title: format!("Cold start of a {name}"),
-        svg: bars(&label, &lanes, None, time)?,
+        panels: lanes(&label, &drawn, None, time)?,
         legend: Vec::new(),
         caption: clean(&format!(
-            "Medians of {} trials where they lie in the whole; each tick is one trial's end of that phase. What no phase accounts for \
+            "Medians of {} trials where they lie in the whole; each dot is one trial’s end of that phase, counted from the median begin. What no phase accounts for \
              is drawn last, though it lies between the phases. {}",
             waterfall.total.n,
             conditions.join(", ")
         )),
         head: head(["phase", "median", "least", "largest", "share", "of limit"]),
         rows,
+        links: Vec::new(),
     })
 }
 
@@ -93,11 +92,11 @@ pub(super) fn limits(profile: &Profile) -> Result<Option<Figure>, String> {
     if measured.is_empty() {
         return Ok(None);
     }
-    let lanes: Vec<Lane> = measured
+    let drawn: Vec<Lane> = measured
         .iter()
         .map(|(row, achieved, limit, _, _)| Lane {
-            name: clean(&short(&row.key.to_string())),
-            bars: vec![Bar { from: 0.0, to: *achieved, color: color(row.key.phase), ticks: Vec::new() }],
+            name: clean(&named(profile, &row.key)),
+            bars: vec![Bar { from: 0.0, to: *achieved, color: color(row.key.phase), dots: Vec::new() }],
             value: format!("{achieved:.2} of {}", limit.kind),
         })
         .collect();
@@ -116,12 +115,15 @@ pub(super) fn limits(profile: &Profile) -> Result<Option<Figure>, String> {
     Ok(Some(Figure {
         id: "limits".to_owned(),
         title: "Achieved against the hardware's limit".to_owned(),
-        svg: bars("Achieved rate as a share of the limit, by measurement", &lanes, Some(1.0), |share| format!("{share:.1}"))?,
+        panels: lanes("Achieved rate as a share of the limit, by measurement", &drawn, Some(1.0), |share| {
+            format!("{share:.1}")
+        })?,
         legend: Vec::new(),
         caption: "Each rate over the best that the hardware reached for the same work in the same run; the line is the limit."
             .to_owned(),
         head: head(["what", "achieved", "limit", "limit by", "ratio"]),
         rows,
+        links: Vec::new(),
     }))
 }
 
@@ -133,14 +135,12 @@ fn color(phase: Phase) -> usize {
     }
 }
 
-/// `weights_load cold direct` for `weights_load{page_cache=cold,staging=direct}`: what fits beside a bar.
-fn short(key: &str) -> String {
-    let Some((phase, params)) = key.split_once('{') else { return key.to_owned() };
-    let values = params.trim_end_matches('}').split(',').map(|pair| match pair.split_once('=') {
-        Some(("batch", value)) => format!("b{value}"),
-        Some((_, value)) => value.to_owned(),
-        None => pair.to_owned(),
-    });
-    let phase = if phase == "throughput" { "" } else { phase };
-    format!("{phase} {}", values.collect::<Vec<_>>().join(" ")).trim().to_owned()
+/// `weights_load cold direct` for `weights_load{page_cache=cold,staging=direct}`, and a point of the sweep by its name: what fits
+/// beside a bar.
+fn named(profile: &Profile, key: &Key) -> String {
+    if let Some(point) = profile.throughput.iter().find(|point| point.key == *key) {
+        return point_name(point.mode, point.tokens, point.batch);
+    }
+    let values: Vec<&str> = key.params.iter().map(|(_, value)| value).collect();
+    format!("{} {}", key.phase, values.join(" ")).trim().to_owned()
 }

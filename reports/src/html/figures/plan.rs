@@ -2,8 +2,8 @@
 
 use coldstart_decisions::plan::{PolicyComparison, ServingPlan};
 
-use super::{Figure, head, legend};
-use crate::html::plot::{Axis, Curve, Marks, curves};
+use super::{Figure, head, legend, plot};
+use crate::html::plot::{Axis, Curve, Look, Marks};
 use crate::serving_plan::crossovers;
 
 /// All plots that a plan has the numbers for.
@@ -44,7 +44,7 @@ fn capacity(plan: &ServingPlan, comparison: &PolicyComparison) -> Result<Option<
         },
     ];
     let (x, y) = (Axis { title: "minutes", log: false }, Axis { title: "requests per second", log: false });
-    let svg = curves("Capacity over the traffic", (&x, &y), &lines, &Marks::default())?;
+    let panels = plot("Capacity over the traffic", (&x, &y), &lines, &Marks::default())?;
     let rows = moments.iter().filter(|moment| moment.missed_per_s > 0.0).map(|moment| {
         vec![
             moment.from_ns.to_string(),
@@ -56,7 +56,7 @@ fn capacity(plan: &ServingPlan, comparison: &PolicyComparison) -> Result<Option<
     Ok(Some(Figure {
         id: "plan-capacity".into(),
         title: "Capacity over the traffic".into(),
-        svg,
+        panels,
         legend: legend(&lines),
         caption: format!(
             "Policy “{}”: {:.2} % of {} requests stay within the SLA. The table has the moments with misses.",
@@ -66,6 +66,7 @@ fn capacity(plan: &ServingPlan, comparison: &PolicyComparison) -> Result<Option<
         ),
         head: head(["from", "requests/s", "ready replicas", "misses/s"]),
         rows: rows.collect(),
+        links: Vec::new(),
     }))
 }
 
@@ -78,12 +79,14 @@ fn standby(plan: &ServingPlan, comparison: &PolicyComparison) -> Result<Option<F
     points.sort_by(|a, b| a.replica_hours.total_cmp(&b.replica_hours));
     let curve = Curve {
         name: "standby".into(),
+        look: Look::Points,
         points: points.iter().map(|point| (point.replica_hours, point.attainment * 100.0)).collect(),
         color: 0,
         labels: points.iter().map(|point| point.standby.to_string()).collect(),
     };
     let policies = Curve {
         name: "other policies".into(),
+        look: Look::Points,
         points: comparison
             .policies
             .iter()
@@ -94,15 +97,17 @@ fn standby(plan: &ServingPlan, comparison: &PolicyComparison) -> Result<Option<F
     };
     let (x, y) =
         (Axis { title: "replica-hours", log: false }, Axis { title: "% within the SLA", log: false });
-    let svg =
-        curves("Standby against attainment", (&x, &y), std::slice::from_ref(&curve), &Marks::default())?;
+    let through = Curve { points: curve.points.clone(), ..Curve::default() };
+    let drawn = [through, curve];
+    let panels = plot("Standby against attainment", (&x, &y), &drawn, &Marks::default())?;
+    let [_, curve] = drawn;
     let rows =
         curve.labels.iter().zip(&curve.points).map(|(name, point)| (format!("standby {name}"), *point));
     let others = policies.labels.iter().cloned().zip(policies.points.iter().copied());
     Ok(Some(Figure {
         id: "plan-standby".into(),
         title: "More or less standby".into(),
-        svg,
+        panels,
         legend: Vec::new(),
         caption: format!(
             "Each point is the plan with so many replicas standing by; it has {}. Up and to the left is better. The table also has \
@@ -114,6 +119,7 @@ fn standby(plan: &ServingPlan, comparison: &PolicyComparison) -> Result<Option<F
             .chain(others)
             .map(|(name, (hours, within))| vec![name, format!("{hours:.2}"), format!("{within:.2}")])
             .collect(),
+        links: Vec::new(),
     }))
 }
 
@@ -133,7 +139,7 @@ fn crossover(plan: &ServingPlan) -> Result<Option<Figure>, String> {
     }
     let (x, y) =
         (Axis { title: "size of the model, GB", log: true }, Axis { title: "expected start, s", log: true });
-    let svg = curves("Expected start over the size of the model", (&x, &y), &lines, &Marks::default())?;
+    let panels = plot("Expected start over the size of the model", (&x, &y), &lines, &Marks::default())?;
     let rows = locality.crossovers.iter().map(|segment| {
         let until = segment.below_bytes.map_or_else(|| "any size".to_owned(), |bytes| bytes.to_string());
         vec![segment.from_bytes.to_string(), until, segment.strategy.name().to_owned()]
@@ -141,10 +147,11 @@ fn crossover(plan: &ServingPlan) -> Result<Option<Figure>, String> {
     Ok(Some(Figure {
         id: "plan-crossover".into(),
         title: "Where the model should live".into(),
-        svg,
+        panels,
         legend: legend(&lines),
         caption: crossovers(locality),
         head: head(["from", "below", "best"]),
         rows: rows.collect(),
+        links: Vec::new(),
     }))
 }

@@ -2,9 +2,9 @@
 
 use coldstart_profiles::{Detail, ExtractBound, Interval, LayerDetail, Nanos, Phase, Profile};
 
-use super::{Figure, head, time};
+use super::{Figure, head, lanes, time};
 use crate::html::page::clean;
-use crate::html::plot::{Bar, Lane, bars};
+use crate::html::plot::{Bar, Lane};
 
 /// Layers beyond this many are left out of the plot; the table of text has them.
 const MOST_LAYERS: usize = 40;
@@ -17,7 +17,7 @@ pub(super) fn layers(profile: &Profile) -> Result<Option<Figure>, String> {
         _ => None,
     });
     let Some(detail) = detail else { return Ok(None) };
-    let lanes: Vec<Lane> = detail.layers.iter().take(MOST_LAYERS).map(lane).collect();
+    let drawn: Vec<Lane> = detail.layers.iter().take(MOST_LAYERS).map(lane).collect();
     let left_out = detail.layers.len().saturating_sub(MOST_LAYERS);
     let more = if left_out > 0 { format!(" {left_out} more layers are not drawn.") } else { String::new() };
     let extract = match detail.extract_bound_by {
@@ -42,7 +42,7 @@ pub(super) fn layers(profile: &Profile) -> Result<Option<Figure>, String> {
     Ok(Some(Figure {
         id: "pull".to_owned(),
         title: "Image pull, layer by layer".to_owned(),
-        svg: bars("Timeline of the layers of the image pull", &lanes, None, time)?,
+        panels: lanes("Timeline of the layers of the image pull", &drawn, None, time)?,
         legend: ["download", "verification", "extraction"]
             .into_iter()
             .map(str::to_owned)
@@ -57,6 +57,7 @@ pub(super) fn layers(profile: &Profile) -> Result<Option<Figure>, String> {
         )),
         head: head(["layer", "compressed", "download", "verify", "extract"]),
         rows: rows.collect(),
+        links: Vec::new(),
     }))
 }
 
@@ -65,7 +66,7 @@ fn lane(layer: &LayerDetail) -> Lane {
     let stages = [layer.download, layer.verify, layer.extract].into_iter().enumerate();
     let bars = stages.filter_map(|(color, interval)| {
         let interval = interval?;
-        Some(Bar { from: at(interval.begin_ns), to: at(interval.end_ns), color, ticks: Vec::new() })
+        Some(Bar { from: at(interval.begin_ns), to: at(interval.end_ns), color, dots: Vec::new() })
     });
     Lane {
         name: clean(&layer.id),

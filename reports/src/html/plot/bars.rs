@@ -3,7 +3,7 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::{Drawn, FAINT, GRID, INK, SIZE, WIDTH, fitted, series, svg, text};
+use super::{Area, Drawn, FAINT, GRID, INK, Layout, series, steps, svg};
 
 /// A part of a lane, from one place of the axis to another.
 pub(in crate::html) struct Bar {
@@ -11,8 +11,8 @@ pub(in crate::html) struct Bar {
     pub(in crate::html) to: f64,
     /// The index of its colour.
     pub(in crate::html) color: usize,
-    /// Single readings of its end, as ticks.
-    pub(in crate::html) ticks: Vec<f64>,
+    /// Single readings of its end, as dots.
+    pub(in crate::html) dots: Vec<f64>,
 }
 
 /// One line of the plot.
@@ -23,75 +23,178 @@ pub(in crate::html) struct Lane {
     pub(in crate::html) value: String,
 }
 
-/// Columns for the names, and for the values.
-const LEFT: i32 = 250;
-const RIGHT: i32 = 215;
-const LANE: i32 = 26;
-const TOP: i32 = 8;
-const AXIS: i32 = 30;
+/// How places of the axis are chosen and written.
+pub(in crate::html) struct Ticks<F: Fn(f64) -> String> {
+    pub(in crate::html) text: F,
+    /// In halves and doubles, as sizes of memory are told.
+    pub(in crate::html) binary: bool,
+}
 
-/// Lanes over an axis from 0; `tick` writes a place of the axis; `mark` is a place with a line through all lanes.
-pub(in crate::html) fn bars(
+/// Where things lie in a plot of lanes.
+pub(super) struct Frame {
+    layout: Layout,
+    /// Columns for the names and for the values in a wide plot.
+    names: i32,
+    values: i32,
+    /// Where the axis begins and how long it is.
+    left: i32,
+    length: i32,
+    /// The value at its end.
+    most: f64,
+    lanes: i32,
+}
+
+const TOP: i32 = 8;
+const AXIS: i32 = 28;
+
+impl Frame {
+    /// For lanes of these names and values, up to `most` along the axis.
+    pub(super) fn new<'a>(
+        layout: Layout,
+        lanes: impl Iterator<Item = (&'a str, &'a str)>,
+        most: f64,
+    ) -> Self {
+        let (mut names, mut values, mut count) = (0, 0, 0);
+        for (name, value) in lanes {
+            (names, values) = (layout.room(name).max(names), layout.room(value).max(values));
+            count += 1;
+        }
+        let (names, values) = ((names + 16).clamp(70, 320), (values + 18).clamp(50, 260));
+        let (left, right) = match layout {
+            Layout::Wide => (names, values),
+            Layout::Narrow => (6, 14),
+        };
+        let most = if most > 0.0 && most.is_finite() { most * 1.02 } else { 1.0 };
+        let length = layout.width() as i32 - left - right;
+        Frame { layout, names, values, left, length, most, lanes: count }
+    }
+
+    /// The height of a lane: narrow plots write over the bars, not beside them.
+    const fn lane(&self) -> i32 {
+        match self.layout {
+            Layout::Wide => 26,
+            Layout::Narrow => 40,
+        }
+    }
+
+    fn bottom(&self) -> i32 {
+        TOP + self.lane() * self.lanes
+    }
+
+    pub(super) fn height(&self) -> u32 {
+        (self.bottom() + AXIS) as u32
+    }
+
+    pub(super) fn x(&self, place: f64) -> i32 {
+        let share = (place / self.most).clamp(0.0, 1.0);
+        self.left + (share * f64::from(self.length)).round() as i32
+    }
+
+    /// The upper and the lower edge of a lane's bars.
+    pub(super) fn edges(&self, lane: usize) -> (i32, i32) {
+        let top = TOP + self.lane() * lane as i32;
+        match self.layout {
+            Layout::Wide => (top + 4, top + 22),
+            Layout::Narrow => (top + 18, top + 36),
+        }
+    }
+
+    /// The grid and its labels.
+    pub(super) fn axis<F: Fn(f64) -> String>(&self, area: &Area<'_>, ticks: &Ticks<F>) -> Drawn {
+        let (bottom, layout) = (self.bottom(), self.layout);
+        let count = if layout == Layout::Wide { 6.0 } else { 3.5 };
+        for place in steps(self.most, count, ticks.binary) {
+            let x = self.x(place);
+            area.draw(&PathElement::new(vec![(x, TOP), (x, bottom)], GRID))?;
+            // The first and the last label stay inside the plot.
+            let side = match x {
+                x if x < self.left + 8 && layout == Layout::Narrow => HPos::Left,
+                x if x > layout.width() as i32 - 30 => HPos::Right,
+                _ => HPos::Center,
+            };
+            let style = layout.text(FAINT).pos(Pos::new(side, VPos::Top));
+            area.draw(&Text::new((ticks.text)(place), (x, bottom + 6), style))?;
+        }
+        area.draw(&PathElement::new(vec![(self.left, bottom), (self.left + self.length, bottom)], FAINT))?;
+        Ok(())
+    }
+
+    /// The name of a lane, and what stands behind it.
+    pub(super) fn label(&self, area: &Area<'_>, lane: usize, name: &str, value: &str) -> Drawn {
+        let (layout, width) = (self.layout, self.layout.width() as i32);
+        let top = TOP + self.lane() * lane as i32;
+        let (of_name, of_value, y, room) = match layout {
+            Layout::Wide => (
+                (HPos::Right, self.left - 10),
+                (HPos::Left, width - self.values + 10),
+                top + 13,
+                (self.names - 14, self.values - 12),
+            ),
+            Layout::Narrow => {
+                // The name is cut where both don't fit.
+                let value = layout.room(value).min(230);
+                ((HPos::Left, self.left), (HPos::Right, width - 4), top + 10, (width - value - 16, 230))
+            }
+        };
+        let style = |side, color| layout.text(color).pos(Pos::new(side, VPos::Center));
+        let name = layout.fitted(name, room.0);
+        area.draw(&Text::new(name, (of_name.1, y), style(of_name.0, INK)))?;
+        let value = layout.fitted(value, room.1);
+        area.draw(&Text::new(value, (of_value.1, y), style(of_value.0, FAINT)))?;
+        Ok(())
+    }
+
+    /// A line through all lanes; in a narrow plot not through what is written between them.
+    fn mark(&self, area: &Area<'_>, place: f64) -> Drawn {
+        let x = self.x(place);
+        let parts: Vec<(i32, i32)> = match self.layout {
+            Layout::Wide => vec![(TOP, self.bottom())],
+            Layout::Narrow => (0..self.lanes as usize).map(|lane| self.edges(lane)).collect(),
+        };
+        for (top, bottom) in parts {
+            area.draw(&PathElement::new(vec![(x, top), (x, bottom)], INK.stroke_width(2)))?;
+        }
+        Ok(())
+    }
+}
+
+/// Lanes over an axis from 0; `mark` is a place with a line through all lanes.
+pub(in crate::html) fn bars<F: Fn(f64) -> String>(
+    layout: Layout,
     label: &str,
     lanes: &[Lane],
     mark: Option<f64>,
-    tick: impl Fn(f64) -> String,
+    ticks: &Ticks<F>,
 ) -> Result<String, String> {
     let ends =
-        lanes.iter().flat_map(|lane| &lane.bars).flat_map(|bar| bar.ticks.iter().copied().chain([bar.to]));
-    let most = ends.chain(mark).fold(0.0, f64::max);
-    let most = if most > 0.0 { most * 1.02 } else { 1.0 };
-    let bottom = TOP + LANE * lanes.len() as i32;
-    let width = WIDTH as i32 - LEFT - RIGHT;
-    let x = |place: f64| LEFT + (place / most * f64::from(width)).round() as i32;
-    svg((bottom + AXIS) as u32, label, |area| -> Drawn {
-        for place in steps(most) {
-            area.draw(&PathElement::new(vec![(x(place), TOP), (x(place), bottom)], GRID))?;
-            let style = text(FAINT).pos(Pos::new(HPos::Center, VPos::Top));
-            area.draw(&Text::new(tick(place), (x(place), bottom + 6), style))?;
-        }
+        lanes.iter().flat_map(|lane| &lane.bars).flat_map(|bar| bar.dots.iter().copied().chain([bar.to]));
+    let texts = lanes.iter().map(|lane| (lane.name.as_str(), lane.value.as_str()));
+    let frame = Frame::new(layout, texts, ends.chain(mark).fold(0.0, f64::max));
+    svg(layout, frame.height(), label, |area| -> Drawn {
+        frame.axis(area, ticks)?;
         for (index, lane) in lanes.iter().enumerate() {
-            let top = TOP + LANE * index as i32;
-            let middle = top + LANE / 2;
-            let name = text(INK).pos(Pos::new(HPos::Right, VPos::Center));
-            area.draw(&Text::new(fitted(&lane.name, 34), (LEFT - 10, middle), name))?;
+            let (top, bottom) = frame.edges(index);
+            // Dots lie below their bar, where neither hides the other.
+            let dotted = lane.bars.iter().any(|bar| !bar.dots.is_empty());
+            let lower = if dotted { bottom - 6 } else { bottom };
             for bar in &lane.bars {
-                let (from, to) = (x(bar.from), x(bar.to).max(x(bar.from) + 1));
-                let color = series(bar.color);
-                area.draw(&Rectangle::new([(from, top + 5), (to, top + LANE - 5)], color.filled()))?;
-                for tick in &bar.ticks {
-                    area.draw(&PathElement::new(vec![(x(*tick), top + 2), (x(*tick), top + LANE - 2)], INK))?;
+                let from = frame.x(bar.from);
+                let to = frame.x(bar.to).max(from + 1);
+                area.draw(&Rectangle::new([(from, top), (to, lower)], series(bar.color).filled()))?;
+                for dot in placed(&frame, &bar.dots) {
+                    area.draw(&Circle::new((dot, bottom - 2), 2, series(bar.color).filled()))?;
                 }
             }
-            let value = text(FAINT).pos(Pos::new(HPos::Left, VPos::Center));
-            area.draw(&Text::new(fitted(&lane.value, 32), (WIDTH as i32 - RIGHT + 10, middle), value))?;
+            frame.label(area, index, &lane.name, &lane.value)?;
         }
-        if let Some(mark) = mark {
-            area.draw(&PathElement::new(vec![(x(mark), TOP), (x(mark), bottom)], INK.stroke_width(2)))?;
-        }
-        area.draw(&PathElement::new(vec![(LEFT, bottom), (LEFT + width, bottom)], FAINT))?;
-        Ok(())
+        mark.map_or(Ok(()), |mark| frame.mark(area, mark))
     })
-    .map_err(|error| format!("{error} ({SIZE} px)"))
 }
 
-/// Round places from 0 to `most`, about six.
-fn steps(most: f64) -> Vec<f64> {
-    let rough = most / 6.0;
-    let power = 10f64.powf(rough.log10().floor());
-    let step =
-        [1.0, 2.0, 5.0, 10.0].into_iter().map(|by| by * power).find(|step| *step >= rough).unwrap_or(rough);
-    (0..=(most / step) as usize).map(|n| n as f64 * step).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn steps_are_round() {
-        assert_eq!(steps(100.0), [0.0, 20.0, 40.0, 60.0, 80.0, 100.0]);
-        assert_eq!(steps(0.07), [0.0, 0.02, 0.04, 0.06]);
-        assert!(steps(1e12).len() <= 8);
-    }
+/// Where dots lie, each place once: a thousand nodes need no thousand circles.
+pub(super) fn placed(frame: &Frame, dots: &[f64]) -> Vec<i32> {
+    let mut places: Vec<i32> = dots.iter().map(|dot| frame.x(*dot)).collect();
+    places.sort_unstable();
+    places.dedup();
+    places
 }

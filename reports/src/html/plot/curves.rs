@@ -3,13 +3,25 @@
 use std::ops::Range;
 
 use plotters::coord::combinators::WithKeyPoints;
+use plotters::coord::ranged1d::Ranged;
 use plotters::prelude::*;
 
-use super::{Drawn, FAINT, FONT, GRID, INK, SIZE, WARN, series, svg, text};
+use super::{Drawn, FAINT, FONT, GRID, INK, Layout, WARN, series, svg};
 
-/// More points than this are thinned: nobody sees them, and the file would grow.
-const MOST_POINTS: usize = 1500;
-const HEIGHT: u32 = 340;
+/// The index of the colour of steady states.
+pub(in crate::html) const STEADY: usize = 2;
+
+/// What a curve looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in crate::html) enum Look {
+    /// A line.
+    #[default]
+    Line,
+    /// A line behind the others, of readings that are there for comparison.
+    Faint,
+    /// Single points with their labels.
+    Points,
+}
 
 /// One curve.
 #[derive(Default)]
@@ -18,7 +30,8 @@ pub(in crate::html) struct Curve {
     pub(in crate::html) points: Vec<(f64, f64)>,
     /// The index of its colour.
     pub(in crate::html) color: usize,
-    /// Whether its points are shown, joined by a thin line, with their labels.
+    pub(in crate::html) look: Look,
+    /// The labels of points, where they are shown.
     pub(in crate::html) labels: Vec<String>,
 }
 
@@ -28,15 +41,26 @@ pub(in crate::html) struct Axis<'a> {
     pub(in crate::html) log: bool,
 }
 
-/// Marks across the plot: vertical lines (changepoints), and a band between two values of y (the steady state).
+/// Marks across the plot.
 #[derive(Default)]
 pub(in crate::html) struct Marks {
+    /// Vertical lines: changepoints.
     pub(in crate::html) at_x: Vec<f64>,
-    pub(in crate::html) band: Option<Range<f64>>,
+    /// Fainter ones: where one part ends and the next begins.
+    pub(in crate::html) borders: Vec<f64>,
+    /// The steady state: from one place to another, and the values between which most of it lies.
+    pub(in crate::html) band: Option<(Range<f64>, Range<f64>)>,
+    /// Spans along x in which something was wrong: a throttled GPU.
+    pub(in crate::html) spans: Vec<Range<f64>>,
+    /// Readings that stand apart.
+    pub(in crate::html) crosses: Vec<(f64, f64)>,
+    /// Points with a ring, and what is written beside it: a knee.
+    pub(in crate::html) rings: Vec<((f64, f64), String)>,
 }
 
 /// Curves over linear axes that begin at 0 where that shows more than it hides.
 pub(in crate::html) fn curves(
+    layout: Layout,
     label: &str,
     (x_axis, y_axis): (&Axis<'_>, &Axis<'_>),
     curves: &[Curve],
@@ -45,9 +69,11 @@ pub(in crate::html) fn curves(
     let points = || curves.iter().flat_map(|curve| curve.points.iter().copied());
     let x = range(points().map(|(x, _)| x), x_axis.log);
     let y = range(points().map(|(_, y)| y), y_axis.log);
-    svg(HEIGHT, label, |area| -> Drawn {
+    let wide = layout == Layout::Wide;
+    let (height, left, below) = if wide { (340, 72, 44) } else { (240, 52, 38) };
+    svg(layout, height, label, |area| -> Drawn {
         let mut builder = ChartBuilder::on(area);
-        builder.margin(8).margin_right(16).x_label_area_size(44).y_label_area_size(72);
+        builder.margin(8).margin_right(16).x_label_area_size(below).y_label_area_size(left);
         macro_rules! draw {
             ($x:expr, $y:expr) => {{
                 let mut chart = builder.build_cartesian_2d($x, $y)?;
@@ -56,33 +82,20 @@ pub(in crate::html) fn curves(
                     .bold_line_style(GRID)
                     .light_line_style(TRANSPARENT)
                     .axis_style(FAINT)
-                    .label_style(text(FAINT))
-                    .axis_desc_style((FONT, SIZE).into_font().color(&INK))
+                    .label_style(layout.text(FAINT))
+                    .axis_desc_style((FONT, layout.size()).into_font().color(&INK))
                     .x_desc(x_axis.title)
                     .y_desc(y_axis.title)
-                    .x_labels(8)
-                    .y_labels(6)
+                    .x_labels(if wide { 8 } else { 4 })
+                    .y_labels(if wide { 6 } else { 5 })
                     .x_label_formatter(&|value| number(*value))
                     .y_label_formatter(&|value| number(*value))
                     .draw()?;
-                if let Some(band) = &marks.band {
-                    let corners = [(x.start, band.start), (x.end, band.end)];
-                    chart.draw_series([Rectangle::new(corners, series(0).mix(0.15).filled())])?;
-                }
-                for at in &marks.at_x {
-                    let line = vec![(*at, y.start), (*at, y.end)];
-                    chart.draw_series([PathElement::new(line, WARN.stroke_width(1))])?;
-                }
+                behind(&mut chart, marks, &y)?;
                 for curve in curves {
-                    let color = series(curve.color);
-                    chart.draw_series(LineSeries::new(thinned(&curve.points), color.stroke_width(1)))?;
-                    for (point, label) in curve.points.iter().zip(&curve.labels) {
-                        chart.draw_series([Circle::new(*point, 3, color.filled())])?;
-                        let place =
-                            EmptyElement::at(*point) + Text::new(label.clone(), (6, -14), text(FAINT));
-                        chart.draw_series([place])?;
-                    }
+                    draw_curve(&mut chart, curve, layout, (&x, x_axis.log))?;
                 }
+                before(&mut chart, marks, layout)?;
             }};
         }
         match (x_axis.log, y_axis.log) {
@@ -95,12 +108,92 @@ pub(in crate::html) fn curves(
     })
 }
 
-/// A logarithmic axis with labels at 1, 2 and 5 of each decade; at 1 alone over more than three.
+/// A chart over two axes of whatever kind.
+type Chart<'a, 'b, X, Y> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<X, Y>>;
+
+/// What lies behind the curves: spans, the steady state, upright lines.
+fn behind<X, Y>(chart: &mut Chart<'_, '_, X, Y>, marks: &Marks, y: &Range<f64>) -> Drawn
+where
+    X: Ranged<ValueType = f64>,
+    Y: Ranged<ValueType = f64>,
+{
+    for span in &marks.spans {
+        let corners = [(span.start, y.start), (span.end, y.end)];
+        chart.draw_series([Rectangle::new(corners, WARN.mix(0.25).filled())])?;
+    }
+    if let Some((along, between)) = &marks.band {
+        let whole = [(along.start, y.start), (along.end, y.end)];
+        chart.draw_series([Rectangle::new(whole, series(STEADY).mix(0.1).filled())])?;
+        let most = [(along.start, between.start), (along.end, between.end)];
+        chart.draw_series([Rectangle::new(most, series(STEADY).mix(0.4).filled())])?;
+    }
+    let upright = marks.at_x.iter().map(|at| (at, WARN));
+    for (at, color) in upright.chain(marks.borders.iter().map(|at| (at, FAINT))) {
+        let line = vec![(*at, y.start), (*at, y.end)];
+        chart.draw_series([PathElement::new(line, color.stroke_width(1))])?;
+    }
+    Ok(())
+}
+
+fn draw_curve<X, Y>(
+    chart: &mut Chart<'_, '_, X, Y>,
+    curve: &Curve,
+    layout: Layout,
+    (x, log): (&Range<f64>, bool),
+) -> Drawn
+where
+    X: Ranged<ValueType = f64>,
+    Y: Ranged<ValueType = f64>,
+{
+    let color = series(curve.color);
+    if curve.look == Look::Points {
+        for (at, point) in curve.points.iter().enumerate() {
+            chart.draw_series([Circle::new(*point, 3, color.filled())])?;
+            let label = curve.labels.get(at).cloned().unwrap_or_default();
+            let place = EmptyElement::at(*point) + Text::new(label, (6, -14), layout.text(FAINT));
+            chart.draw_series([place])?;
+        }
+        return Ok(());
+    }
+    let columns = layout.width() as usize;
+    let (style, columns) = match (curve.look, layout) {
+        (Look::Faint, _) => (FAINT.mix(0.4).stroke_width(1), columns / 2),
+        (_, Layout::Wide) => (color.stroke_width(2), columns),
+        (_, Layout::Narrow) => (color.stroke_width(1), columns),
+    };
+    chart.draw_series(LineSeries::new(thinned(&curve.points, x, log, columns), style))?;
+    Ok(())
+}
+
+/// What lies before the curves: readings that stand apart, and knees.
+fn before<X, Y>(chart: &mut Chart<'_, '_, X, Y>, marks: &Marks, layout: Layout) -> Drawn
+where
+    X: Ranged<ValueType = f64>,
+    Y: Ranged<ValueType = f64>,
+{
+    chart.draw_series(marks.crosses.iter().map(|place| Cross::new(*place, 3, WARN)))?;
+    for (place, text) in &marks.rings {
+        chart.draw_series([Circle::new(*place, 7, INK)])?;
+        let place = EmptyElement::at(*place) + Text::new(text.clone(), (8, 6), layout.text(INK));
+        chart.draw_series([place])?;
+    }
+    Ok(())
+}
+
+/// A logarithmic axis with labels at round places: the finest of three kinds that gives no more than eight.
 fn logarithmic(range: &Range<f64>) -> WithKeyPoints<LogCoord<f64>> {
+    range.clone().log_scale().with_key_points(log_steps(range))
+}
+
+fn log_steps(range: &Range<f64>) -> Vec<f64> {
+    const LEADS: [&[f64]; 3] = [&[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0], &[1.0, 2.0, 5.0], &[1.0]];
     let (first, last) = (range.start.log10().floor() as i32, range.end.log10().ceil() as i32);
-    let leads: &[f64] = if last - first > 4 { &[1.0] } else { &[1.0, 2.0, 5.0] };
-    let places = (first..=last).flat_map(|power| leads.iter().map(move |lead| lead * 10f64.powi(power)));
-    range.clone().log_scale().with_key_points(places.filter(|place| range.contains(place)).collect())
+    let places = |leads: &[f64]| -> Vec<f64> {
+        let all = (first..=last).flat_map(|power| leads.iter().map(move |lead| lead * 10f64.powi(power)));
+        all.filter(|place| range.contains(place)).collect()
+    };
+    let few = LEADS.into_iter().map(places).find(|places| places.len() <= 8);
+    few.unwrap_or_else(|| places(&[1.0]).into_iter().step_by(3).collect())
 }
 
 /// The least and the largest value with some room; from 0 on a linear axis unless all values lie far above it.
@@ -118,20 +211,26 @@ fn range(values: impl Iterator<Item = f64>, log: bool) -> Range<f64> {
     }
 }
 
-/// At most so many points: of every stretch the least and the largest stay, so that spikes do.
-fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    if points.len() <= MOST_POINTS {
+/// At most two points a column of pixels: its least and its largest, so that spikes stay.
+fn thinned(points: &[(f64, f64)], x: &Range<f64>, log: bool, columns: usize) -> Vec<(f64, f64)> {
+    if points.len() <= columns {
         return points.to_vec();
     }
-    let stretch = points.len().div_ceil(MOST_POINTS / 2);
-    let of = |points: &[(f64, f64)]| {
-        let least = points.iter().copied().min_by(|a, b| a.1.total_cmp(&b.1));
-        let most = points.iter().copied().max_by(|a, b| a.1.total_cmp(&b.1));
-        let mut both: Vec<(f64, f64)> = least.into_iter().chain(most).collect();
-        both.sort_by(|a, b| a.0.total_cmp(&b.0));
-        both
-    };
-    points.chunks(stretch).flat_map(of).collect()
+    let place = |at: f64| if log { at.max(f64::MIN_POSITIVE).ln() } else { at };
+    let (from, to) = (place(x.start), place(x.end));
+    let column = |point: &(f64, f64)| ((place(point.0) - from) / (to - from) * columns as f64).floor() as i64;
+    let mut thin: Vec<(f64, f64)> = Vec::with_capacity(2 * columns);
+    for points in points.chunk_by(|a, b| column(a) == column(b)) {
+        let least = points.iter().enumerate().min_by(|a, b| a.1.1.total_cmp(&b.1.1));
+        let most = points.iter().enumerate().max_by(|a, b| a.1.1.total_cmp(&b.1.1));
+        match (least, most) {
+            (Some((a, least)), Some((b, most))) if a < b => thin.extend([*least, *most]),
+            (Some((a, least)), Some((b, most))) if a > b => thin.extend([*most, *least]),
+            (Some((_, only)), _) => thin.push(*only),
+            _ => {}
+        }
+    }
+    thin
 }
 
 /// A number on an axis: no more digits than it needs.
@@ -162,10 +261,25 @@ mod tests {
     #[test]
     fn spikes_survive_thinning() {
         let points: Vec<(f64, f64)> =
-            (0..1_000_000).map(|at| (f64::from(at), if at == 777_777 { 9.0 } else { 1.0 })).collect();
-        let thin = thinned(&points);
-        assert!(thin.len() <= MOST_POINTS + 2 && thin.iter().any(|(_, y)| *y == 9.0), "{}", thin.len());
-        assert!(thin.is_sorted_by(|a, b| a.0 <= b.0));
+            (1..=1_000_000).map(|at| (f64::from(at), if at == 777_777 { 9.0 } else { 1.0 })).collect();
+        for log in [false, true] {
+            let thin = thinned(&points, &(1.0..1_000_000.0), log, 800);
+            assert!(thin.len() <= 2 * 801 && thin.iter().any(|(_, y)| *y == 9.0), "{}", thin.len());
+            assert!(thin.is_sorted_by(|a, b| a.0 <= b.0));
+            assert_eq!(
+                log,
+                thin[..5] == points[..5],
+                "the first iterations are far apart on a logarithmic axis"
+            );
+        }
+    }
+
+    #[test]
+    fn labels_of_logarithmic_axes_are_neither_many_nor_few() {
+        assert_eq!(log_steps(&(130.0..260.0)), [150.0, 200.0]);
+        assert_eq!(log_steps(&(15.0..250.0)), [20.0, 50.0, 100.0, 200.0]);
+        assert_eq!(log_steps(&(0.5..2e6)), [1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6]);
+        assert!(log_steps(&(1e-9..1e12)).len() <= 8);
     }
 
     #[test]

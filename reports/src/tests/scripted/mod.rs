@@ -79,6 +79,7 @@ pub(crate) fn complete() -> Profile {
     cold_starts::add(&mut profile, &mut noise);
     pulls::add(&mut profile, &mut noise);
     sweep::add(&mut profile, &mut noise);
+    sweep::add_processes(&mut profile, &mut noise);
     profile.fitness = Fitness {
         load_average_before: Some(0.08),
         load_average_after: Some(1.71),

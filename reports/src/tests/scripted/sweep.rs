@@ -1,6 +1,6 @@
 use coldstart_profiles::{
-    Bytes, ForwardMode, Key, Measurement, Outcome, Params, Phase, Profile, Samples, StopReason, SweepPoint,
-    ThroughputPoint, Work,
+    Bytes, ForwardMode, Key, Measurement, Nanos, Outcome, Params, Phase, Profile, Samples, StopReason,
+    SweepPoint, ThroughputPoint, ThroughputTrial, Work,
 };
 
 use super::{Noise, ms};
@@ -11,6 +11,26 @@ const WEIGHTS: u64 = 512 << 20;
 /// Every point of the scripted sweep.
 pub(crate) fn add(profile: &mut Profile, noise: &mut Noise) {
     add_points(profile, noise, super::target::points());
+}
+
+/// The smallest batches in five processes of their own.
+pub(crate) fn add_processes(profile: &mut Profile, noise: &mut Noise) {
+    let smallest: Vec<(Key, Nanos)> = (profile.sweep().iter())
+        .filter_map(|series| series.points.first())
+        .map(|(point, summary)| (point.key.clone(), summary.p50_ns))
+        .collect();
+    for trial in 0..5 {
+        for (key, median) in &smallest {
+            let median = median.as_millis_f64() * noise.factor(0.02);
+            let samples = (0..12).map(|_| ms(median * noise.factor(0.01))).collect();
+            profile.throughput_trials.push(ThroughputTrial {
+                step: format!("steady-{trial}"),
+                trial,
+                key: key.clone(),
+                outcome: Outcome::measured(Samples::new(samples).unwrap()),
+            });
+        }
+    }
 }
 
 /// These points.
