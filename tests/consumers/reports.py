@@ -2,8 +2,8 @@
 
     python3 tests/consumers/reports.py COLDSTART PROFILE [--screenshots DIR]
 
-Needs PyPI's prometheus_client, jsonschema, lxml, junitparser and websocket-client, and for the HTML report chromium. Prints
-what was checked and ends with 1 at the first thing that is wrong. What it writes lies in a temporary directory.
+Needs PyPI's prometheus_client, jsonschema, lxml, junitparser, websocket-client and axe-core-python, and for the HTML report
+chromium. Prints what was checked and ends with 1 at the first thing that is wrong. What it writes lies in a temporary directory.
 """
 
 import argparse
@@ -44,6 +44,12 @@ def main():
         coldstart("report", profile, "--html", "r.html", "--trace", "t.json")
         trace(json.loads((scratch / "t.json").read_text()), json.loads(profile.read_text()))
         page(scratch / "r.html", args.screenshots)
+        names = [f"n{number}.json" for number in range(6)]
+        for name in names:
+            shutil.copy(profile, scratch / name)
+        coldstart("report", *names[:2], "--html", "two.html")
+        coldstart("report", *names, "--html", "fleet.html")
+        several({"two": scratch / "two.html", "fleet": scratch / "fleet.html"}, args.screenshots)
 
 
 def open_metrics(text):
@@ -173,7 +179,13 @@ class Browser:
             time.sleep(0.05)
 
     def ask(self, expression):
-        return self.call("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
+        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        return answer["result"].get("value")
+
+    def press_tab(self):
+        for kind in ("rawKeyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key="Tab", code="Tab", windowsVirtualKeyCode=9)
 
     def complaints(self, page):
         """Console messages, exceptions, and requests for anything but the page."""
@@ -205,23 +217,90 @@ def page(path, screenshots):
             assert not complaints, f"{name}: {complaints}"
             titles = browser.ask("[...document.querySelectorAll('h2')].map(title => title.textContent)")
             assert all(section in titles for section in SECTIONS), titles
-            wide, room = browser.ask("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
-            assert wide <= room, f"{name}: the page is {wide} px wide in a window of {room}"
-            empty = browser.ask("[...document.querySelectorAll('svg')].filter(plot => plot.getBBox().width < 100).length")
-            assert empty == 0, f"{name}: {empty} plots are empty"
+            fits(browser, name)
             ink, paper = browser.ask("(style => [style.color, style.backgroundColor])(getComputedStyle(document.body))")
             light = sum(map(int, paper[4:-1].split(","))) > sum(map(int, ink[4:-1].split(",")))
             assert light == (scheme == "light"), f"{name}: {ink} on {paper}"
             if screenshots:
                 shot(browser, screenshots / f"{name}.png", width)
+            accessible(browser, name)
+        stops = keyboard(browser)
         browser.call("Emulation.clearDeviceMetricsOverride")
         pdf = base64.b64decode(browser.call("Page.printToPDF", paperWidth=8.27, paperHeight=11.69)["data"])
         assert pdf.startswith(b"%PDF") and len(pdf) > 10_000
         if screenshots:
             (screenshots / "print.pdf").write_bytes(pdf)
-        print(f"HTML: {len(titles)} sections in chromium, light, dark, narrow and printed; it asks for nothing")
+        print(f"HTML: {len(titles)} sections in chromium, light, dark, narrow and printed; it asks for nothing; axe finds nothing; "
+              f"{stops} stops of the Tab key")
     finally:
         browser.close()
+
+
+def several(pages, screenshots):
+    browser = Browser()
+    try:
+        for title, path in pages.items():
+            assert path.stat().st_size < 1_000_000, f"{title} is too large"
+            for name, width, scheme in [("light", 1100, "light"), ("narrow", 390, "dark")]:
+                browser.show(path, width, scheme)
+                complaints = list(browser.complaints(path))
+                assert not complaints, f"{title}, {name}: {complaints}"
+                fits(browser, f"{title}, {name}")
+                if screenshots:
+                    shot(browser, screenshots / f"{title}-{name}.png", width)
+                accessible(browser, f"{title}, {name}")
+            lost = browser.ask("[...document.querySelectorAll('a')].filter(a => !document.querySelector(a.hash)).length")
+            assert lost == 0, f"{title}: {lost} links lead nowhere"
+        print(f"HTML of several profiles: {', '.join(pages)}")
+    finally:
+        browser.close()
+
+
+# What can be seen of the plots: [title, plots, smallest letters in px, texts that are cut off].
+SEEN = """[...document.querySelectorAll('svg')].filter(plot => plot.getBoundingClientRect().width > 0).map(plot => {
+    const box = plot.getBoundingClientRect(), scale = box.width / plot.viewBox.baseVal.width;
+    const texts = [...plot.querySelectorAll('text')].filter(text => text.textContent.trim());
+    const size = Math.min(...texts.map(text => parseFloat(text.getAttribute('font-size')) * scale));
+    const cut = texts.filter(text => {
+        const at = text.getBoundingClientRect();
+        return at.left < box.left - 1 || at.right > box.right + 1 || at.top < box.top - 1 || at.bottom > box.bottom + 1;
+    }).map(text => text.textContent.trim());
+    return [plot.getAttribute('aria-label'), plot.getBBox().width, size, cut];
+})"""
+
+
+def fits(browser, name):
+    """Nothing is wider than the window, no plot is empty, and letters can be read."""
+    wide, room = browser.ask("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+    assert wide <= room, f"{name}: the page is {wide} px wide in a window of {room}"
+    seen = browser.ask(SEEN)
+    assert seen, f"{name}: there is no plot"
+    for label, width, size, cut in seen:
+        assert label and width >= 100, f"{name}: {label} is empty"
+        assert size >= 10.5, f"{name}: letters of {size:.1f} px in {label}"
+        assert not cut, f"{name}: {label}: cut off: {cut}"
+
+
+def accessible(browser, name):
+    """What axe-core finds on the page with everything unfolded."""
+    import importlib.util
+
+    source = Path(importlib.util.find_spec("axe_core_python").origin).with_name("axe.min.js").read_text()
+    browser.ask("document.querySelectorAll('details').forEach(part => part.open = true)")
+    browser.ask(f"{source}; null")
+    found = browser.ask("axe.run().then(all => all.violations.map(one => [one.id, one.help, one.nodes.slice(0, 3).map(node => node.html)]))")
+    assert not found, f"{name}: {json.dumps(found, indent=1)}"
+
+
+def keyboard(browser):
+    """The Tab key comes by everything that can be used, in the order of the page, and shows where it is."""
+    all = browser.ask("window.stops = [...document.querySelectorAll('a[href], summary, [tabindex=\"0\"]')].filter(one => one.checkVisibility()); stops.length")
+    browser.ask("document.activeElement.blur(); window.scrollTo(0, 0)")
+    for number in range(all):
+        browser.press_tab()
+        at, outlined = browser.ask("[stops.indexOf(document.activeElement), getComputedStyle(document.activeElement).outlineStyle != 'none']")
+        assert at == number and outlined, f"stop {number} of {all} is {at}, outlined: {outlined}"
+    return all
 
 
 def shot(browser, path, width):
