@@ -11,6 +11,24 @@ const DRIFT: f64 = 0.05;
 /// A load average above this share of the cores is other work that shows in the results.
 const QUIET: f64 = 0.25;
 
+/// A load average above this number of processes a core is more than an earlier run of ours leaves behind: they wait for cores.
+const BUSY: f64 = 1.5;
+
+/// What makes the times of a run useless for comparisons with others: more work than cores before it, and what
+/// [`unfit_gpu`] tells. The canary is not asked: how far it may move is a matter of the machine.
+pub(crate) fn disturbed(profile: &Profile) -> Vec<String> {
+    let cores = profile.target.host.cores;
+    let busy = profile.fitness.load_average_before.and_then(|load| busy(load, cores));
+    busy.into_iter().chain(unfit_gpu(profile).map(|caveat| caveat.text)).collect()
+}
+
+/// What to say of a load average with which everything has to wait.
+pub(crate) fn busy(load: f64, cores: u32) -> Option<String> {
+    (load > BUSY * f64::from(cores.max(1))).then(|| {
+        format!("the load average was {load:.1} on {cores} cores before the run: it had to wait for them")
+    })
+}
+
 /// The codes of the caveats that [`judge_fitness`] gives.
 pub const FITNESS_CODES: [&str; 7] = [
     "load_before",

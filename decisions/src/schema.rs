@@ -1,6 +1,6 @@
-//! The JSON Schemas of what a gate and a calibration write, generated from the types.
+//! The JSON Schemas of what a gate reads and writes and a calibration writes, generated from the types.
 
-use crate::gate::{Policy, Verdict};
+use crate::gate::{Policy, Rules, Verdict};
 
 /// The schema of a verdict, as pretty-printed JSON with a final newline: the contents of `schema/verdict-v1.schema.json`.
 pub fn verdict_schema() -> String {
@@ -12,13 +12,20 @@ pub fn policy_schema() -> String {
     format!("{:#}\n", schemars::schema_for!(Policy).to_value())
 }
 
+/// The schema of a rules file, whose TOML has the form of this JSON: the contents of `schema/rules-v1.schema.json`.
+pub fn rules_schema() -> String {
+    format!("{:#}\n", schemars::schema_for!(Rules).to_value())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn the_committed_schemas_are_fresh() {
-        for (name, schema) in [("verdict", verdict_schema()), ("policy", policy_schema())] {
+        for (name, schema) in
+            [("verdict", verdict_schema()), ("policy", policy_schema()), ("rules", rules_schema())]
+        {
             let path = format!("{}/../schema/{name}-v1.schema.json", env!("CARGO_MANIFEST_DIR"));
             if std::env::var_os("UPDATE_GOLDEN").is_some() {
                 std::fs::write(&path, &schema).unwrap();

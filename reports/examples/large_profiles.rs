@@ -7,13 +7,12 @@
 
 #![expect(clippy::print_stdout, reason = "an example prints its findings")]
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use coldstart_decisions::gate::{Gate, Rules, gate};
+use coldstart_decisions::gate::{Asked, Gate, Rules, gate};
 use coldstart_profiles::{
     Key, Measurement, Nanos, Outcome, Params, Phase, Profile, Samples, StopReason, WarmUpCurve,
 };
@@ -115,14 +114,14 @@ fn page(file: &Path) -> Result<(), Box<dyn Error>> {
 
 fn judge(baseline: &Path, new: &Path) -> Result<(), Box<dyn Error>> {
     let (baseline, new) = (Profile::read(baseline)?, Profile::read(new)?);
-    let (rules, calibrated) = (Rules::default(), BTreeMap::new());
+    let (rules, asked) = (Rules::default(), Asked::default());
     let verdict = gate(&Gate {
         baseline: &[&baseline],
         new: &[&new],
         rules: &rules,
-        calibrated: &calibrated,
-        canary_tolerance: None,
+        policy: None,
         allow_stand_in: false,
+        asked: &asked,
     })?;
     let text = gate_table(&verdict, true, &Style { width: 100, color: false, unicode: true });
     println!(

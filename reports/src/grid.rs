@@ -13,8 +13,10 @@ use crate::text::{BOUND, bind};
 
 /// Left margin of a table, and the space between two columns.
 const GAP: usize = 2;
-/// A wrapped column is not made narrower than this while another one can give.
+/// Columns that can be dropped are dropped before a wrapped one becomes narrower than this, or than its longest word.
 const LEAST_WRAPPED: usize = 16;
+/// Longer words are broken before other columns give.
+const LONGEST_WORD: usize = 32;
 /// No column is made narrower than this.
 const LEAST: usize = 1;
 
@@ -24,7 +26,8 @@ enum Fit {
     Keep,
     /// It is left out; the lowest rank goes first.
     Drop(u8),
-    Wrap,
+    /// It is wrapped, down to this width while other columns can give.
+    Wrap(usize),
 }
 
 /// One column of a table.
@@ -53,7 +56,12 @@ impl Column {
 
     /// Broken between words where the table is too wide.
     pub(crate) fn wrap(self) -> Self {
-        Column { fit: Fit::Wrap, ..self }
+        self.wrap_above(LEAST_WRAPPED)
+    }
+
+    /// The same, but columns that can be dropped are dropped before it becomes narrower than `least`.
+    pub(crate) fn wrap_above(self, least: usize) -> Self {
+        Column { fit: Fit::Wrap(least), ..self }
     }
 }
 
@@ -107,7 +115,7 @@ impl Grid {
             .zip(&self.columns)
             .map(|(cell, column)| {
                 let text = self.style.clean_aligned(&cell.text);
-                Cell { text: if column.fit == Fit::Wrap { bind(&text) } else { text }, ..cell }
+                Cell { text: if matches!(column.fit, Fit::Wrap(_)) { bind(&text) } else { text }, ..cell }
             })
             .collect();
         row.resize(self.columns.len(), Cell::default());
@@ -206,10 +214,15 @@ impl Grid {
     /// Wraps and cuts what is still too wide.
     fn narrow(&self, table: &mut Table) {
         let natural = self.widths();
+        let least: Vec<usize> = (self.columns.iter().zip(&natural).enumerate())
+            .map(|(index, (column, width))| match column.fit {
+                Fit::Wrap(_) => self.longest_word(index),
+                Fit::Keep | Fit::Drop(_) => *width,
+            })
+            .collect();
         let mut target = natural.clone();
         while self.total(&target) > self.style.columns() {
-            let wrapped =
-                |index: &usize| self.columns[*index].fit == Fit::Wrap && target[*index] > LEAST_WRAPPED;
+            let wrapped = |index: &usize| target[*index] > least[*index];
             let widest = |indices: Vec<usize>| indices.into_iter().max_by_key(|index| target[*index]);
             let Some(index) = widest((0..target.len()).filter(wrapped).collect())
                 .or_else(|| widest((0..target.len()).filter(|index| target[*index] > LEAST).collect()))
@@ -220,7 +233,7 @@ impl Grid {
         }
         for (index, width) in target.into_iter().enumerate().filter(|(index, width)| *width < natural[*index])
         {
-            if self.columns[index].fit == Fit::Wrap {
+            if matches!(self.columns[index].fit, Fit::Wrap(_)) {
                 // Lines that begin where a word was broken off would keep the space before it.
                 table.modify(Columns::one(index), Width::wrap(width).keep_words(true));
                 table.modify(Columns::one(index), TrimStrategy::Horizontal);
@@ -244,7 +257,7 @@ impl Grid {
             let dropped = (self.columns.iter().enumerate())
                 .filter_map(|(index, column)| match column.fit {
                     Fit::Drop(rank) => Some((rank, index)),
-                    Fit::Keep | Fit::Wrap => None,
+                    Fit::Keep | Fit::Wrap(_) => None,
                 })
                 .min();
             let Some((_, index)) = dropped else { break };
@@ -271,9 +284,19 @@ impl Grid {
 
     /// The same with wrapped columns as narrow as they like to be.
     fn widths_if_wrapped(&self) -> Vec<usize> {
-        (self.columns.iter().zip(self.widths()))
-            .map(|(column, width)| if column.fit == Fit::Wrap { width.min(LEAST_WRAPPED) } else { width })
+        (self.columns.iter().zip(self.widths()).enumerate())
+            .map(|(index, (column, width))| match column.fit {
+                Fit::Wrap(least) => width.min(least.max(self.longest_word(index))),
+                Fit::Keep | Fit::Drop(_) => width,
+            })
             .collect()
+    }
+
+    /// The longest word of a column, as far as words are kept whole.
+    fn longest_word(&self, index: usize) -> usize {
+        let cells = self.rows.iter().map(|row| row[index].text.as_str());
+        let words = cells.chain([self.columns[index].title.as_str()]).flat_map(|text| text.split(' '));
+        words.map(get_string_width).max().unwrap_or(0).min(LONGEST_WORD)
     }
 
     fn total(&self, widths: &[usize]) -> usize {

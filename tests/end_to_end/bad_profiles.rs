@@ -4,7 +4,9 @@
 use std::path::Path;
 
 use coldstart_decisions::gate::{Standing, Verdict};
-use coldstart_profiles::{CanaryReading, Nanos, Outcome, Profile, RunState, Samples, WarmUpClass, exit};
+use coldstart_profiles::{
+    CanaryReading, ImageSource, ImageTarget, Nanos, Outcome, Profile, RunState, Samples, WarmUpClass, exit,
+};
 
 use crate::support::{Scratch, words};
 
@@ -186,6 +188,8 @@ fn rules_and_places_that_can_not_be_used() {
         "report base.json --trace taken",
         "gate base.json --baseline base.json --verdict taken",
         "gate base.json --baseline base.json --markdown no/such/m.md",
+        "gate base.json --baseline base.json --verdict v.json --junit j.xml --markdown no/such/m.md",
+        "gate base.json --baseline base.json --verdict v.json --junit base.json/j.xml",
         "calibrate base.json other.json --out taken",
         "export bmf base.json --out taken",
         "plan base.json --slo-p99 1s --rate 1 --out taken",
@@ -208,4 +212,62 @@ fn rules_and_places_that_can_not_be_used() {
     left.sort();
     assert_eq!(left, ["base.json", "gate.toml", "other.json", "taken"], "nothing half-written");
     assert_eq!(std::fs::read_dir(scratch.path("taken")).unwrap().count(), 0);
+}
+
+/// Text of ten megabytes, with markup, escape sequences and marks of direction, wherever a gate quotes a profile.
+#[test]
+fn a_gate_shows_hostile_text_and_obeys_none() {
+    const HOSTILE: &str = "<img src=x>&]]>|`*_[x](y)\n::error::\u{1b}[2J\u{9b}31m\u{202e}\u{2066}";
+    let scratch = Scratch::new();
+    let mut base = quiet();
+    base.target.model.as_mut().unwrap().file_system = Some("ext4".to_owned());
+    base.write(&scratch.path("base.json")).unwrap();
+    let long = HOSTILE.repeat(10_000_000 / HOSTILE.len());
+    for text in [HOSTILE, &long] {
+        let mut profile = quiet();
+        let model = profile.target.model.as_mut().unwrap();
+        model.source = text.to_owned();
+        model.file_system = Some(text.to_owned());
+        profile.target.image = Some(ImageTarget {
+            source: ImageSource::Reference,
+            reference: text.to_owned(),
+            digest: None,
+            compressed_bytes: None,
+            unpacked_bytes: None,
+            layers: None,
+        });
+        profile.target.host.cpu = text.to_owned();
+        profile.plan.strategy = text.to_owned();
+        profile.write(&scratch.path("new.json")).unwrap();
+        Profile { started_at: "2026-12-01T00:00:00Z".to_owned(), ..base.clone() }
+            .write(&scratch.path("again.json"))
+            .unwrap();
+        scratch.run(&words("calibrate base.json again.json --out policy.json")).expect_code(exit::OK);
+        let line = "gate new.json --baseline base.json --policy policy.json --verdict v.json --junit j.xml --markdown m.md";
+        let read = |name| std::fs::read_to_string(scratch.path(name)).unwrap();
+        for more in ["", " --all", " --github", " --json"] {
+            let ran = scratch.run(&words(&format!("{line}{more}")));
+            assert!(ran.code.is_some_and(|code| code <= 4), "{:?}: {}", ran.code, ran.stderr);
+            for (name, shown) in [
+                ("stdout", ran.stdout.clone()),
+                ("stderr", ran.stderr.clone()),
+                ("markdown", read("m.md")),
+                ("JUnit", read("j.xml")),
+            ] {
+                assert!(shown.len() < 1_000_000, "{name}{more} has {} bytes", shown.len());
+                let obeyed =
+                    ['\u{1b}', '\u{9b}', '\u{202e}', '\u{2066}'].iter().find(|c| shown.contains(**c));
+                assert_eq!(obeyed, None, "{name}{more}");
+                if name == "markdown" || name == "JUnit" {
+                    assert!(!shown.contains("<img"), "{name}");
+                }
+                assert!(!shown.lines().any(|line| line.starts_with("::error::")), "{name}{more}: {shown}");
+            }
+        }
+        let verdict: Verdict = serde_json::from_str(&read("v.json")).unwrap();
+        let loads = verdict.keys.iter().filter(|key| key.key.phase == coldstart_profiles::Phase::WeightsLoad);
+        assert!(
+            loads.clone().count() > 0 && loads.into_iter().all(|key| key.judgement.name() == "incomparable")
+        );
+    }
 }

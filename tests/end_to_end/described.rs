@@ -66,7 +66,24 @@ fn every_help_page_can_be_read_at_80_columns() {
         assert!(output.status.success() && text.contains("Usage: coldstart"), "{command}: {text}");
         let longest = text.lines().map(|line| line.chars().count()).max();
         assert!(longest <= Some(110), "{command}: {longest:?} columns\n{text}");
+        if ["gate", "calibrate"].contains(&command) {
+            assert!(text.contains(&format!("Examples:\n  coldstart {command} ")), "{text}");
+        }
     }
+}
+
+#[test]
+fn the_rules_of_the_readme_are_what_their_schema_says() {
+    let readme = include_str!("../../README.md");
+    let rules = readme.split("```toml\n").nth(1).and_then(|text| text.split("```").next()).unwrap();
+    let schema: Value = serde_json::from_str(&Scratch::new().run(&["schema", "rules"]).stdout).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let valid = |text: &str| {
+        let value: toml::Value = toml::from_str(text).unwrap();
+        validator.is_valid(&serde_json::to_value(value).unwrap())
+    };
+    assert!(rules.contains("[[rule]]") && valid(rules), "{rules}");
+    assert!(!valid(&rules.replace("threshold", "threshhold")), "{rules}");
 }
 
 #[test]

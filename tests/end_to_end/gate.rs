@@ -188,8 +188,88 @@ fn slow_creep_is_found_over_many_profiles() {
         ("gate --history nightly --since yesterday", exit::USAGE, "2026-11-28"),
         ("gate --history nightly --least 3", exit::USAGE, "0.5"),
         ("gate --history nightly --baseline nightly/00.json", exit::USAGE, "--history"),
+        ("gate --history nightly --runs 3", exit::USAGE, "--runs"),
+        ("gate --history nightly --seed 3", exit::USAGE, "--seed"),
+        ("gate --history nightly --all", exit::USAGE, "--all"),
+        ("gate --history nightly --allow-stand-in", exit::USAGE, "--allow-stand-in"),
+        ("gate --history nightly --policy none.json", exit::USAGE, "none.json"),
     ] {
         scratch.run(&words(line)).expect_error(code, &[part]);
+    }
+}
+
+#[test]
+fn a_calibration_that_breaks_off_loses_no_run_and_goes_on() {
+    let scratch = Scratch::new();
+    for run in 1..=5 {
+        write(&scratch, &format!("{run}.json"), Phase::ProcessStart, 1.0 + 0.01 * f64::from(run));
+    }
+    // Its third run fails, unless the file `mended` is there.
+    let command = "n=$(($(cat count 2>/dev/null || echo 0) + 1)); echo $n >count; \
+                   if [ $n -eq 3 ] && [ ! -e mended ]; then exit 9; fi; cp $n.json {out}";
+    let ran = scratch.run(&["calibrate", "--cmd", command, "--runs", "4", "--out", "policy.json"]);
+    ran.expect_error(exit::FAILED, &["exit status: 9", "2 finished runs are kept in", "go on with --keep"]);
+    let kept = ran.stderr.split("--keep ").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap();
+    let names = |directory: &str| {
+        let entries = std::fs::read_dir(directory).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(kept), ["run-001.json", "run-002.json"]);
+    std::fs::write(scratch.path("mended"), "").unwrap();
+    let line = ["calibrate", "--cmd", command, "--runs", "4", "--out", "policy.json", "--keep", kept];
+    let ran = scratch.run(&line);
+    assert!(ran.expect_code(exit::OK).stderr.contains("2 runs are in"), "{}", ran.stderr);
+    assert_eq!(names(kept).len(), 4, "{:?}", names(kept));
+    let policy = std::fs::read_to_string(scratch.path("policy.json")).unwrap();
+    assert_eq!(serde_json::from_str::<Policy>(&policy).unwrap().runs, 4);
+    std::fs::remove_dir_all(kept).unwrap();
+
+    // A directory of one's own, a run that is not like the others, and files there that are no profiles.
+    std::fs::remove_file(scratch.path("count")).unwrap();
+    let mut other = scratch.profile("2.json");
+    other.target.device.name = "another".to_owned();
+    other.write(&scratch.path("2.json")).unwrap();
+    let line = ["calibrate", "--cmd", command, "--runs", "4", "--out", "policy.json", "--keep", "runs"];
+    scratch.run(&line).expect_error(
+        exit::FAILED,
+        &["run-001.json", "`target.device.name`", "another", "1 finished runs are kept in runs"],
+    );
+    std::fs::write(scratch.path("runs/run-002.json"), "{}").unwrap();
+    scratch.run(&line).expect_error(exit::USAGE, &["run-002.json"]);
+}
+
+#[test]
+fn a_verdict_says_what_was_judged_and_warns_in_every_output() {
+    let scratch = Scratch::new();
+    for (name, factor) in [("a.json", 1.0), ("b.json", 1.02)] {
+        write(&scratch, name, Phase::ProcessStart, factor);
+    }
+    let mut new = scratch.profile("b.json");
+    new.plan.trials = 9;
+    new.started_at = "2026-11-24T18:00:00Z".to_owned();
+    new.write(&scratch.path("new.json")).unwrap();
+    scratch.run(&words("calibrate a.json b.json --out policy.json")).expect_code(exit::OK);
+    std::fs::write(scratch.path("gate.toml"), "on_inconclusive = \"pass\"\n").unwrap();
+    let line = "gate new.json --baseline a.json --policy policy.json --rules gate.toml --verdict v.json --junit j.xml --markdown m.md";
+    let ran = scratch.run(&words(line));
+    let table = ran.expect_code(exit::OK).stdout.clone();
+    let read = |name| std::fs::read_to_string(scratch.path(name)).unwrap();
+    let verdict: Verdict = serde_json::from_str(&read("v.json")).unwrap();
+    let sources = &verdict.sources;
+    assert_eq!((sources.baseline[0].name.as_str(), sources.new[0].name.as_str()), ("a.json", "new.json"));
+    assert_eq!(sources.rules.as_deref(), Some("gate.toml"));
+    assert_eq!(sources.policy.as_ref().map(|policy| policy.name.as_str()), Some("policy.json"));
+    assert!(verdict.tool.is_some_and(|tool| tool.name == "coldstart") && verdict.judged_at.is_some());
+    let codes: Vec<&str> = verdict.warnings.iter().map(|warning| warning.code.as_str()).collect();
+    assert!(codes.contains(&"policy_conditions") && codes.contains(&"policy_few_runs"), "{codes:?}");
+    for text in [table, read("j.xml"), read("m.md").replace('\\', "")] {
+        assert!(
+            text.contains("`plan.trials` is 3 in the policy") && text.contains("rests on 2 runs"),
+            "{text}"
+        );
     }
 }
 

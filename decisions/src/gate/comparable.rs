@@ -1,8 +1,10 @@
 //! Whether two profiles can be compared at all: what must be the same, and what was not.
 
-use coldstart_profiles::{Profile, RunState};
+use coldstart_profiles::{EngineTarget, ImageSource, Phase, Profile, RunState, TotalKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::series::{Metric, SeriesKey};
 
 /// A field that must be the same on both sides and is not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -15,27 +17,120 @@ pub struct Difference {
     pub new: String,
 }
 
-/// Every field by which two profiles can't be compared; none for comparable ones.
+/// `target.engine.storage` in backquotes, and what it is on either side.
+impl std::fmt::Display for Difference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "`{}` differs: {} in the baseline, {} here", self.field, self.baseline, self.new)
+    }
+}
+
+/// A field's name in the profile, and its value.
+pub(super) type Field = (&'static str, String);
+
+/// Every field by which nothing of two profiles can be compared; none for comparable ones.
 ///
 /// The same must be: the format's major version, the method, the model (by the hash of its headers, which fixes tensors,
-/// shapes and dtypes), the device (kind, product, count, driver's major version, implementation of products), the
-/// processor and its number of cores where the host is the device, and the image where a user's own is pulled. Conditions of
-/// single measurements (staging, page cache, batch) are part of their keys: they are compared key by key.
+/// shapes and dtypes), the device (kind, product, count, driver's major version, implementation of products), and the
+/// processor's number of cores where the host is the device. What matters to some keys only (engine, image, file system) is
+/// asked key by key by [`key_differences`], and conditions of single measurements (staging, page cache, batch) are part of
+/// their keys.
 pub fn differences(baseline: &Profile, new: &Profile) -> Vec<Difference> {
-    fields(baseline)
+    differing(fields(baseline), fields(new))
+}
+
+/// Every field by which `key` can't be compared between two profiles that can be compared otherwise.
+///
+/// - pulls and container starts, with what they are part of: the engine's version down to its minor number, its storage driver,
+///   and whether it is on this machine; of container starts also the image. Pulls have a user's image in their key; of a
+///   synthetic one the compressibility counts.
+/// - loading weights, with what it is part of: the file system that the model lies on.
+/// - whatever a GPU's host does before and between the kernels: processor and cores.
+///
+/// Sides that don't know a field (no engine in reach, no model) have nothing to be compared either.
+pub fn key_differences(baseline: &Profile, new: &Profile, key: &SeriesKey) -> Vec<Difference> {
+    differing(fields_of_key(baseline, key), fields_of_key(new, key))
+}
+
+fn differing(baseline: Vec<Field>, new: Vec<Field>) -> Vec<Difference> {
+    baseline
         .into_iter()
-        .zip(fields(new))
+        .zip(new)
         .filter(|((_, baseline), (_, new))| baseline != new)
-        .map(|((field, baseline), (_, new))| Difference { field: field.to_owned(), baseline, new })
+        .map(|((field, baseline), (_, new))| Difference {
+            field: field.to_owned(),
+            baseline: cut(baseline),
+            new: cut(new),
+        })
         .collect()
 }
 
+/// Longer values are quoted only so far: a name of megabytes must not fill a verdict many times over.
+const LONGEST: usize = 300;
+
+/// A value as it is quoted.
+pub(super) fn cut(value: String) -> String {
+    match value.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}… (cut)", &value[..end]),
+        None => value,
+    }
+}
+
+fn absent() -> String {
+    "none".to_owned()
+}
+
+/// Names and values of what must be the same for one key; of the same length and order for devices of one kind.
+fn fields_of_key(profile: &Profile, key: &SeriesKey) -> Vec<Field> {
+    let in_container = key.params.get("total") == Some(TotalKind::Container.name());
+    let is_total = key.metric == Metric::Total;
+    let target = &profile.target;
+    let mut fields: Vec<Field> = Vec::new();
+    if matches!(key.phase, Phase::ImagePull | Phase::ContainerStart) || in_container {
+        fields.extend(engine(target.engine.as_ref()));
+    }
+    if key.phase == Phase::ContainerStart || in_container {
+        let image = target.image.as_ref();
+        fields.push(("target.image.reference", image.map_or_else(absent, |image| image.reference.clone())));
+    }
+    if key.phase == Phase::ImagePull {
+        let image = profile.plan.image.as_ref().filter(|image| image.source == ImageSource::Synthetic);
+        let synthetic = image.and_then(|image| image.synthetic.as_ref());
+        fields.push((
+            "plan.image.synthetic.compressibility",
+            synthetic.map_or_else(absent, |image| image.compressibility.to_string()),
+        ));
+    }
+    if key.phase == Phase::WeightsLoad || is_total {
+        let file_system = target.model.as_ref().and_then(|model| model.file_system.clone());
+        fields.push(("target.model.file_system", file_system.unwrap_or_else(absent)));
+    }
+    let on_device = matches!(key.phase, Phase::FirstBatch | Phase::WarmUp | Phase::Throughput) && !is_total;
+    if target.device.kind != "host" && !on_device {
+        fields.push(("target.host.cpu", target.host.cpu.clone()));
+        fields.push(("target.host.cores", target.host.cores.to_string()));
+    }
+    fields
+}
+
+/// What a pull or a container start depends on. A patch release of the engine is no other engine.
+fn engine(engine: Option<&EngineTarget>) -> [Field; 3] {
+    let of = |value: fn(&EngineTarget) -> String| engine.map_or_else(absent, value);
+    [
+        ("target.engine.version", of(|engine| minor(&engine.version))),
+        ("target.engine.storage", of(|engine| engine.storage.clone())),
+        ("target.engine.local", of(|engine| engine.local.to_string())),
+    ]
+}
+
+/// `20.10` of `20.10.24+dfsg1`.
+pub(super) fn minor(version: &str) -> String {
+    version.splitn(3, '.').take(2).collect::<Vec<_>>().join(".")
+}
+
 /// Names and values of what must be the same.
-fn fields(profile: &Profile) -> Vec<(&'static str, String)> {
-    let absent = || "none".to_owned();
+pub(super) fn fields(profile: &Profile) -> Vec<Field> {
     let (device, host) = (&profile.target.device, &profile.target.host);
     let model = profile.target.model.as_ref();
-    let image = profile.target.image.as_ref();
     let on_host = device.kind == "host";
     vec![
         ("format.major", profile.format.major.to_string()),
@@ -48,7 +143,6 @@ fn fields(profile: &Profile) -> Vec<(&'static str, String)> {
         ("target.device.gemm", device.gemm.clone()),
         ("target.device.stand_in", device.stand_in.to_string()),
         ("target.host.cores", if on_host { host.cores.to_string() } else { absent() }),
-        ("target.image.reference", image.map_or_else(absent, |image| image.reference.clone())),
     ]
 }
 

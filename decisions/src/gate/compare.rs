@@ -11,6 +11,20 @@ pub(super) const LEAST_TRIALS: usize = 3;
 /// Draws of the bootstrap.
 const DRAWS: usize = 2000;
 
+/// Why nobody can tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Doubt {
+    /// Fewer than three trials on a side.
+    FewTrials,
+    /// The medians and the best trials say different things: disturbed, or a change near the threshold.
+    Disagree,
+    /// By the calibration no slowdown of it would show.
+    Blind,
+    /// The trials of one side found no steady state, or one of another kind.
+    WarmUp,
+}
+
 /// What a comparison came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "verdict", rename_all = "snake_case")]
@@ -25,10 +39,13 @@ pub enum Judgement {
     Inconclusive {
         /// Why not.
         why: String,
+        /// The same for programs; `null` in verdicts of before it was told.
+        #[serde(default)]
+        doubt: Option<Doubt>,
     },
     /// Measured under other conditions.
     Incomparable {
-        /// Which.
+        /// The fields that differ, with both values.
         why: String,
     },
     /// On one side only.
@@ -55,7 +72,7 @@ impl Judgement {
     pub fn why(&self) -> Option<&str> {
         match self {
             Judgement::Same | Judgement::Faster | Judgement::Slower => None,
-            Judgement::Inconclusive { why }
+            Judgement::Inconclusive { why, .. }
             | Judgement::Incomparable { why }
             | Judgement::Missing { why } => Some(why),
         }
@@ -124,7 +141,7 @@ pub(super) fn judgement(
 ) -> Judgement {
     if trials < LEAST_TRIALS {
         let why = format!("{trials} trial(s) on one side: at least {LEAST_TRIALS} are needed");
-        return Judgement::Inconclusive { why };
+        return Judgement::Inconclusive { why, doubt: Some(Doubt::FewTrials) };
     }
     let (above, below) = (1.0 + thresholds.relative, 1.0 / (1.0 + thresholds.relative));
     if difference.abs() <= thresholds.floor || ratios.iter().all(|ratio| (below..=above).contains(ratio)) {
@@ -141,6 +158,7 @@ pub(super) fn judgement(
                 (ratios[1] - 1.0) * 100.0,
                 thresholds.relative * 100.0
             ),
+            doubt: Some(Doubt::Disagree),
         }
     }
 }

@@ -7,6 +7,7 @@
 //! 5 %, a spread between runs of 2 % and a fifth of the runs disturbed, a simulation gives false alarms in 0.2 % of the
 //! comparisons and finds a slowdown of 10 % in 93 %; by medians alone the false alarms are 5.7 %.
 
+mod asked;
 mod comparable;
 mod compare;
 mod defaults;
@@ -20,15 +21,23 @@ mod series;
 mod steady;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod told;
 mod verdict;
+mod warnings;
 mod worth;
 
-pub use comparable::{Difference, differences, unusable};
-pub use compare::{Evidence, Judgement, judge};
+pub use asked::{Asked, SourcePolicy, SourceProfile, Sources, VERDICT_VERSION};
+pub use comparable::{Difference, differences, key_differences, unusable};
+pub use compare::{Doubt, Evidence, Judgement, judge};
 pub use defaults::{Calibrated, thresholds};
 pub use fit::unfit;
-pub use history::{ChangePoint, History, HistoryOptions, KeyHistory, LEAST_HISTORY, LeftOut, history};
-pub use policy::{CalibratedKey, LEAST_RUNS, Policy, PolicyCanary, calibrate, calibrate_runs};
+pub use history::{
+    ChangePoint, History, HistoryOptions, KeyHistory, LEAST_HISTORY, LeftOut, history, history_of_runs,
+};
+pub use policy::{
+    CalibratedKey, LEAST_RUNS, Policy, PolicyCanary, calibrate, calibrate_runs, condition_differences,
+};
 pub use recording::{RecordedRow, RecordedRun, Recordings};
 pub use rules::{OnInconclusive, Rule, RuleMatch, Rules, RulesError, Thresholds};
 pub use series::{Metric, Series, SeriesKey, series_of};

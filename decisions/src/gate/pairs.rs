@@ -104,7 +104,7 @@ pub(super) struct Canary {
     /// The best copy and the best product, in seconds.
     pub(super) best: [f64; 2],
     /// The larger of their changes during the run.
-    moved: f64,
+    pub(super) moved: f64,
 }
 
 impl Canary {

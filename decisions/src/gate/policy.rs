@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use coldstart_profiles::stats::{median, robust_deviation};
-use coldstart_profiles::{Nanos, Phase, Profile};
+use coldstart_profiles::{Caveat, Nanos, Phase, Profile};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::comparable::Difference;
 use super::defaults::{Calibrated, thresholds};
 use super::pairs::{Canary, Pairs};
-use super::recording::{RecordedRun, machine};
+use super::recording::{RecordedRun, shared_conditions};
 use super::series::{Metric, Series, SeriesKey};
 
 /// Fewer runs than this say too little about the spread between runs.
@@ -24,6 +25,9 @@ const RESTLESS: f64 = 0.1;
 const BLIND_THRESHOLD: f64 = 1.0;
 /// The canary's tolerance is never above this: a machine that wanders further is not fit to be judged by.
 const MOST_TOLERANCE: f64 = 0.15;
+/// Conditions that a policy notes, and that thresholds don't depend on: the seed only decides the order of the steps, and a model is known by
+/// its hash.
+const NOTED_ONLY: [&str; 3] = ["plan.seed", "target.model.source", "tool.version"];
 /// Pairs of runs whose canary may move without the machine being called unfit.
 const CANARY_SHARE: f64 = 0.95;
 
@@ -38,6 +42,10 @@ pub struct Policy {
     pub runs: usize,
     /// The machine: processor, cores, device.
     pub machine: String,
+    /// What else was the same in all of its runs, by the field's name in a profile: the thresholds hold for runs of which it is the
+    /// same. Empty in policies of before it was told.
+    #[serde(default)]
+    pub conditions: BTreeMap<String, String>,
     /// What the canary took on it; `null` where no run read it.
     #[serde(default)]
     pub canary: Option<PolicyCanary>,
@@ -106,6 +114,7 @@ pub fn calibrate_runs(runs: &[RecordedRun]) -> Policy {
         calibrated_at: runs.iter().map(|run| run.started_at.clone()).max().unwrap_or_default(),
         runs: runs.len(),
         machine: runs.first().map(|run| run.machine.clone()).unwrap_or_default(),
+        conditions: shared_conditions(runs.iter().map(|run| &run.conditions)),
         canary: typical(&canaries),
         canary_tolerance: tolerance,
         false_alarms: false_alarms(&keys),
@@ -171,19 +180,63 @@ impl Policy {
         self.keys.iter().filter(move |key| key.decides && !sees(key))
     }
 
-    /// Why it can't be used for this profile; `None` where it can.
-    pub fn mismatch(&self, profile: &Profile) -> Option<String> {
-        let here = machine(profile);
-        if here != self.machine {
-            return Some(format!("it was made on {}, and this is {here}", self.machine));
+    /// What speaks against judging this profile by it: another machine, model or way of measuring, each by the field that
+    /// differs, and a canary that is not what it was.
+    pub fn mismatches(&self, profile: &Profile) -> Vec<Caveat> {
+        let here = RecordedRun::of(profile);
+        let mut found = Vec::new();
+        let mut tell = |code: &str, what: String| {
+            let text = format!("the calibration may not hold here: {what}");
+            found.push(Caveat { code: code.to_owned(), text });
+        };
+        if here.machine != self.machine {
+            tell(
+                "policy_machine",
+                format!("`machine` is {} in the policy, and {} here", self.machine, here.machine),
+            );
         }
-        let (then, now) = (self.canary?, Canary::of(&profile.fitness.canary)?);
+        for Difference { field, baseline, new } in differing(&self.conditions, &here.conditions) {
+            tell("policy_conditions", format!("`{field}` is {baseline} in the policy, and {new} here"));
+        }
+        if let Some((name, by)) = self.canary_moved(&here) {
+            let by = by * 100.0;
+            tell(
+                "policy_canary",
+                format!("the canary's {name} takes {by:+.1} % of the time that it took then"),
+            );
+        }
+        found
+    }
+
+    /// What the canary of a run takes by more than the tolerance longer, or shorter, than it took in the calibration, and by
+    /// how much, as a share; not where this is another machine.
+    pub(super) fn canary_moved(&self, run: &RecordedRun) -> Option<(&'static str, f64)> {
+        let (then, now) = (self.canary?, Canary::of(&run.canary)?);
         let change = |now: f64, then: Nanos| now / then.as_secs_f64() - 1.0;
         let moved =
             [("copy", change(now.best[0], then.copy_ns)), ("product", change(now.best[1], then.gemm_ns))];
-        let (name, by) = moved.into_iter().find(|(_, by)| by.abs() > self.canary_tolerance)?;
-        Some(format!("the canary's {name} takes {:+.1} % of the time that it took then", by * 100.0))
+        let beyond = |(_, by): &(&str, f64)| by.abs() > self.canary_tolerance;
+        moved.into_iter().find(beyond).filter(|_| run.machine == self.machine)
     }
+}
+
+/// Conditions that both know, that count, and that are not the same.
+fn differing(one: &BTreeMap<String, String>, other: &BTreeMap<String, String>) -> Vec<Difference> {
+    let counts = |field: &str| !NOTED_ONLY.contains(&field);
+    let known = one.iter().filter(|(field, _)| counts(field));
+    let both = known.filter_map(|(field, value)| Some((field, value, other.get(field)?)));
+    both.filter(|(_, value, other)| value != other)
+        .map(|(field, value, other)| Difference {
+            field: field.clone(),
+            baseline: value.clone(),
+            new: other.clone(),
+        })
+        .collect()
+}
+
+/// Fields by which two runs are not of one plan under one set of conditions: they can't be calibrated on together.
+pub fn condition_differences(one: &Profile, other: &Profile) -> Vec<Difference> {
+    differing(&RecordedRun::of(one).conditions, &RecordedRun::of(other).conditions)
 }
 
 /// Of the time of a load and its ratio to the limit the steadier one decides.
@@ -213,7 +266,7 @@ fn false_alarms(keys: &[CalibratedKey]) -> f64 {
 }
 
 /// How far the canary of these pairs moved at most, a twentieth of them left out as disturbed; from 5 to 15 %.
-fn canary_tolerance(canaries: &[Option<Canary>]) -> f64 {
+pub(super) fn canary_tolerance(canaries: &[Option<Canary>]) -> f64 {
     let known: Vec<Canary> = canaries.iter().copied().flatten().collect();
     let mut apart: Vec<f64> = (known.iter().enumerate())
         .flat_map(|(index, a)| known[index + 1..].iter().map(|b| a.apart(*b)))

@@ -6,7 +6,9 @@ use coldstart_profiles::{CanaryReading, Profile};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::comparable;
 use super::series::{Series, SeriesKey, series_of};
+use crate::fitness::{busy, disturbed};
 
 /// What a calibration needs of one run.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,8 +17,12 @@ pub struct RecordedRun {
     pub started_at: String,
     /// Processor, cores and device.
     pub machine: String,
+    /// What else its numbers depend on, by the field's name in a profile; empty where it was not recorded.
+    pub conditions: BTreeMap<String, String>,
     /// The canary before and after it.
     pub canary: Vec<CanaryReading>,
+    /// What makes its times useless for comparisons, beside the canary.
+    pub disturbed: Vec<String>,
     /// One number a trial, by key.
     pub series: BTreeMap<SeriesKey, Series>,
 }
@@ -27,7 +33,9 @@ impl RecordedRun {
         RecordedRun {
             started_at: profile.started_at.clone(),
             machine: machine(profile),
+            conditions: conditions(profile),
             canary: profile.fitness.canary.clone(),
+            disturbed: disturbed(profile),
             series: series_of(&[profile]),
         }
     }
@@ -36,7 +44,32 @@ impl RecordedRun {
 /// What a calibration holds for: the fingerprint of the machine.
 pub(super) fn machine(profile: &Profile) -> String {
     let (host, device) = (&profile.target.host, &profile.target.device);
-    format!("{} × {}, {} {}", host.cores, host.cpu, device.kind, device.name)
+    comparable::cut(format!("{} × {}, {} {}", host.cores, host.cpu, device.kind, device.name))
+}
+
+/// What the numbers of a run depend on beside the machine, by the field's name in a profile: model, method, device, plan, and what
+/// single keys depend on.
+fn conditions(profile: &Profile) -> BTreeMap<String, String> {
+    let (target, plan) = (&profile.target, &profile.plan);
+    // The machine has a name of its own.
+    let machine = ["target.device.kind", "target.device.name", "target.host.cores"];
+    let fields = comparable::fields(profile).into_iter().filter(|(field, _)| !machine.contains(field));
+    let mut all: BTreeMap<String, String> = fields.map(|(field, value)| (field.to_owned(), value)).collect();
+    let model = target.model.as_ref();
+    let engine = target.engine.as_ref();
+    let known = [
+        ("target.model.source", model.map(|model| model.source.clone())),
+        ("target.model.file_system", model.and_then(|model| model.file_system.clone())),
+        ("target.engine.version", engine.map(|engine| comparable::minor(&engine.version))),
+        ("target.engine.storage", engine.map(|engine| engine.storage.clone())),
+        ("tool.version", Some(profile.tool.version.clone())),
+        ("plan.quick", Some(plan.quick.to_string())),
+        ("plan.trials", Some(plan.trials.to_string())),
+        ("plan.strategy", Some(plan.strategy.clone())),
+        ("plan.seed", Some(plan.seed.to_string())),
+    ];
+    all.extend(known.into_iter().filter_map(|(field, value)| Some((field.to_owned(), value?))));
+    all.into_iter().map(|(field, value)| (field, comparable::cut(value))).collect()
 }
 
 /// Many runs of one plan on one machine, between which nothing changed: every trial and every reading of a limit, and
@@ -49,6 +82,9 @@ pub struct Recordings {
     pub tool: String,
     /// Trials of each run.
     pub trials: u32,
+    /// What else was the same in all of them, by the field's name in a profile; empty where it was not recorded.
+    #[serde(default)]
+    pub conditions: BTreeMap<String, String>,
     /// What the columns of `values` are.
     pub keys: Vec<SeriesKey>,
     /// The least step of the clock behind each of them, in nanoseconds.
@@ -104,10 +140,16 @@ impl Recordings {
             machine: machine(first),
             tool: format!("{} {}", first.tool.name, first.tool.version),
             trials: first.plan.trials,
+            conditions: shared_conditions(runs.iter().map(|(_, _, run)| &run.conditions)),
             resolutions_ns: keys.iter().map(resolution).collect(),
             runs: runs.iter().map(row).collect(),
             keys: keys.into_iter().cloned().collect(),
         })
+    }
+
+    /// The number of cores, which stands first in the machine's name.
+    fn cores(&self) -> u32 {
+        self.machine.split(' ').next().and_then(|cores| cores.parse().ok()).unwrap_or(1)
     }
 
     /// What the machine was doing in these runs, without repetition.
@@ -120,7 +162,9 @@ impl Recordings {
         let run = |row: &RecordedRow| RecordedRun {
             started_at: row.started_at.clone(),
             machine: self.machine.clone(),
+            conditions: self.conditions.clone(),
             canary: row.canary.clone(),
+            disturbed: row.load_average.and_then(|load| busy(load, self.cores())).into_iter().collect(),
             series: (self.keys.iter().zip(&self.resolutions_ns).zip(&row.values))
                 .filter(|(_, values)| !values.is_empty())
                 .map(|((key, resolution), values)| {
@@ -130,6 +174,18 @@ impl Recordings {
         };
         self.runs.iter().filter(|row| row.state == state).map(run).collect()
     }
+}
+
+/// What is the same in all runs.
+pub(super) fn shared_conditions<'r>(
+    runs: impl IntoIterator<Item = &'r BTreeMap<String, String>>,
+) -> BTreeMap<String, String> {
+    let mut runs = runs.into_iter();
+    let mut shared = runs.next().cloned().unwrap_or_default();
+    for run in runs {
+        shared.retain(|field, value| run.get(field) == Some(value));
+    }
+    shared
 }
 
 /// Every reading of every limit, in its unit per second.

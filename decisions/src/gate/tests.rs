@@ -1,6 +1,5 @@
 //! The gate on profiles that a run wrote, changed by a known amount.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use coldstart_profiles::{
@@ -9,8 +8,11 @@ use coldstart_profiles::{
 
 use super::*;
 
+/// When gates with a policy judge: the day after the profile's run.
+pub(super) const NOW: &str = "2026-12-01T00:00:00Z";
+
 /// A profile that a run wrote, with a quiet canary.
-fn profile() -> Profile {
+pub(super) fn profile() -> Profile {
     let text = include_str!("../../../tests/fixtures/profiles/profile-1.0.json");
     let mut profile = Profile::from_json(text, Path::new("profile-1.0.json")).unwrap();
     let (copy_ns, gemm_ns) = (Nanos::from_millis(3), Nanos::from_millis(1));
@@ -28,25 +30,29 @@ fn scale(outcome: &mut Outcome, factor: f64) {
 }
 
 /// Everything of `phase` slower by a factor.
-fn slowed(mut profile: Profile, phase: Phase, factor: f64) -> Profile {
+pub(super) fn slowed(mut profile: Profile, phase: Phase, factor: f64) -> Profile {
     for row in profile.measurements.iter_mut().filter(|row| row.key.phase == phase) {
         scale(&mut row.outcome, factor);
     }
     profile
 }
 
-fn run(baseline: &[&Profile], new: &[&Profile], rules: &str) -> Verdict {
+pub(super) fn run(baseline: &[&Profile], new: &[&Profile], rules: &str) -> Verdict {
     let rules = Rules::from_toml(rules).unwrap();
-    let calibrated = BTreeMap::new();
     gate(&Gate {
         baseline,
         new,
         rules: &rules,
-        calibrated: &calibrated,
-        canary_tolerance: None,
+        policy: None,
         allow_stand_in: false,
+        asked: &Asked::default(),
     })
     .unwrap()
+}
+
+pub(super) fn by_policy(policy: &Policy, baseline: &[&Profile], new: &[&Profile], rules: &Rules) -> Verdict {
+    let asked = Asked { at: Some(NOW.to_owned()), ..Asked::default() };
+    gate(&Gate { baseline, new, rules, policy: Some(policy), allow_stand_in: false, asked: &asked }).unwrap()
 }
 
 #[test]
@@ -245,7 +251,7 @@ fn a_warm_up_of_another_kind_is_not_compared() {
 }
 
 /// Runs of one machine: trials spread by `within`, runs by `between`, both as shares, by a fixed generator.
-fn runs(count: usize, within: f64, between: f64) -> Vec<Profile> {
+pub(super) fn runs(count: usize, within: f64, between: f64) -> Vec<Profile> {
     let mut state = 7u64;
     let mut noise = move || {
         // Twelve uniform numbers make a normal one (Irwin-Hall).
@@ -293,10 +299,10 @@ fn calibration_finds_the_spread_and_what_it_lets_through() {
         assert!((key.threshold..3.0 * key.threshold + 0.02).contains(&detectable), "{key:?}");
         let throughput = policy.keys.iter().find(|key| key.key.phase == Phase::Throughput).unwrap();
         assert!(!throughput.decides, "one trial a run decides nothing");
-        assert_eq!(policy.mismatch(all[0]), None);
+        assert_eq!(policy.mismatches(all[0]), []);
         let mut slow = all[0].clone();
         slow.fitness.canary.iter_mut().for_each(|reading| reading.gemm_ns = Nanos::from_millis(2));
-        assert!(policy.mismatch(&slow).unwrap().contains("product takes +100.0 %"));
+        assert!(policy.mismatches(&slow)[0].text.contains("product takes +100.0 %"));
     }
 }
 
@@ -325,18 +331,7 @@ fn where_no_slowdown_shows_the_same_is_not_said() {
         runs(12, 0.01, 0.01).into_iter().map(|profile| slowed(profile, Phase::Alloc, 1e-5)).collect();
     let policy = calibrate(&profiles.iter().collect::<Vec<_>>());
     let blind = policy.blind().find(|key| key.key.phase == Phase::Alloc).unwrap().key.clone();
-    let calibrated = policy.calibrated();
-    let rules = Rules::default();
-    let (baseline, new) = ([&profiles[0]], [&profiles[1]]);
-    let asked = Gate {
-        baseline: &baseline,
-        new: &new,
-        rules: &rules,
-        calibrated: &calibrated,
-        canary_tolerance: None,
-        allow_stand_in: false,
-    };
-    let verdict = gate(&asked).unwrap();
+    let verdict = by_policy(&policy, &[&profiles[0]], &[&profiles[1]], &Rules::default());
     let key = verdict.keys.iter().find(|key| key.key == blind).unwrap();
     let why = key.judgement.why().unwrap_or_default();
     assert!(key.advisory && why.contains("cannot find any slowdown"), "{key:?}");
@@ -380,19 +375,8 @@ fn a_calibrated_gate_lets_pass_what_the_machine_does_by_itself() {
     let profiles = runs(12, 0.05, 0.05);
     let all: Vec<&Profile> = profiles.iter().collect();
     let policy = calibrate(&all);
-    let calibrated = policy.calibrated();
     let rules = Rules { on_inconclusive: OnInconclusive::Pass, ..Rules::default() };
-    let judged = |new: &Profile| {
-        let asked = Gate {
-            baseline: &all[..1],
-            new: &[new],
-            rules: &rules,
-            calibrated: &calibrated,
-            canary_tolerance: Some(policy.canary_tolerance),
-            allow_stand_in: false,
-        };
-        gate(&asked).unwrap()
-    };
+    let judged = |new: &Profile| by_policy(&policy, &all[..1], &[new], &rules);
     for new in &all[1..] {
         let verdict = judged(new);
         let alloc = verdict.keys.iter().find(|key| key.key.phase == Phase::Alloc).unwrap();

@@ -1,18 +1,21 @@
 //! All comparisons of a gate, and what they come to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use coldstart_profiles::{Outcome, Phase, Profile, exit};
+use coldstart_profiles::{Caveat, Outcome, Phase, Profile, Tool, exit};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::comparable::{Difference, differences, unusable};
-use super::compare::{Evidence, Judgement, LEAST_TRIALS, judge};
+use super::asked::{Asked, Sources, VERDICT_VERSION};
+use super::comparable::{Difference, differences, key_differences, unusable};
+use super::compare::{Doubt, Evidence, Judgement, LEAST_TRIALS, judge};
 use super::defaults::{Calibrated, thresholds};
 use super::fit::unfit;
-use super::rules::{OnInconclusive, Rules, RulesError};
+use super::policy::Policy;
+use super::rules::{OnInconclusive, Rule, Rules, RulesError, Thresholds};
 use super::series::{Metric, Series, SeriesKey, series_of};
 use super::steady::{Lost, lost};
+use super::warnings::warnings;
 
 /// What a gate is asked.
 #[derive(Debug, Clone, Copy)]
@@ -23,12 +26,12 @@ pub struct Gate<'g> {
     pub new: &'g [&'g Profile],
     /// What is compared how strictly.
     pub rules: &'g Rules,
-    /// What a calibration of this machine found, by key; empty without one.
-    pub calibrated: &'g BTreeMap<SeriesKey, Calibrated>,
-    /// How far the canary may wander; 5 % without a calibration.
-    pub canary_tolerance: Option<f64>,
+    /// What a calibration of this machine found; thresholds by phase, and 5 % for the canary, without one.
+    pub policy: Option<&'g Policy>,
     /// Whether profiles of a stand-in driver are judged.
     pub allow_stand_in: bool,
+    /// What the verdict says of itself.
+    pub asked: &'g Asked,
 }
 
 /// How the whole gate ended, in the order of precedence.
@@ -77,6 +80,9 @@ pub struct KeyVerdict {
     pub key: SeriesKey,
     /// What it came to.
     pub judgement: Judgement,
+    /// Fields by which this key can't be compared; empty for others, and where nothing of the profiles can be.
+    #[serde(default)]
+    pub differences: Vec<Difference>,
     /// The numbers behind it; `null` where there was nothing to compare.
     pub evidence: Option<Evidence>,
     /// Shown, and not decided on: because a rule or the calibration says so, because the metric is advisory, or because there
@@ -94,9 +100,21 @@ pub struct KeyVerdict {
     pub detectable: Option<f64>,
 }
 
-/// What a gate found.
+/// What a gate found, and what it was asked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
+    /// Version of this file's format: 1.
+    #[serde(default)]
+    pub version: u32,
+    /// The program that judged; `null` where it was not told.
+    #[serde(default)]
+    pub tool: Option<Tool>,
+    /// When it judged (RFC 3339, UTC); `null` where it was not told.
+    #[serde(default)]
+    pub judged_at: Option<String>,
+    /// What was judged, against what, by what.
+    #[serde(default)]
+    pub sources: Sources,
     /// How it ended.
     pub standing: Standing,
     /// Why, in sentences; the first is the reason of the exit code.
@@ -104,10 +122,16 @@ pub struct Verdict {
     /// What each of the reasons would have meant by itself, in the same order.
     #[serde(default)]
     pub reason_standings: Vec<Standing>,
-    /// Fields by which the profiles can't be compared.
+    /// Which comparison each of the reasons is for, in the same order; `null` for what is about more than one.
+    #[serde(default)]
+    pub reason_keys: Vec<Option<SeriesKey>>,
+    /// Fields by which nothing of the profiles can be compared.
     pub differences: Vec<Difference>,
     /// What speaks against the machine.
     pub unfit: Vec<String>,
+    /// What a reader must know before trusting the verdict, and what did not decide it.
+    #[serde(default)]
+    pub warnings: Vec<Caveat>,
     /// Every comparison. They are made and shown even where the profiles can't be compared or the machine was unfit.
     pub keys: Vec<KeyVerdict>,
 }
@@ -136,36 +160,59 @@ pub fn gate(gate: &Gate<'_>) -> Result<Verdict, RulesError> {
         .map(|row| row.key.phase)
         .collect();
     let unmet = gate.rules.unmet(&all, &skipped)?;
-    let keys: Vec<KeyVerdict> =
-        all.into_iter().map(|key| key_verdict(gate, key, baseline.get(key), new.get(key))).collect();
-    let mut differences: Vec<Difference> = Vec::new();
-    if let Some(first) = gate.baseline.first() {
-        for profile in gate.baseline.iter().skip(1).chain(gate.new) {
-            let found = self::differences(first, profile);
-            differences
-                .extend(found.into_iter().filter(|found| !differences.contains(found)).collect::<Vec<_>>());
-        }
-    }
-    let unfit = unfit(gate.baseline, gate.new, gate.canary_tolerance);
+    let differences = of_all(gate, differences);
+    let calibrated = gate.policy.map(Policy::calibrated).unwrap_or_default();
+    let judged = |key: &SeriesKey| {
+        let (calibrated, series) = (calibrated.get(key), [baseline.get(key), new.get(key)]);
+        // Where nothing can be compared, numbers side by side are all that is left to show.
+        let differences = match differences.as_slice() {
+            [] => of_all(gate, |one, other| key_differences(one, other, key)),
+            _ => Vec::new(),
+        };
+        key_verdict(gate, key, calibrated, series, differences)
+    };
+    let keys: Vec<KeyVerdict> = all.into_iter().map(judged).collect();
+    let unfit = unfit(gate.baseline, gate.new, gate.policy.map(|policy| policy.canary_tolerance));
     let mut found = of_profiles(gate, &differences, &unfit);
-    found.extend(unmet.into_iter().map(|why| (Standing::Incomparable, why)));
+    found.extend(unmet.into_iter().map(|why| Reason::new(Standing::Incomparable, why)));
     found.extend(of_keys(gate, &keys));
-    found.sort_by_key(|(standing, _)| *standing);
-    let standing = found.first().map_or(Standing::Passed, |(standing, _)| *standing);
-    let (reason_standings, reasons) = found.into_iter().unzip();
-    Ok(Verdict { standing, reasons, reason_standings, differences, unfit, keys })
+    found.sort_by_key(|reason| reason.standing);
+    Ok(Verdict {
+        version: VERDICT_VERSION,
+        tool: gate.asked.tool.clone(),
+        judged_at: gate.asked.at.clone(),
+        sources: Sources::of(gate),
+        standing: found.first().map_or(Standing::Passed, |reason| reason.standing),
+        reason_standings: found.iter().map(|reason| reason.standing).collect(),
+        reason_keys: found.iter().map(|reason| reason.key.clone()).collect(),
+        reasons: found.into_iter().map(|reason| reason.why).collect(),
+        differences,
+        unfit,
+        warnings: warnings(gate, &keys),
+        keys,
+    })
 }
 
-fn key_verdict(
-    gate: &Gate<'_>,
+/// What differs between the first profile of the baseline and any other, each once.
+fn of_all(gate: &Gate<'_>, differ: impl Fn(&Profile, &Profile) -> Vec<Difference>) -> Vec<Difference> {
+    let mut found: Vec<Difference> = Vec::new();
+    let Some((first, others)) = gate.baseline.split_first() else { return found };
+    for difference in others.iter().chain(gate.new).flat_map(|profile| differ(first, profile)) {
+        if !found.contains(&difference) {
+            found.push(difference);
+        }
+    }
+    found
+}
+
+/// What a key is decided by: θ and τ of the calibration or by phase, and what the rule says instead.
+fn limits(
     key: &SeriesKey,
-    baseline: Option<&Series>,
-    new: Option<&Series>,
-) -> KeyVerdict {
-    let rule = gate.rules.rule_for(key);
-    let calibrated = gate.calibrated.get(key);
-    let resolution =
-        [baseline, new].into_iter().flatten().map(|series| series.resolution_ns).fold(0.0, f64::max);
+    rule: Option<&Rule>,
+    calibrated: Option<&Calibrated>,
+    series: [Option<&Series>; 2],
+) -> Thresholds {
+    let resolution = series.into_iter().flatten().map(|series| series.resolution_ns).fold(0.0, f64::max);
     let mut limits = thresholds(key, calibrated, resolution);
     if let Some(relative) = rule.and_then(|rule| rule.threshold) {
         limits.relative = relative;
@@ -173,16 +220,32 @@ fn key_verdict(
     if let Some(floor) = rule.and_then(|rule| rule.floor_ms).filter(|_| key.metric.is_time()) {
         limits.floor = floor * 1e6;
     }
+    limits
+}
+
+fn key_verdict(
+    gate: &Gate<'_>,
+    key: &SeriesKey,
+    calibrated: Option<&Calibrated>,
+    [baseline, new]: [Option<&Series>; 2],
+    differences: Vec<Difference>,
+) -> KeyVerdict {
+    let rule = gate.rules.rule_for(key);
     let judged = match (baseline, new) {
-        (Some(baseline), Some(new)) => judge(&baseline.values, &new.values, limits),
+        (Some(baseline), Some(new)) => {
+            judge(&baseline.values, &new.values, limits(key, rule, calibrated, [Some(baseline), Some(new)]))
+        }
         _ => None,
     };
     let lost = lost_steady_state(gate, key, baseline, new);
     let finds_nothing = calibrated.is_some_and(|calibrated| calibrated.detectable.is_none())
         && rule.is_none_or(|rule| rule.threshold.is_none());
     let (judgement, evidence) = match (judged, &lost) {
+        (Some(_), _) if !differences.is_empty() => (incomparable(&differences), None),
         (judged, Some(lost)) => {
-            (Judgement::Inconclusive { why: lost.why.clone() }, judged.map(|(_, evidence)| evidence))
+            let why = lost.why.clone();
+            let doubt = Some(Doubt::WarmUp);
+            (Judgement::Inconclusive { why, doubt }, judged.map(|(_, evidence)| evidence))
         }
         (Some((Judgement::Same, evidence)), None) if finds_nothing => (blind(), Some(evidence)),
         (Some((judgement, evidence)), None) => (judgement, Some(evidence)),
@@ -198,6 +261,7 @@ fn key_verdict(
     KeyVerdict {
         key: key.clone(),
         judgement,
+        differences,
         evidence,
         advisory: rule.and_then(|rule| rule.advisory).unwrap_or(by_default),
         required: rule.is_some_and(|rule| rule.required),
@@ -218,6 +282,14 @@ fn blind() -> Judgement {
     Judgement::Inconclusive {
         why: "cannot find any slowdown: by the calibration not even thrice the time shows on this machine"
             .to_owned(),
+        doubt: Some(Doubt::Blind),
+    }
+}
+
+/// A key that was measured on both sides under conditions that are not the same.
+fn incomparable(differences: &[Difference]) -> Judgement {
+    Judgement::Incomparable {
+        why: differences.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
     }
 }
 
@@ -251,30 +323,51 @@ fn missing(gate: &Gate<'_>, key: &SeriesKey, in_baseline: bool) -> Judgement {
     Judgement::Missing { why: format!("{side} lacks it ({reason})") }
 }
 
+/// One reason of a verdict.
+struct Reason {
+    standing: Standing,
+    why: String,
+    key: Option<SeriesKey>,
+}
+
+impl Reason {
+    fn new(standing: Standing, why: String) -> Reason {
+        Reason { standing, why, key: None }
+    }
+}
+
 /// What the profiles themselves come to, whatever was measured.
-fn of_profiles(gate: &Gate<'_>, differences: &[Difference], unfit: &[String]) -> Vec<(Standing, String)> {
-    let mut found: Vec<(Standing, String)> = Vec::new();
+fn of_profiles(gate: &Gate<'_>, differences: &[Difference], unfit: &[String]) -> Vec<Reason> {
+    let mut found = Vec::new();
     for (side, profiles) in [("the baseline", gate.baseline), ("the new side", gate.new)] {
         if profiles.is_empty() {
-            found.push((Standing::Incomparable, format!("{side} has no profile")));
+            found.push(Reason::new(Standing::Incomparable, format!("{side} has no profile")));
         }
         let reasons = profiles.iter().filter_map(|profile| unusable(profile, gate.allow_stand_in));
-        found.extend(reasons.map(|why| (Standing::Incomparable, format!("{side}: {why}"))));
+        found.extend(reasons.map(|why| Reason::new(Standing::Incomparable, format!("{side}: {why}"))));
     }
-    found.extend(differences.iter().map(|difference| {
-        let Difference { field, baseline, new } = difference;
-        (Standing::Incomparable, format!("`{field}` differs: {baseline} in the baseline, {new} here"))
-    }));
-    found.extend(unfit.iter().map(|why| (Standing::Unfit, why.clone())));
+    found.extend(
+        differences.iter().map(|difference| Reason::new(Standing::Incomparable, difference.to_string())),
+    );
+    found.extend(unfit.iter().map(|why| Reason::new(Standing::Unfit, why.clone())));
     found
 }
 
 /// What the comparisons come to: each by itself, and whether there was any to decide by. A gate that could decide nothing
 /// has not passed.
-fn of_keys(gate: &Gate<'_>, keys: &[KeyVerdict]) -> Vec<(Standing, String)> {
-    let mut found: Vec<(Standing, String)> = keys.iter().filter_map(of_key).collect();
+fn of_keys(gate: &Gate<'_>, keys: &[KeyVerdict]) -> Vec<Reason> {
+    let reason = |verdict: &KeyVerdict| {
+        let (standing, why) = of_key(verdict)?;
+        Some(Reason { standing, why, key: Some(verdict.key.clone()) })
+    };
+    let mut found: Vec<Reason> = keys.iter().filter_map(reason).collect();
     let Some(most) = keys.iter().filter_map(|key| key.evidence.as_ref()).map(fewest).max() else {
-        found.push((Standing::Incomparable, "no key was measured on both sides".to_owned()));
+        let differs = keys.iter().find_map(|key| match &key.judgement {
+            Judgement::Incomparable { why } => Some(format!("no key can be compared: {why}")),
+            _ => None,
+        });
+        let why = differs.unwrap_or_else(|| "no key was measured on both sides".to_owned());
+        found.push(Reason::new(Standing::Incomparable, why));
         return found;
     };
     let decides = |key: &KeyVerdict| {
@@ -291,7 +384,7 @@ fn of_keys(gate: &Gate<'_>, keys: &[KeyVerdict]) -> Vec<(Standing, String)> {
         OnInconclusive::Fail => Standing::Inconclusive,
         OnInconclusive::Pass => Standing::Passed,
     };
-    found.push((standing, format!("nothing could be decided: {why}")));
+    found.push(Reason::new(standing, format!("nothing could be decided: {why}")));
     found
 }
 
@@ -311,7 +404,7 @@ fn of_key(verdict: &KeyVerdict) -> Option<(Standing, String)> {
             let by = verdict.evidence.as_ref().map_or(0.0, |evidence| evidence.ratio_of_medians - 1.0);
             Some((Standing::Regression, format!("{key} became slower by {:.1} %", by * 100.0)))
         }
-        Judgement::Inconclusive { why } if verdict.on_inconclusive == OnInconclusive::Fail => {
+        Judgement::Inconclusive { why, .. } if verdict.on_inconclusive == OnInconclusive::Fail => {
             Some((Standing::Inconclusive, format!("{key} is inconclusive: {why}")))
         }
         _ => None,

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
+use super::calibrate::CalibrateArgs;
 use super::describe::{CompletionsArgs, ManArgs};
 use super::export::ExportArgs;
-use super::gate::{CalibrateArgs, GateArgs};
+use super::gate::GateArgs;
 use super::import::ImportSource;
 use super::plan::PlanArgs;
 use crate::self_test::Choice;
@@ -210,6 +211,8 @@ pub enum Schema {
     Verdict,
     /// What `calibrate` writes.
     Policy,
+    /// What `gate --rules` reads, as TOML.
+    Rules,
 }
 
 /// Options of `coldstart doctor`.

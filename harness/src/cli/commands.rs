@@ -4,14 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use coldstart_decisions::plan::plan_schema;
-use coldstart_decisions::{policy_schema, verdict_schema};
+use coldstart_decisions::{policy_schema, rules_schema, verdict_schema};
 use coldstart_profiles::{Nanos, Profile, exit, profile_schema, write_atomic};
 use coldstart_reports as reports;
 
 use super::args::{Cli, Command, DoctorArgs, ReportArgs, Schema};
 use super::exit::CliError;
 use super::run::cancel_on_ctrl_c;
-use super::{describe, export, gate, import, out_files, output, plan, run};
+use super::{calibrate, describe, export, gate, import, out_files, output, plan, run};
 use crate::{doctor, self_test, trial};
 
 /// Runs the command.
@@ -21,7 +21,7 @@ pub(super) fn dispatch(cli: Cli, started: Nanos) -> Result<u8, CliError> {
         Command::Run(args) => block_on(run::run(*args, cli.json, &style)),
         Command::Report(args) => report(&args, cli.json, &style),
         Command::Gate(args) => block_on(gate::gate(*args, cli.json, &style)),
-        Command::Calibrate(args) => block_on(gate::calibration(args, cli.json, &style)),
+        Command::Calibrate(args) => block_on(calibrate::calibration(args, cli.json, &style)),
         Command::Export(args) => export::export(&args, cli.json),
         Command::Import { source } => import::import(source, cli.json, &style),
         Command::Doctor(args) if args.self_test => block_on(test_device(args, cli.json, &style)),
@@ -32,6 +32,7 @@ pub(super) fn dispatch(cli: Cli, started: Nanos) -> Result<u8, CliError> {
                 Schema::Profile => profile_schema(),
                 Schema::Verdict => verdict_schema(),
                 Schema::Policy => policy_schema(),
+                Schema::Rules => rules_schema(),
                 Schema::Plan => plan_schema(),
             })?;
             Ok(exit::OK)

@@ -66,7 +66,7 @@ impl CliError {
             CliError::Plan(OrderError::Plan(error)) if impossible(error) => exit::FAILED,
             CliError::Plan(_) => exit::USAGE,
             CliError::Ab(AbError::Interrupted) => exit::INTERRUPTED,
-            CliError::Ab(AbError::NoOut { .. }) => exit::USAGE,
+            CliError::Ab(AbError::NoOut { .. } | AbError::Keep { .. }) => exit::USAGE,
             CliError::Ab(_) | CliError::SelfTest(_) => exit::FAILED,
             CliError::Print(_) | CliError::Json(_) | CliError::Internal(_) => exit::INTERNAL,
         }

@@ -10,18 +10,21 @@ use coldstart_reports as reports;
 use super::exit::CliError;
 use super::gate::GateArgs;
 use super::output;
-use crate::gate::profiles_in;
+use crate::gate::{profiles_in, read_policy};
 use crate::say::say;
 
 /// What can't be asked of a history.
-const COMPARISONS: [&str; 10] = [
+const COMPARISONS: [&str; 13] = [
     "new",
     "baseline",
     "baseline_cmd",
     "new_cmd",
+    "runs",
+    "seed",
     "rules",
-    "policy",
     "inconclusive",
+    "allow_stand_in",
+    "all",
     "verdict",
     "junit",
     "github",
@@ -42,7 +45,8 @@ pub struct HistoryArgs {
     /// The probability of a change point in a history that has none.
     #[arg(long, value_name = "SHARE", requires = "history", default_value_t = 0.05, value_parser = share, help_heading = "History")]
     pub significance: f64,
-    /// Smaller changes are not told; 0.05 is 5 %.
+    /// Smaller changes are not told; 0.05 is 5 %. What the machine does by itself is told neither: by `--policy`, or by how much
+    /// successive runs differ.
     #[arg(long, value_name = "SHARE", requires = "history", default_value_t = 0.05, value_parser = share, help_heading = "History")]
     pub least: f64,
 }
@@ -67,6 +71,7 @@ pub(super) fn history(
     json: bool,
     style: &reports::Style,
 ) -> Result<u8, CliError> {
+    let policy = args.policy.as_deref().map(read_policy).transpose()?;
     let profiles = profiles_in(directory)?;
     if profiles.is_empty() {
         say(format_args!(
@@ -77,7 +82,7 @@ pub(super) fn history(
     }
     let HistoryArgs { window, significance, least, .. } = args.history;
     let options = HistoryOptions { window: window as usize, significance, least };
-    let history = gate::history(&profiles.iter().collect::<Vec<&Profile>>(), options);
+    let history = gate::history(&profiles.iter().collect::<Vec<&Profile>>(), options, policy.as_ref());
     if let Some(path) = &args.markdown {
         write_atomic(path, reports::history_markdown(&history).as_bytes())?;
     }

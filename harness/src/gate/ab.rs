@@ -51,6 +51,14 @@ pub enum AbError {
     /// Nowhere to put profiles.
     #[error("make a directory for the profiles: {0}")]
     Scratch(std::io::Error),
+    /// A directory of runs that can't be used.
+    #[error("keep the runs in {}: {source}", directory.display())]
+    Keep {
+        /// Which.
+        directory: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The user stopped it.
     #[error("finish the comparison: it was interrupted")]
     Interrupted,
@@ -81,26 +89,12 @@ pub async fn run_ab(
     Ok((baseline, new))
 }
 
-/// Runs one command several times.
-///
-/// # Errors
-/// At the first run that gives no profile.
-pub async fn run_set(
-    command: &str,
-    runs: usize,
-    cancel: &CancellationToken,
-) -> Result<Vec<Profile>, AbError> {
-    let scratch = tempfile::tempdir().map_err(AbError::Scratch)?;
-    let mut profiles = Vec::with_capacity(runs);
-    for run in 0..runs {
-        say(format_args!("run {} of {runs}", run + 1));
-        profiles.push(run_one(command, &scratch.path().join(format!("{run}.json")), cancel).await?);
-    }
-    Ok(profiles)
-}
-
 /// Runs a command and reads the profile that it wrote to `out`. Its stdout goes to our stderr: ours carries the verdict.
-async fn run_one(command: &str, out: &Path, cancel: &CancellationToken) -> Result<Profile, AbError> {
+pub(super) async fn run_one(
+    command: &str,
+    out: &Path,
+    cancel: &CancellationToken,
+) -> Result<Profile, AbError> {
     let line = line(command, out)?;
     let failed = |why: String| AbError::Failed { command: line.clone(), why };
     let mut child = Command::new("sh")
@@ -161,7 +155,8 @@ mod tests {
         let order = std::fs::read_to_string(&log).unwrap().replace('\n', "");
         assert!(order.as_bytes().chunks(2).all(|pair| pair[0] != pair[1]), "{order}");
         assert!(order.contains("abba") || order.contains("baab"), "one side always goes first: {order}");
-        let error = run_set("exit 9 # {out}", 1, &CancellationToken::new()).await.unwrap_err().to_string();
+        let (out, cancel) = (dir.path().join("p.json"), CancellationToken::new());
+        let error = run_one("exit 9 # {out}", &out, &cancel).await.unwrap_err().to_string();
         assert!(error.contains("exit status: 9") && error.contains("no profile"), "{error}");
     }
 }

@@ -3,7 +3,9 @@
 
 mod ab;
 mod files;
+mod kept;
 
-pub use ab::{AbError, AbPlan, run_ab, run_set};
+pub use ab::{AbError, AbPlan, run_ab};
 pub use files::{GateFiles, read_policy, read_rules};
 pub(crate) use files::{profiles_in, read_baseline};
+pub use kept::Kept;

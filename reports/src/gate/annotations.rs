@@ -13,13 +13,20 @@ const LONGEST: usize = 500;
 
 /// One line a reason, each by what it means itself: an error for a regression, a warning where nobody can tell, a notice
 /// where all is well. What is slower on a machine that was not fit, or by profiles that can't be compared, is no error:
-/// annotations say what the exit code says.
+/// annotations say what the exit code says. Behind them what the verdict warns of.
 pub fn gate_annotations(verdict: &Verdict) -> String {
-    if verdict.reasons.is_empty() {
-        return "::notice title=coldstart gate::no regression\n".to_owned();
-    }
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     let mut text = String::new();
+    let mut tell = |command: &'static str, title: &str, message: &str| {
+        let count = counts.entry(command).or_default();
+        *count += 1;
+        if *count <= MOST {
+            text.push_str(&format!("::{command} title={}::{}\n", property(title), data(message)));
+        }
+    };
+    if verdict.reasons.is_empty() {
+        tell("notice", "coldstart gate", "no regression");
+    }
     for (at, reason) in verdict.reasons.iter().enumerate() {
         let standing = verdict.reason_standings.get(at).copied().unwrap_or(verdict.standing);
         let (command, title) = match (standing, verdict.standing) {
@@ -33,11 +40,10 @@ pub fn gate_annotations(verdict: &Verdict) -> String {
             (Standing::Inconclusive, _) => ("warning", "coldstart gate: inconclusive"),
             (Standing::Passed, _) => ("notice", "coldstart gate: no regression"),
         };
-        let count = counts.entry(command).or_default();
-        *count += 1;
-        if *count <= MOST {
-            text.push_str(&format!("::{command} title={}::{}\n", property(title), data(reason)));
-        }
+        tell(command, title, reason);
+    }
+    for warning in &verdict.warnings {
+        tell("warning", "coldstart gate: before you trust it", &warning.text);
     }
     text
 }

@@ -1,18 +1,21 @@
 //! Verdicts of the gate for people and for CI.
 
 mod annotations;
+mod calibration;
 mod history;
 mod junit;
 mod markdown;
+mod names;
 mod terminal;
 
 pub use annotations::gate_annotations;
+pub use calibration::calibration;
 pub use history::{history_markdown, history_table};
 pub use junit::gate_junit;
 pub use markdown::gate_markdown;
-pub use terminal::{calibration, gate_table};
+pub use terminal::gate_table;
 
-use coldstart_decisions::gate::{Evidence, KeyVerdict, Metric};
+use coldstart_decisions::gate::{Evidence, Judgement, KeyVerdict, Metric, OnInconclusive, Verdict};
 use coldstart_profiles::Nanos;
 
 /// A value of a metric: a time, or a ratio.
@@ -30,6 +33,41 @@ fn interval(evidence: &Evidence) -> String {
     match evidence.ratio_interval {
         Some((low, high)) => format!("{} to {}", change(low), change(high)),
         None => String::new(),
+    }
+}
+
+/// The difference of the medians with its sign.
+fn difference(key: &KeyVerdict, evidence: &Evidence) -> String {
+    let sign = if evidence.difference < 0.0 { '-' } else { '+' };
+    let size = evidence.difference.abs();
+    match key.key.metric.is_time() {
+        true => format!("{sign}{}", Nanos::from_nanos_f64(size)),
+        false => format!("{sign}{size:.2}"),
+    }
+}
+
+/// A probability; below a thousandth there is no more to say.
+fn chance(p: f64) -> String {
+    if p < 0.001 { "<0.001".to_owned() } else { format!("{p:.3}") }
+}
+
+/// The reasons that are not those of a single comparison, which stands in the table with its own.
+fn own_reasons(verdict: &Verdict) -> impl Iterator<Item = &str> {
+    let of_a_key = |at: usize| verdict.reason_keys.get(at).is_some_and(Option::is_some);
+    let reasons = verdict.reasons.iter().enumerate();
+    reasons.filter(move |(at, _)| !of_a_key(*at)).map(|(_, reason)| reason.as_str())
+}
+
+/// Whether a comparison stands out: what decides and is not simply the same or let pass.
+fn is_told(key: &KeyVerdict) -> bool {
+    match &key.judgement {
+        _ if key.above_ceiling => true,
+        Judgement::Missing { .. } => key.required,
+        Judgement::Incomparable { .. } => true,
+        _ if key.advisory => false,
+        Judgement::Same => false,
+        Judgement::Faster | Judgement::Slower => true,
+        Judgement::Inconclusive { .. } => key.on_inconclusive == OnInconclusive::Fail,
     }
 }
 

@@ -1,54 +1,50 @@
-//! Verdicts and calibrations on a terminal.
+//! Verdicts on a terminal.
 
-use coldstart_decisions::gate::{Judgement, KeyVerdict, Policy, SeriesKey, Standing, Verdict};
+use coldstart_decisions::gate::{Doubt, Judgement, KeyVerdict, Standing, Verdict};
+use coldstart_profiles::Nanos;
 
-use super::{change, interval, judgement, value, why};
+use super::names::Names;
+use super::{chance, change, difference, interval, is_told, own_reasons, value, why};
 use crate::grid::{Cell, Column, Grid};
 use crate::style::{Style, Tone};
 use crate::text::{notes, paragraph};
 
-/// A verdict: how it ended and why, then the comparisons that decide, or all of them.
+/// What is worth a line of its own is named in no narrower a column than this.
+const LEAST_NAME: usize = 26;
+/// So many keys are named behind one reason.
+const NAMED: usize = 4;
+
+/// A verdict: how it ended and why, then a line for each comparison that decides and is not simply the same; or all of them,
+/// with the evidence.
 pub fn gate_table(verdict: &Verdict, all: bool, style: &Style) -> String {
-    let shown: Vec<&KeyVerdict> =
-        verdict.keys.iter().filter(|key| all || !key.advisory || key.above_ceiling).collect();
-    let head = head(verdict);
-    let mut text = paragraph(style, standing_tone(verdict.standing), &head);
-    for reason in &verdict.reasons {
+    let (shown, hidden): (Vec<&KeyVerdict>, Vec<&KeyVerdict>) =
+        verdict.keys.iter().partition(|key| all || is_told(key));
+    let names = Names::of(verdict.keys.iter().map(|key| &key.key));
+    let mut text = paragraph(style, standing_tone(verdict.standing), &head(verdict));
+    for reason in own_reasons(verdict) {
         text.push_str(&paragraph(style, Tone::Plain, reason));
     }
-    let mut grid = Grid::new(
-        style,
-        [
-            Column::text("what").wrap(),
-            Column::number("baseline"),
-            Column::number("new"),
-            Column::number("median"),
-            Column::number("best").drop(1),
-            Column::number("95 % interval").drop(0),
-            Column::number("threshold").drop(2),
-            Column::number("finds").drop(3),
-            Column::text("verdict"),
-        ],
-    );
-    for key in &shown {
-        grid.row(row(key));
+    let warnings = verdict.warnings.iter().map(|warning| ("warning:", warning.text.as_str()));
+    text.push_str(&notes(style, Tone::Warn, warnings));
+    if !shown.is_empty() {
+        text.push('\n');
+        text.push_str(&comparisons(&shown, &names, style));
     }
-    text.push('\n');
-    text.push_str(&grid.render());
-    let reasons: Vec<(String, &str)> = shown
-        .iter()
-        .filter(|key| !matches!(key.judgement, Judgement::Same | Judgement::Faster | Judgement::Slower))
-        .map(|key| (name(key), why(key)))
-        .collect();
+    let reasons = reasons(&shown, &names);
     if !reasons.is_empty() {
         text.push('\n');
-        text.push_str(&notes(style, Tone::Faint, reasons.iter().map(|(key, why)| (key.as_str(), *why))));
+        let told = reasons.iter().map(|(keys, why)| (keys.as_str(), why.as_str()));
+        text.push_str(&notes(style, Tone::Faint, told));
     }
-    let hidden = verdict.keys.len() - shown.len();
-    if hidden > 0 {
-        let more =
-            format!("{hidden} more are advisory and decide nothing: `--all` shows them, `--json` has them.");
+    if all {
+        text.push_str(&evidence(&shown, &names, style));
+    }
+    if !hidden.is_empty() {
         text.push('\n');
+        let more = format!(
+            "Not shown: {}. `--all` shows them and the evidence, `--json` has both.",
+            counts(&hidden)
+        );
         text.push_str(&paragraph(style, Tone::Faint, &more));
     }
     text
@@ -56,51 +52,144 @@ pub fn gate_table(verdict: &Verdict, all: bool, style: &Style) -> String {
 
 /// How it ended, and how many of the keys that decide came to what; those that do not are counted apart.
 fn head(verdict: &Verdict) -> String {
-    let counts = |advisory: bool| {
-        let names = ["slower", "faster", "same", "inconclusive", "incomparable", "missing"];
-        let count = |name| verdict.of(name).filter(|key| key.advisory == advisory).count();
-        let counts = names.into_iter().map(|name| (name, count(name))).filter(|(_, count)| *count > 0);
-        counts.map(|(name, count)| format!("{count} {name}")).collect::<Vec<_>>().join(", ")
-    };
-    let deciding = match counts(false).as_str() {
-        "" => "no key decides".to_owned(),
-        counts => counts.to_owned(),
-    };
-    let advisory = match counts(true).as_str() {
-        "" => String::new(),
-        counts => format!(" (advisory: {counts})"),
-    };
-    format!("{}: {deciding}{advisory}", verdict.standing.name().to_uppercase())
+    let (advisory, deciding): (Vec<&KeyVerdict>, Vec<&KeyVerdict>) =
+        verdict.keys.iter().partition(|key| key.advisory);
+    let standing = verdict.standing.name().to_uppercase();
+    match deciding.as_slice() {
+        [] => format!("{standing}: no key decides ({})", counts(&advisory)),
+        _ => format!("{standing}: {}", counts(&deciding)),
+    }
 }
 
-/// The key with a place to break before and after each condition.
-fn name(key: &KeyVerdict) -> String {
-    spaced(&key.key)
+/// `2 slower, 20 same, 12 advisory`.
+fn counts(keys: &[&KeyVerdict]) -> String {
+    let names = ["slower", "faster", "same", "inconclusive", "incomparable", "missing"];
+    let of = |name: &str| keys.iter().filter(|key| !key.advisory && key.judgement.name() == name).count();
+    let advisory = keys.iter().filter(|key| key.advisory).count();
+    let counts = names.iter().map(|name| (*name, of(name))).chain([("advisory", advisory)]);
+    let told: Vec<String> =
+        counts.filter(|(_, count)| *count > 0).map(|(name, count)| format!("{count} {name}")).collect();
+    told.join(", ")
 }
 
-fn spaced(key: &SeriesKey) -> String {
-    key.to_string().replace(',', ", ").replace('{', " {")
+fn comparisons(shown: &[&KeyVerdict], names: &Names<'_>, style: &Style) -> String {
+    let mut grid = Grid::new(
+        style,
+        [
+            Column::text("what").wrap_above(LEAST_NAME),
+            Column::number("baseline"),
+            Column::number("new"),
+            Column::number("median"),
+            Column::number("best"),
+            Column::number("threshold").drop(2),
+            Column::number("finds").drop(1),
+            Column::text("verdict"),
+        ],
+    );
+    for key in shown {
+        grid.row(row(key, names));
+    }
+    grid.render()
 }
 
-fn row(key: &KeyVerdict) -> Vec<Cell> {
-    let Some(evidence) = &key.evidence else {
-        let mut cells = vec![Cell::from(name(key))];
-        cells.resize(8, Cell::default());
-        cells.push(Cell::new(tone(key), judgement(key)));
-        return cells;
+fn row(key: &KeyVerdict, names: &Names<'_>) -> Vec<Cell> {
+    let mut cells = vec![Cell::from(names.name(&key.key))];
+    if let Some(evidence) = &key.evidence {
+        let metric = key.key.metric;
+        cells.extend([
+            value(metric, evidence.baseline_median).into(),
+            value(metric, evidence.new_median).into(),
+            Cell::new(tone(key), change(evidence.ratio_of_medians)),
+            change(evidence.ratio_of_best).into(),
+            format!("{:.1} %", evidence.thresholds.relative * 100.0).into(),
+            key.detectable.map_or_else(String::new, |share| format!("{:.0} %", share * 100.0)).into(),
+        ]);
+    }
+    cells.resize(7, Cell::default());
+    cells.push(Cell::new(tone(key), short(key)));
+    cells
+}
+
+/// Why there is no plain answer, each reason once, with the keys that it is for.
+fn reasons(shown: &[&KeyVerdict], names: &Names<'_>) -> Vec<(String, String)> {
+    let mut told: Vec<(String, String)> = Vec::new();
+    let disagree = |key: &&&KeyVerdict| {
+        matches!(key.judgement, Judgement::Inconclusive { doubt: Some(Doubt::Disagree), .. })
     };
-    let metric = key.key.metric;
-    vec![
-        name(key).into(),
-        value(metric, evidence.baseline_median).into(),
-        value(metric, evidence.new_median).into(),
-        Cell::new(tone(key), change(evidence.ratio_of_medians)),
-        change(evidence.ratio_of_best).into(),
-        interval(evidence).into(),
-        format!("{:.1} %", evidence.thresholds.relative * 100.0).into(),
-        key.detectable.map_or_else(String::new, |share| format!("{:.0} %", share * 100.0)).into(),
-        Cell::new(tone(key), judgement(key)),
-    ]
+    // Their numbers stand in the table.
+    if shown.iter().any(|key| disagree(&key)) {
+        let why =
+            "median and best trial lead to different answers: disturbed, or a change near the threshold";
+        told.push(("inconclusive".to_owned(), why.to_owned()));
+    }
+    let ceiling = |key: &&KeyVerdict| {
+        let ceiling = key.ceiling_ns.filter(|_| key.above_ceiling)?;
+        Some((names.name(&key.key), format!("the ceiling is {}", Nanos::from_nanos_f64(ceiling))))
+    };
+    told.extend(shown.iter().filter_map(ceiling));
+    let others = shown.iter().filter(|key| !disagree(key) && !why(key).is_empty());
+    let mut groups: Vec<(&str, Vec<String>)> = Vec::new();
+    for key in others {
+        match groups.iter_mut().find(|(known, _)| *known == why(key)) {
+            Some((_, keys)) => keys.push(names.name(&key.key)),
+            None => groups.push((why(key), vec![names.name(&key.key)])),
+        }
+    }
+    told.extend(groups.into_iter().map(|(why, keys)| (some(&keys), why.to_owned())));
+    if shown.iter().any(|key| key.advisory && !key.above_ceiling) {
+        told.push(("(…)".to_owned(), "advisory: shown, not decided on".to_owned()));
+    }
+    told
+}
+
+/// The first of these names, and how many more there are.
+fn some(names: &[String]) -> String {
+    match names.len().saturating_sub(NAMED) {
+        0 | 1 => names.join(", "),
+        more => format!("{}, and {more} more", names[..NAMED].join(", ")),
+    }
+}
+
+/// The judgement in few words; in brackets where it decides nothing.
+fn short(key: &KeyVerdict) -> String {
+    match (key.above_ceiling, key.advisory) {
+        (true, _) => "above ceiling".to_owned(),
+        (false, true) => format!("({})", key.judgement.name()),
+        (false, false) => key.judgement.name().to_owned(),
+    }
+}
+
+/// What the judgements rest on beside medians and best trials.
+fn evidence(shown: &[&KeyVerdict], names: &Names<'_>, style: &Style) -> String {
+    let mut grid = Grid::new(
+        style,
+        [
+            Column::text("evidence").wrap_above(LEAST_NAME),
+            Column::number("trials").drop(0),
+            Column::number("Δ"),
+            Column::number("95 % of the median"),
+            Column::number("p"),
+            Column::number("δ"),
+        ],
+    );
+    let known = shown.iter().filter_map(|key| Some((key, key.evidence.as_ref()?)));
+    for (key, evidence) in known {
+        grid.row([
+            names.name(&key.key).into(),
+            format!("{} + {}", evidence.baseline_trials, evidence.new_trials).into(),
+            difference(key, evidence).into(),
+            interval(evidence).into(),
+            evidence.mann_whitney.map_or_else(String::new, |test| chance(test.p)).into(),
+            evidence.cliffs_delta.map_or_else(String::new, |delta| format!("{delta:+.2}")).into(),
+        ]);
+    }
+    let table = grid.render();
+    if table.is_empty() {
+        return table;
+    }
+    let legend = "Δ: new median − baseline's. 95 %: bootstrap interval of the ratio of medians. p: Mann-Whitney, two-sided. δ: \
+                  Cliff's, +1 where every new trial is slower. Printed, not decided on.";
+    format!("\n{table}{}", paragraph(style, Tone::Faint, legend))
 }
 
 fn tone(key: &KeyVerdict) -> Tone {
@@ -120,53 +209,4 @@ fn standing_tone(standing: Standing) -> Tone {
         Standing::Regression => Tone::Bad,
         Standing::Incomparable | Standing::Unfit | Standing::Inconclusive => Tone::Warn,
     }
-}
-
-/// A calibration: by key how much the machine differs from itself, the threshold that follows, and what it finds.
-pub fn calibration(policy: &Policy, style: &Style) -> String {
-    let head = format!(
-        "{} runs on {}: false alarms in {:.2} % of the gates, the canary wanders by {:.1} %.",
-        policy.runs,
-        policy.machine,
-        policy.false_alarms * 100.0,
-        policy.canary_tolerance * 100.0
-    );
-    let mut grid = Grid::new(
-        style,
-        [
-            Column::text("what").wrap(),
-            Column::number("trials").drop(0),
-            Column::number("spread"),
-            Column::number("threshold"),
-            Column::number("false alarms"),
-            Column::number("finds"),
-            Column::text("decides"),
-        ],
-    );
-    for key in &policy.keys {
-        let percent = |share: f64| format!("{:.1} %", share * 100.0);
-        let tone = if key.decides { Tone::Plain } else { Tone::Faint };
-        let finds =
-            key.detectable.map_or_else(|| "nothing".to_owned(), |share| format!("{:.0} %", share * 100.0));
-        grid.row([
-            Cell::new(tone, spaced(&key.key)),
-            Cell::new(tone, key.trials.to_string()),
-            Cell::new(tone, percent(key.spread)),
-            Cell::new(tone, percent(key.threshold)),
-            Cell::new(tone, percent(key.false_alarms)),
-            Cell::new(tone, finds),
-            Cell::new(tone, if key.decides && key.detectable.is_some() { "yes" } else { "no" }),
-        ]);
-    }
-    let mut text = format!("{}\n{}", paragraph(style, Tone::Strong, &head), grid.render());
-    let blind = policy.blind().count();
-    if blind > 0 {
-        let deciding = policy.keys.iter().filter(|key| key.decides).count();
-        text.push('\n');
-        let warning = format!(
-            "In {blind} of the {deciding} keys with trials enough a gate can't see even twice the time: the runs differ too much from each other, or the times are too short to tell apart. A quieter machine sees more."
-        );
-        text.push_str(&paragraph(style, Tone::Warn, &warning));
-    }
-    text
 }

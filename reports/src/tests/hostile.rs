@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use coldstart_decisions::gate::{Gate, Rules, Verdict, calibrate, gate};
+use coldstart_decisions::gate::{Asked, Gate, HistoryOptions, Rules, Verdict, calibrate, gate, history};
 use coldstart_profiles::Profile;
 use serde_json::Value;
 
@@ -14,8 +14,8 @@ use super::scripted;
 use crate::export::{EXPORT_TARGETS, ExportSettings, Exported};
 use crate::style::obeyed;
 use crate::{
-    Style, calibration, comparison, gate_annotations, gate_junit, gate_markdown, gate_table, html, markdown,
-    run_plan_table, terminal, trace_events,
+    Style, calibration, comparison, gate_annotations, gate_junit, gate_markdown, gate_table,
+    history_markdown, history_table, html, markdown, run_plan_table, terminal, trace_events,
 };
 
 /// Markup of all formats, quotes, escape sequences (of one byte and of two), marks of direction, and what XML can't hold.
@@ -78,17 +78,29 @@ fn with_text_everywhere(profile: &Profile, text: &str, known: &mut BTreeMap<Stri
     read(&replaced(&value, "", &free, text)).unwrap()
 }
 
-fn judged(baseline: &Profile, new: &Profile) -> Verdict {
-    let (rules, calibrated) = (Rules::default(), BTreeMap::new());
-    gate(&Gate {
-        baseline: &[baseline],
-        new: &[new],
+/// A verdict on `new` by a policy of other runs, whose files have this name.
+fn judged(baseline: &Profile, new: &Profile, name: &str) -> Verdict {
+    let rules = Rules::default();
+    let policy = calibrate(&[baseline, baseline]);
+    let named = || Some(name.to_owned());
+    let asked = Asked {
+        tool: Some(baseline.tool.clone()),
+        at: Some("2027-12-01T00:00:00Z".to_owned()),
+        baseline: named().into_iter().collect(),
+        new: Vec::new(),
+        rules: named(),
+        policy: named(),
+    };
+    let (baseline, new) = ([baseline], [new]);
+    let asked = Gate {
+        baseline: &baseline,
+        new: &new,
         rules: &rules,
-        calibrated: &calibrated,
-        canary_tolerance: None,
+        policy: Some(&policy),
         allow_stand_in: false,
-    })
-    .unwrap()
+        asked: &asked,
+    };
+    gate(&asked).unwrap()
 }
 
 /// Every format, by name; those that are JSON apart.
@@ -96,7 +108,8 @@ fn texts(profile: &Profile, name: &str) -> Vec<(String, String)> {
     let style = |width, unicode| Style { width, color: false, unicode };
     let plain = scripted::complete();
     let named = [(name, profile), ("b.json", &plain)];
-    let verdict = judged(profile, &plain);
+    let verdict = judged(profile, &plain, name);
+    let history = history(&[profile, &plain], HistoryOptions::default(), None);
     let mut all = vec![
         ("terminal".to_owned(), terminal(profile, &style(80, true))),
         ("terminal, ASCII".to_owned(), terminal(profile, &style(40, false))),
@@ -110,6 +123,8 @@ fn texts(profile: &Profile, name: &str) -> Vec<(String, String)> {
         ("gate, markdown".to_owned(), gate_markdown(&verdict)),
         ("annotations".to_owned(), gate_annotations(&verdict)),
         ("verdict".to_owned(), serde_json::to_string(&verdict).unwrap()),
+        ("history".to_owned(), history_table(&history, &style(80, true))),
+        ("history, markdown".to_owned(), history_markdown(&history)),
         ("calibration".to_owned(), calibration(&calibrate(&[profile, profile]), &style(80, true))),
     ];
     for target in EXPORT_TARGETS {
@@ -150,7 +165,7 @@ fn no_format_obeys_it() {
             let text = text.replace("⚠️", "");
             let obeyed: BTreeSet<char> = text.chars().filter(|c| obeyed(*c) && *c != '\n').collect();
             assert!(obeyed.is_empty(), "{name}: {obeyed:?}");
-            if ["html", "markdown", "gate, markdown", "junit"].contains(&name.as_str()) {
+            if ["html", "markdown", "gate, markdown", "history, markdown", "junit"].contains(&name.as_str()) {
                 assert!(!text.contains("<hostile"), "{name}");
             }
             match name.as_str() {

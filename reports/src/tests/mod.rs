@@ -2,6 +2,7 @@
 
 mod bad;
 mod fuzz;
+mod gate;
 mod golden;
 mod hostile;
 mod html;

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 
+use super::divide::divide;
 use super::*;
 
 /// A standard normal draw (Box & Muller 1958).
@@ -69,7 +70,7 @@ fn nightly(day: u64, phase: Phase, level: f64, canary: f64) -> Profile {
 
 fn search(profiles: &[Profile]) -> History {
     // Out of order: the order is that of their dates.
-    history(&profiles.iter().rev().collect::<Vec<_>>(), HistoryOptions::default())
+    history(&profiles.iter().rev().collect::<Vec<_>>(), HistoryOptions::default(), None)
 }
 
 #[test]
