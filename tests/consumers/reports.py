@@ -1,9 +1,11 @@
 """What coldstart writes, read by others: parsers that share no code with it, and a browser.
 
-    python3 tests/consumers/reports.py COLDSTART PROFILE [--screenshots DIR]
+    python3 tests/consumers/reports.py COLDSTART PROFILE [--junit-xsd FILE] [--screenshots DIR]
 
 Needs PyPI's prometheus_client, jsonschema, lxml, junitparser, websocket-client and axe-core-python, and for the HTML report
-chromium. Prints what was checked and ends with 1 at the first thing that is wrong. What it writes lies in a temporary directory.
+chromium. Prints what was checked and ends with 1 at the first thing that is wrong. FILE is the schema that Jenkins' xUnit plugin
+reads JUnit XML by (junit-10.xsd, MIT), which pytest's source archive on PyPI holds in testing/example_scripts. What it writes lies
+in a temporary directory.
 """
 
 import argparse
@@ -22,6 +24,7 @@ def main():
     args = argparse.ArgumentParser()
     args.add_argument("coldstart")
     args.add_argument("profile", type=Path)
+    args.add_argument("--junit-xsd", type=Path)
     args.add_argument("--screenshots", type=Path)
     args = args.parse_args()
     profile = args.profile.resolve()
@@ -40,7 +43,11 @@ def main():
         benchmarks(coldstart("export", "bmf", profile), coldstart("export", "github-benchmark", profile))
         coldstart("gate", profile, "--baseline", profile, "--verdict", "v.json", "--junit", "j.xml", codes=(0, 1, 3, 4))
         schemas(coldstart, {"profile": profile, "verdict": scratch / "v.json"})
-        junit(scratch / "j.xml", json.loads((scratch / "v.json").read_text()))
+        junit(scratch / "j.xml", json.loads((scratch / "v.json").read_text()), args.junit_xsd)
+        # A gate with failures and errors: everything twice as slow.
+        twice_as_slow(profile, scratch / "slow.json")
+        coldstart("gate", "slow.json", "--baseline", profile, "--verdict", "v2.json", "--junit", "j2.xml", codes=(1, 3))
+        junit(scratch / "j2.xml", json.loads((scratch / "v2.json").read_text()), args.junit_xsd)
         coldstart("report", profile, "--html", "r.html", "--trace", "t.json")
         trace(json.loads((scratch / "t.json").read_text()), json.loads(profile.read_text()))
         page(scratch / "r.html", args.screenshots)
@@ -90,11 +97,39 @@ def schemas(coldstart, files):
     print(f"JSON Schema: {', '.join(files)}")
 
 
-def junit(path, verdict):
+def twice_as_slow(profile, slow):
+    """The profile with every load of the weights twice as long: its summaries follow, as a reader checks them."""
+    data = json.loads(profile.read_text())
+    for row in data["measurements"]:
+        outcome = row["outcome"]
+        if row["key"]["phase"] == "weights_load" and outcome["status"] == "measured":
+            outcome["samples"] = doubled(outcome["samples"])
+            outcome["summary"] = doubled(outcome["summary"])
+    data["started_at"] = "2026-01-01T00:00:00Z"
+    slow.write_text(json.dumps(data))
+
+
+def doubled(value):
+    """Every time in it, by the names that end in _ns, doubled."""
+    if isinstance(value, dict):
+        return {name: times(part) if name.endswith("_ns") else doubled(part) for name, part in value.items()}
+    return value
+
+
+def times(value):
+    if isinstance(value, list):
+        return [times(part) for part in value]
+    return 2 * value if isinstance(value, (int, float)) else value
+
+
+def junit(path, verdict, xsd):
     import junitparser
     from lxml import etree
 
-    root = etree.parse(str(path), etree.XMLParser(recover=False, resolve_entities=False)).getroot()
+    tree = etree.parse(str(path), etree.XMLParser(recover=False, resolve_entities=False))
+    root = tree.getroot()
+    if xsd:
+        etree.XMLSchema(etree.parse(str(xsd))).assertValid(tree)
     assert root.tag == "testsuites"
     cases = [case for suite in junitparser.JUnitXml.fromfile(str(path)) for case in suite]
     # One case a comparison, and one for the whole.
@@ -105,7 +140,7 @@ def junit(path, verdict):
         said = int(root.get(counted))
         tags = {"tests": ".//testcase", "failures": ".//failure", "errors": ".//error"}
         assert said == len(root.findall(tags[counted])), counted
-    print(f"JUnit: {len(cases)} cases")
+    print(f"JUnit: {len(cases)} cases, {len(failed)} failed" + (f", valid by {xsd.name}" if xsd else ""))
 
 
 def trace(file, profile):
