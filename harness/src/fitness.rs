@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use coldstart_decisions::{FITNESS_CODES, judge_fitness};
-use coldstart_kernels::{Device, Dtype, HostDevice, Kind, Matrix, MatrixMut, Ops, Result};
+use coldstart_kernels::{Allocation, Device, Dtype, HostDevice, Kind, Matrix, MatrixMut, Ops, Result};
 use coldstart_profiles::{CanaryReading, Caveat, Nanos, Profile};
 
 use tokio_util::sync::CancellationToken;
@@ -33,11 +33,15 @@ const CHILD_TIMEOUT: Duration = Duration::from_secs(120);
 /// one device buffer to another, `gemm_ns` the f32 product of two 512 × 512 matrices. About 0.3 s in all on two cores; on a GPU as
 /// long, until its clocks are up.
 pub fn canary<D: Ops>(device: &D, when: &str) -> Result<CanaryReading> {
+    let _apart = device.keep_apart();
     Ok(CanaryReading { when: when.to_owned(), copy_ns: best_copy(device)?, gemm_ns: best_product(device)? })
 }
 
 fn best_copy<D: Ops>(device: &D) -> Result<Nanos> {
-    let (mut source, mut target) = (device.alloc(COPY_BYTES)?, device.alloc(COPY_BYTES)?);
+    // Of small pages, which lie elsewhere in every process, the copy takes up to a third longer in some than in others.
+    let huge = Allocation { huge_pages: true };
+    let (mut source, mut target) =
+        (device.alloc_with(COPY_BYTES, huge)?, device.alloc_with(COPY_BYTES, huge)?);
     // Both are touched: fresh pages would be faulted in inside of the first copy.
     device.fill_pattern(&mut source, 0..COPY_BYTES, 1)?;
     device.fill_pattern(&mut target, 0..COPY_BYTES, 2)?;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::{Error, Result};
+use crate::{Apart, Error, Result};
 
 /// What sort of device it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -248,6 +248,12 @@ pub trait Device: Sized + Send + Sync {
 
     /// Waits for what is on all streams of this device, and reports what failed among it.
     fn sync(&self) -> Result<()>;
+
+    /// Keeps the calling thread and the device's own threads on CPUs of their own as long as the value lives, where the
+    /// device computes on CPUs (see [`Apart`]). To be asked for before what is timed.
+    fn keep_apart(&self) -> Apart {
+        Apart::nothing()
+    }
 
     /// Times what `body` does: sync, host clock, event, body, event, sync, host clock. What the body enqueues on other
     /// streams counts for the host clock; for the device clock only where it joins them to the compute stream.

@@ -27,7 +27,7 @@ pub use device::{Allocation, Description, Device, HostMemory, Kind, Memory, Memo
 pub use dtype::Dtype;
 pub use error::{DriverStatus, Error, Result};
 pub use gemm_run::GemmRun;
-pub use host::{HostBuffer, HostDevice, HostPinned, HostStream, NoGraph};
+pub use host::{Apart, HostBuffer, HostDevice, HostPinned, HostStream, NoGraph};
 pub use kv_cache::{KvCache, KvShape};
 pub use ops::{Activation, Attention, Mismatch, Ops, Placement, Ragged};
 pub use product::{Implementation, Product};

@@ -1,6 +1,6 @@
 //! What the phases with forward passes share: one pass, timed by both clocks.
 
-use coldstart_kernels::{Ops, Timed};
+use coldstart_kernels::{Apart, Ops, Timed};
 use coldstart_profiles::{ForwardMode, Nanos, Params, Phase, Reading, Replay};
 
 use crate::clock;
@@ -42,11 +42,13 @@ pub(crate) struct Passes<'r, 'a, O: Ops> {
     runner: &'r mut Runner<'a, O>,
     batch: Batch,
     mode: ForwardMode,
+    /// Where threads run is no property of what is measured.
+    _apart: Apart,
 }
 
 impl<'r, 'a, O: Ops> Passes<'r, 'a, O> {
     /// Passes of `batch` sequences of `tokens` tokens drawn from `seed`. For decode steps the caches are filled here, so
-    /// that every step sees the same context.
+    /// that every step sees the same context. The threads of a host device stay on CPUs of their own from here on.
     ///
     /// # Errors
     /// When the model can't take such a batch.
@@ -65,7 +67,7 @@ impl<'r, 'a, O: Ops> Passes<'r, 'a, O> {
                 None => return Err(ModelError::Invalid { why: "an encoder has no decode steps".to_owned() }),
             }
         }
-        Ok(Passes { device, runner, batch: ids, mode })
+        Ok(Passes { device, runner, batch: ids, mode, _apart: device.keep_apart() })
     }
 
     /// One pass, from the upload of its ids until its output is read back.

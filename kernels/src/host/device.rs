@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use super::apart::Apart;
 use super::machine;
 use super::memory::{HostBuffer, HostPinned, PAGE};
 use super::parallel::each_piece;
@@ -216,6 +217,10 @@ impl Device for HostDevice {
 
     fn sync(&self) -> Result<()> {
         Ok(())
+    }
+
+    fn keep_apart(&self) -> Apart {
+        Apart::keep(self.pool.workers())
     }
 
     fn time<T, E: From<Error>>(&self, body: impl FnOnce() -> Result<T, E>) -> Result<Timed<T>, E> {

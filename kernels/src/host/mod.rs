@@ -4,6 +4,7 @@
 //! `linear`, `attention` by way of `cached`, `elementwise`, `convert` and `bytes`. Those spread over the threads of
 //! `pool` by way of `parallel` and are compiled once per instruction set by way of `simd`.
 
+mod apart;
 mod attention;
 mod bytes;
 mod cached;
@@ -25,6 +26,7 @@ mod tests;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+pub use apart::Apart;
 pub use device::{HostDevice, HostStream};
 pub use memory::{HostBuffer, HostPinned};
 pub use ops::NoGraph;

@@ -87,6 +87,11 @@ impl Pool {
         self.workers.len() + 1
     }
 
+    /// The workers, without the caller's thread.
+    pub(super) fn workers(&self) -> &[JoinHandle<()>] {
+        &self.workers
+    }
+
     /// Calls `f` once for each of `0..tasks`, on all threads, and returns when all calls have. A job within a job, and a
     /// second one at the same time, run on their caller's thread alone. A panic of `f` is passed on to the caller.
     pub(super) fn run(&self, tasks: usize, f: impl Fn(usize) + Sync) {

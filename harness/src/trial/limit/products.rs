@@ -25,6 +25,7 @@ const LONG: Nanos = Nanos::from_millis(4);
 pub(super) fn fixed(device: &HostDevice, edge: usize, dtype: Dtype) -> Result<LimitMeasurement> {
     let mut run = GemmRun::new(device, [edge; 3], dtype)?;
     let work = Work::Flops(run.flops());
+    let _apart = device.keep_apart();
     readings(params(dtype, device.gemm_name()), work, || device.time(|| run.enqueue(device)))
 }
 
