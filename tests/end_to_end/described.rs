@@ -96,7 +96,16 @@ fn what_a_gate_writes_has_a_schema() {
     later["started_at"] = "2026-12-01T00:00:00Z".into();
     std::fs::write(scratch.path("later.json"), later.to_string()).unwrap();
     let calibration = scratch.run(&["calibrate", fixture, "later.json", "--out", "policy.json", "--json"]);
-    for (of, text) in [("verdict", gate.stdout), ("policy", calibration.stdout), ("profile", profile)] {
+    std::fs::create_dir(scratch.path("nightly")).unwrap();
+    std::fs::copy(scratch.path("later.json"), scratch.path("nightly/1.json")).unwrap();
+    let history = scratch.run(&["gate", "--history", "nightly", "--json"]);
+    let written = [
+        ("verdict", gate.stdout),
+        ("policy", calibration.stdout),
+        ("history", history.stdout),
+        ("profile", profile),
+    ];
+    for (of, text) in written {
         let schema: Value = serde_json::from_str(&scratch.run(&["schema", of]).stdout).unwrap();
         let instance: Value = serde_json::from_str(&text).unwrap();
         let validator = jsonschema::validator_for(&schema).unwrap();

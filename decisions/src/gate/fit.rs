@@ -35,7 +35,7 @@ pub fn unfit(baseline: &[&Profile], new: &[&Profile], tolerance: Option<f64>) ->
             let change = now / before - 1.0;
             if change.abs() > tolerance {
                 reasons.push(format!(
-                    "the canary's {what} takes {:+.1} % of the baseline's time: not the same machine, or not in the same state",
+                    "the canary's {what} differs by {:+.1} % from the baseline's: not the same machine, or not in the same state",
                     change * 100.0
                 ));
             }

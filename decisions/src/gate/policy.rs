@@ -202,7 +202,7 @@ impl Policy {
             let by = by * 100.0;
             tell(
                 "policy_canary",
-                format!("the canary's {name} takes {by:+.1} % of the time that it took then"),
+                format!("the canary's {name} differs by {by:+.1} % from what it took then"),
             );
         }
         found

@@ -302,7 +302,7 @@ fn calibration_finds_the_spread_and_what_it_lets_through() {
         assert_eq!(policy.mismatches(all[0]), []);
         let mut slow = all[0].clone();
         slow.fitness.canary.iter_mut().for_each(|reading| reading.gemm_ns = Nanos::from_millis(2));
-        assert!(policy.mismatches(&slow)[0].text.contains("product takes +100.0 %"));
+        assert!(policy.mismatches(&slow)[0].text.contains("product differs by +100.0 %"));
     }
 }
 

@@ -211,6 +211,8 @@ pub enum Schema {
     Verdict,
     /// What `calibrate` writes.
     Policy,
+    /// What `gate --history --json` writes.
+    History,
     /// What `gate --rules` reads, as TOML.
     Rules,
 }

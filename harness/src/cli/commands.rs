@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use coldstart_decisions::plan::plan_schema;
-use coldstart_decisions::{policy_schema, rules_schema, verdict_schema};
+use coldstart_decisions::{history_schema, policy_schema, rules_schema, verdict_schema};
 use coldstart_profiles::{Nanos, Profile, exit, profile_schema, write_atomic};
 use coldstart_reports as reports;
 
@@ -33,6 +33,7 @@ pub(super) fn dispatch(cli: Cli, started: Nanos) -> Result<u8, CliError> {
                 Schema::Verdict => verdict_schema(),
                 Schema::Policy => policy_schema(),
                 Schema::Rules => rules_schema(),
+                Schema::History => history_schema(),
                 Schema::Plan => plan_schema(),
             })?;
             Ok(exit::OK)

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use coldstart_decisions::gate::{Standing, Verdict};
 
+use super::why;
 use crate::style::PLAIN;
+use crate::text::by_text;
 
 /// At most so many of one kind are shown by GitHub in one step.
 const MOST: usize = 10;
@@ -13,7 +15,7 @@ const LONGEST: usize = 500;
 
 /// One line a reason, each by what it means itself: an error for a regression, a warning where nobody can tell, a notice
 /// where all is well. What is slower on a machine that was not fit, or by profiles that can't be compared, is no error:
-/// annotations say what the exit code says. Behind them what the verdict warns of.
+/// annotations say what the exit code says. Behind them which keys could not be compared, and what the verdict warns of.
 pub fn gate_annotations(verdict: &Verdict) -> String {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     let mut text = String::new();
@@ -41,6 +43,11 @@ pub fn gate_annotations(verdict: &Verdict) -> String {
             (Standing::Passed, _) => ("notice", "coldstart gate: no regression"),
         };
         tell(command, title, reason);
+    }
+    // Where a rule requires them they are among the reasons.
+    let lost = verdict.keys.iter().filter(|key| !key.required && key.judgement.name() == "incomparable");
+    for (keys, why) in by_text(lost.map(|key| (key.key.to_string(), why(key)))) {
+        tell("notice", "coldstart gate: not compared", &format!("{why}: {keys}"));
     }
     for warning in &verdict.warnings {
         tell("warning", "coldstart gate: before you trust it", &warning.text);

@@ -223,10 +223,7 @@ fn fit<'r>(runs: &'r [RecordedRun], policy: Option<&Policy>) -> (Vec<&'r Recorde
             .map(|canary| format!("the canary moved during the run, by {:.0} %", canary.moved * 100.0));
         let apart = || {
             let (name, by) = policy?.canary_moved(run)?;
-            Some(format!(
-                "the canary's {name} takes {:+.0} % of the time that it took in the calibration",
-                by * 100.0
-            ))
+            Some(format!("the canary's {name} differs by {:+.0} % from the calibration's", by * 100.0))
         };
         run.disturbed.first().cloned().or(moved).or_else(apart)
     };
