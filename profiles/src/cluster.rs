@@ -16,6 +16,16 @@ pub struct ClusterTarget {
     pub nodes: Vec<String>,
     /// Pods whose cold start is in this profile.
     pub pods: u32,
+    /// The extended resource by which they ask for GPUs, such as `nvidia.com/gpu`; `null` where they ask for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu_resource: Option<String>,
+    /// Product of those GPUs, as the nodes' labels or the pods' node selector have it: `NVIDIA-A100-SXM4-80GB`; `null` where neither
+    /// tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu_product: Option<String>,
+    /// The model that the container is told to serve by its arguments or environment; `null` where neither names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
     /// Pods of the file that are not, and why.
     pub left_out: Vec<LeftOutPod>,
 }

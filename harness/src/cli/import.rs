@@ -18,7 +18,7 @@ use crate::say::say;
 /// Where it comes from.
 #[derive(Debug, Subcommand)]
 pub enum ImportSource {
-    /// Pods and events, as `kubectl get pod,event -o json` prints them: scheduling, image pull, container start, readiness.
+    /// Pods and events, as `kubectl get pod,event,node -o json` prints them: scheduling, image pull, container start, readiness.
     Kubectl(KubectlArgs),
     /// Benchmarks that `cargo bench` measured with criterion: one run is one profile, and counts as one trial in a gate.
     Criterion(CriterionArgs),
@@ -27,7 +27,7 @@ pub enum ImportSource {
 /// Options of `coldstart import kubectl`.
 #[derive(Debug, Args)]
 pub struct KubectlArgs {
-    /// What kubectl printed; `-` for stdin. Pods and events may lie in several files.
+    /// What kubectl printed; `-` for stdin. Pods, events and nodes may lie in several files; nodes tell which GPU it was.
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
     /// The container whose start counts; by default the first of a pod that asks for a GPU, else its first.
@@ -36,6 +36,12 @@ pub struct KubectlArgs {
     /// Only pods whose container has this image; needed where there are several.
     #[arg(long, value_name = "REF")]
     pub image: Option<String>,
+    /// Only pods whose container is told to serve this model; needed where there are several.
+    #[arg(long, value_name = "NAME")]
+    pub model: Option<String>,
+    /// Only pods that ran on this kind of GPU, as their nodes are labelled; needed where there are several.
+    #[arg(long, value_name = "PRODUCT")]
+    pub gpu: Option<String>,
     /// Where the profile goes. A profile that is there is kept as `*.prev.json`, `*.prev-2.json`, …; another file is not touched.
     #[arg(long, value_name = "FILE", default_value = "coldstart-cluster-profile.json")]
     pub out: PathBuf,
@@ -87,7 +93,12 @@ fn of_kubectl(args: &KubectlArgs) -> Result<Profile, CliError> {
     let texts = args.files.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
     let sources: Vec<cluster::Source<'_>> =
         texts.iter().map(|(name, text)| cluster::Source { name, text }).collect();
-    let choice = cluster::Choice { container: args.container.clone(), image: args.image.clone() };
+    let choice = cluster::Choice {
+        container: args.container.clone(),
+        image: args.image.clone(),
+        model: args.model.clone(),
+        gpu: args.gpu.clone(),
+    };
     Ok(cluster::import(&sources, &choice, resolve::tool())?)
 }
 

@@ -35,13 +35,17 @@ pub enum ClusterError {
         /// What there is instead.
         there: String,
     },
-    /// Pods of several images: no one cold start stands for all of them.
-    #[error("make one profile of pods with {n} images: choose one with `--image`: {images}")]
-    SeveralImages {
+    /// Pods of several images, models or GPUs: no one cold start stands for all of them.
+    #[error("make one profile of pods with {n} {what}: choose one with `{flag}`: {there}")]
+    Several {
         /// How many.
         n: usize,
-        /// The images.
-        images: String,
+        /// Of what: `images`.
+        what: &'static str,
+        /// The option that chooses.
+        flag: &'static str,
+        /// All of them.
+        there: String,
     },
     /// Pods, but no cold start.
     #[error("find a cold start in {pods} pods: {first}")]

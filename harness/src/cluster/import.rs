@@ -7,6 +7,7 @@ use coldstart_profiles::{
     ModelSpec, Nanos, Phase, Plan, Probe, Profile, RunState, SkippedPhase, Target, Tool,
 };
 
+use super::choose::{Candidate, Choice, Chosen, chosen};
 use super::error::ClusterError;
 use super::objects::{Event, Objects, Pod};
 use super::timeline::{ColdStart, cold_start};
@@ -20,15 +21,6 @@ pub struct Source<'s> {
     pub text: &'s str,
 }
 
-/// Which pods of the files, and which of their containers.
-#[derive(Debug, Clone, Default)]
-pub struct Choice {
-    /// The container; without it the first that asks for a GPU, else the first of each pod.
-    pub container: Option<String>,
-    /// The container's image; needed where the pods have several.
-    pub image: Option<String>,
-}
-
 /// The phases that pods tell of.
 const SEEN: [Phase; 4] = [Phase::Scheduling, Phase::ImagePull, Phase::ContainerStart, Phase::Readiness];
 
@@ -38,7 +30,7 @@ const SEEN: [Phase; 4] = [Phase::Scheduling, Phase::ImagePull, Phase::ContainerS
 /// the phases (making the sandbox, mounting volumes, init containers, other containers of the pod) stays unattributed.
 ///
 /// # Errors
-/// When a file holds no JSON or no pod, the pods have several images of which none was chosen, or no pod tells of a cold start.
+/// When a file holds no JSON or no pod, the pods have several images, models or GPUs of which none was chosen, or no pod tells of a cold start.
 pub fn import(sources: &[Source<'_>], choice: &Choice, tool: Tool) -> Result<Profile, ClusterError> {
     let mut objects = Objects::default();
     for source in sources {
@@ -48,17 +40,17 @@ pub fn import(sources: &[Source<'_>], choice: &Choice, tool: Tool) -> Result<Pro
     if objects.pods.is_empty() {
         return Err(ClusterError::NoPods { names });
     }
-    let chosen = chosen(&objects.pods, choice)?;
+    let chosen = chosen(&objects, choice)?;
     let mut by_pod: BTreeMap<(&str, &str), Vec<&Event>> = BTreeMap::new();
     for event in &objects.events {
         by_pod.entry(event.pod()).or_default().push(event);
     }
     let (mut starts, mut left_out) = (Vec::new(), Vec::new());
-    for (pod, container) in &chosen.pods {
+    for Candidate { pod, container, .. } in &chosen.pods {
         let key = (pod.metadata.namespace.as_str(), pod.metadata.name.as_str());
         let mut events = by_pod.get(&key).cloned().unwrap_or_default();
         events.retain(|event| event.is_about(&pod.metadata));
-        match cold_start(pod, &events, container) {
+        match cold_start(pod, &events, &container.name) {
             Ok(start) => starts.push((*pod, start)),
             Err(why) => left_out.push(LeftOutPod { pod: pod.id(), why }),
         }
@@ -71,53 +63,6 @@ pub fn import(sources: &[Source<'_>], choice: &Choice, tool: Tool) -> Result<Pro
     Ok(profile(&chosen, starts, left_out, &names, tool))
 }
 
-/// The pods that were chosen, each with its container.
-struct Chosen<'o> {
-    pods: Vec<(&'o Pod, &'o str)>,
-    image: &'o str,
-}
-
-fn chosen<'o>(pods: &'o [Pod], choice: &Choice) -> Result<Chosen<'o>, ClusterError> {
-    let container_of = |pod: &'o Pod| match &choice.container {
-        Some(name) => pod.container(name),
-        None => pod.main_container(),
-    };
-    let with: Vec<(&Pod, &str, &str)> = pods
-        .iter()
-        .filter_map(|pod| {
-            container_of(pod).map(|container| (pod, container.name.as_str(), container.image.as_str()))
-        })
-        .collect();
-    let images: BTreeSet<&str> = with.iter().map(|(_, _, image)| *image).collect();
-    let listed = |names: BTreeSet<&str>| match names.len() {
-        0 => "no containers".to_owned(),
-        _ => names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
-    };
-    let image = match (&choice.image, images.iter().next()) {
-        (_, None) => {
-            let there = pods.iter().flat_map(|pod| &pod.spec.containers).map(|of| of.name.as_str()).collect();
-            let what = choice
-                .container
-                .as_ref()
-                .map_or_else(|| "a container".to_owned(), |name| format!("the container `{name}`"));
-            return Err(ClusterError::NoSuch { what, there: listed(there) });
-        }
-        (None, Some(only)) if images.len() == 1 => *only,
-        (None, Some(_)) => {
-            return Err(ClusterError::SeveralImages { n: images.len(), images: listed(images) });
-        }
-        (Some(asked), Some(_)) => match images.get(asked.as_str()) {
-            Some(image) => *image,
-            None => {
-                let what = format!("the image `{asked}`");
-                return Err(ClusterError::NoSuch { what, there: listed(images) });
-            }
-        },
-    };
-    let pods = with.into_iter().filter(|(_, _, of)| *of == image).map(|(pod, name, _)| (pod, name)).collect();
-    Ok(Chosen { pods, image })
-}
-
 fn profile(
     chosen: &Chosen<'_>,
     starts: Vec<(&Pod, ColdStart)>,
@@ -128,9 +73,9 @@ fn profile(
     let trials = u32::try_from(starts.len()).unwrap_or(u32::MAX);
     let began = starts.first().map(|(_, start)| start.created.to_string()).unwrap_or_default();
     let target = target(chosen, &starts, trials, left_out);
-    let mut profile = Profile::begin(tool, began, target, plan(chosen.image, names, trials));
+    let mut profile = Profile::begin(tool, began, target, plan(&chosen.image, names, trials));
     profile.state = RunState::Complete;
-    caveats(&mut profile, &starts);
+    caveats(&mut profile, chosen, &starts);
     let traces = (0..).zip(starts).map(|(trial, (_, mut start))| {
         start.trace.trial = trial;
         start.trace
@@ -166,7 +111,7 @@ fn plan(image: &str, names: &str, trials: u32) -> Plan {
 }
 
 fn target(chosen: &Chosen<'_>, starts: &[(&Pod, ColdStart)], pods: u32, left_out: Vec<LeftOutPod>) -> Target {
-    let container = chosen.pods.first().map_or("", |(_, name)| *name);
+    let container = chosen.pods.first().map_or("", |candidate| candidate.container.name.as_str());
     let first = starts.first().map(|(pod, _)| *pod);
     let gpus = first.and_then(|pod| pod.container(container)?.resources.gpus());
     let digest = first
@@ -176,32 +121,33 @@ fn target(chosen: &Chosen<'_>, starts: &[(&Pod, ColdStart)], pods: u32, left_out
     Target {
         image: Some(ImageTarget {
             source: ImageSource::Reference,
-            reference: chosen.image.to_owned(),
+            reference: chosen.image.clone(),
             digest,
             compressed_bytes: None,
             unpacked_bytes: None,
             layers: None,
         }),
         model: None,
-        device: device(gpus),
+        device: device(gpus, chosen.gpu.as_deref()),
         host: host(&nodes),
         engine: None,
         cluster: Some(ClusterTarget {
-            image: chosen.image.to_owned(),
+            image: chosen.image.clone(),
             container: container.to_owned(),
             nodes: nodes.into_iter().map(str::to_owned).collect(),
             pods,
+            gpu_resource: gpus.map(|(resource, _)| resource.to_owned()),
+            gpu_product: chosen.gpu.clone(),
+            model: chosen.model.clone(),
             left_out,
         }),
     }
 }
 
-/// What a pod asks for is all that it tells of its device.
-fn device(gpus: Option<(&str, u32)>) -> DeviceTarget {
-    DeviceTarget {
-        count: gpus.map_or(0, |(_, count)| count),
-        ..DeviceTarget::named("cluster", gpus.map_or("no GPU asked for", |(name, _)| name))
-    }
+/// What a pod asks for, by its product where that is known.
+fn device(gpus: Option<(&str, u32)>, product: Option<&str>) -> DeviceTarget {
+    let name = gpus.map_or("no GPU asked for", |(resource, _)| product.unwrap_or(resource));
+    DeviceTarget { count: gpus.map_or(0, |(_, count)| count), ..DeviceTarget::named("cluster", name) }
 }
 
 fn host(nodes: &BTreeSet<&str>) -> HostTarget {
@@ -224,7 +170,7 @@ fn host(nodes: &BTreeSet<&str>) -> HostTarget {
     }
 }
 
-fn caveats(profile: &mut Profile, starts: &[(&Pod, ColdStart)]) {
+fn caveats(profile: &mut Profile, chosen: &Chosen<'_>, starts: &[(&Pod, ColdStart)]) {
     let uncertainty = starts.iter().map(|(_, start)| start.uncertainty).max().unwrap_or_default();
     profile.caveat(
         "coarse_stamps",
@@ -243,6 +189,9 @@ fn caveats(profile: &mut Profile, starts: &[(&Pod, ColdStart)]) {
                 starts.len()
             ),
         );
+    }
+    if let Some(text) = chosen.unknown() {
+        profile.caveat("pods_not_told_apart", text);
     }
     let left_out = profile.target.cluster.as_ref().map_or(&[][..], |cluster| &cluster.left_out);
     if let Some(first) = left_out.first() {

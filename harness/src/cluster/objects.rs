@@ -1,6 +1,6 @@
 //! The parts of a cluster's objects that tell of cold starts.
 //!
-//! Shapes: Kubernetes API reference, core/v1 `List`, `Pod` and `Event`, events.k8s.io/v1 `Event`. Fields that are not named
+//! Shapes: Kubernetes API reference, core/v1 `List`, `Pod`, `Node` and `Event`, events.k8s.io/v1 `Event`. Fields that are not named
 //! here are skipped; one object type takes all kinds, so that no file is held in memory twice.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::error::ClusterError;
 use super::stamp::Stamp;
 
-/// Any object: a pod, an event of either API, a list, or something else.
+/// Any object: a pod, a node, an event of either API, a list, or something else.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Object {
@@ -43,6 +43,7 @@ pub(super) struct Metadata {
     pub(super) namespace: String,
     pub(super) uid: String,
     pub(super) creation_timestamp: Option<Stamp>,
+    labels: BTreeMap<String, String>,
 }
 
 /// What an event is about.
@@ -61,6 +62,7 @@ struct Reference {
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct PodSpec {
     pub(super) node_name: Option<String>,
+    node_selector: BTreeMap<String, String>,
     pub(super) containers: Vec<ContainerSpec>,
 }
 
@@ -71,6 +73,17 @@ pub(super) struct ContainerSpec {
     pub(super) name: String,
     pub(super) image: String,
     pub(super) resources: Resources,
+    pub(super) command: Vec<String>,
+    pub(super) args: Vec<String>,
+    pub(super) env: Vec<Variable>,
+}
+
+/// A variable of a container's environment. One whose value comes from elsewhere has none here.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Variable {
+    pub(super) name: String,
+    pub(super) value: Option<String>,
 }
 
 /// What a container asks for.
@@ -214,11 +227,24 @@ impl Event {
     }
 }
 
-/// The pods and events of some files.
+/// The labels that tell the product of a node's GPUs: of NVIDIA's GPU feature discovery, of GKE, of Karpenter on AWS.
+const GPU_PRODUCT: [&str; 3] =
+    ["nvidia.com/gpu.product", "cloud.google.com/gke-accelerator", "karpenter.k8s.aws/instance-gpu-name"];
+
+fn product(labels: &BTreeMap<String, String>) -> Option<&str> {
+    let found = GPU_PRODUCT.iter().find_map(|label| labels.get(*label))?;
+    // A GPU that pods share in turns is labelled with its product and this.
+    let product = found.strip_suffix("-SHARED").unwrap_or(found);
+    (!product.is_empty()).then_some(product)
+}
+
+/// The pods, events and nodes of some files.
 #[derive(Debug, Default)]
 pub(super) struct Objects {
     pub(super) pods: Vec<Pod>,
     pub(super) events: Vec<Event>,
+    /// Labels of nodes by their names.
+    nodes: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 impl Objects {
@@ -229,6 +255,13 @@ impl Objects {
             self.add(document);
         }
         Ok(())
+    }
+
+    /// The product of the GPUs that a pod's container asks for: by its node's labels, else by what the pod selects nodes by.
+    pub(super) fn gpu_product<'o>(&'o self, pod: &'o Pod, container: &ContainerSpec) -> Option<&'o str> {
+        container.resources.gpus()?;
+        let node = pod.spec.node_name.as_deref().and_then(|name| self.nodes.get(name));
+        node.and_then(product).or_else(|| product(&pod.spec.node_selector))
     }
 
     fn add(&mut self, mut object: Object) {
@@ -243,6 +276,7 @@ impl Objects {
                 status: object.status.unwrap_or_default(),
             }),
             Some("Event") => self.events.extend(event(object)),
+            Some("Node") => self.nodes.extend(object.metadata.map(|node| (node.name, node.labels))),
             _ => {}
         }
     }

@@ -170,6 +170,7 @@ fn containers_and_images_are_chosen() {
     let choice = |container: Option<&str>, image: Option<&str>| Choice {
         container: container.map(str::to_owned),
         image: image.map(str::to_owned),
+        ..Choice::default()
     };
     let proxy = read(ONE_LIST, &choice(Some("proxy"), None)).unwrap();
     assert_eq!(proxy.target.cluster.as_ref().unwrap().image, "envoyproxy/envoy:v1.31.0");
@@ -191,6 +192,76 @@ fn containers_and_images_are_chosen() {
     );
     let new = "registry.example.com/serving/vllm-openai:v0.9.2";
     assert_eq!(read(&two, &choice(None, Some(new))).unwrap().traces.len(), 1);
+}
+
+/// The fixture with these two pods' containers told other models, and nodes with these labels.
+fn told(models: [Option<&str>; 2], nodes: &[(&str, &str, &str)]) -> String {
+    let mut document: Value = serde_json::from_str(ONE_LIST).unwrap();
+    let items = document["items"].as_array_mut().unwrap();
+    let names = ["llama-3-8b-5d9c7b6f4d-2x7lq", "llama-3-8b-5d9c7b6f4d-8k2mw"];
+    for (name, model) in names.into_iter().zip(models) {
+        let pod = items.iter_mut().find(|item| item["metadata"]["name"] == name).unwrap();
+        pod["spec"]["containers"][1]["args"] = model.map_or(json!([]), |model| json!(["--model", model]));
+    }
+    items.extend(nodes.iter().map(|(name, label, product)| {
+        json!({"kind": "Node", "metadata": {"name": name, "labels": {*label: product}}})
+    }));
+    document.to_string()
+}
+
+#[test]
+fn nodes_tell_the_gpu_and_arguments_the_model() {
+    let cluster = |text: &str| imported(text).target.cluster.unwrap();
+    let nothing = cluster(&told([None, None], &[]));
+    assert_eq!((nothing.gpu_product, nothing.model), (None, None));
+    assert_eq!(nothing.gpu_resource.as_deref(), Some("nvidia.com/gpu"));
+    let label = "nvidia.com/gpu.product";
+    let (a, b, c) =
+        (("gpu-a", label, "NVIDIA-L4"), ("gpu-b", label, "NVIDIA-L4-SHARED"), ("gpu-c", label, "NVIDIA-L4"));
+    let profile = imported(&told([Some("meta-llama/Llama-3-8B"), Some("meta-llama/Llama-3-8B")], &[a, b, c]));
+    assert_eq!((profile.target.device.name.as_str(), profile.target.device.count), ("NVIDIA-L4", 1));
+    let cluster = profile.target.cluster.as_ref().unwrap();
+    assert_eq!(cluster.gpu_product.as_deref(), Some("NVIDIA-L4"));
+    assert_eq!(cluster.model.as_deref(), Some("meta-llama/Llama-3-8B"));
+    let caveat = profile.caveats.iter().find(|caveat| caveat.code == "pods_not_told_apart").unwrap();
+    assert!(caveat.text.starts_with("3 of 5 pods don't tell their model"), "{caveat:?}");
+}
+
+#[test]
+fn pods_of_several_models_or_gpus_are_never_one_profile() {
+    let label = "cloud.google.com/gke-accelerator";
+    let nodes = [("gpu-a", label, "nvidia-l4"), ("gpu-b", label, "nvidia-h100-80gb")];
+    let two = told([Some("a"), Some("b")], &nodes);
+    let refused = |choice: &Choice| read(&two, choice).unwrap_err().to_string();
+    assert_eq!(
+        refused(&Choice::default()),
+        "make one profile of pods with 2 models: choose one with `--model`: `a`, `b`"
+    );
+    let asked = |text: &str| Some(text.to_owned());
+    let of_a = Choice { model: asked("a"), ..Choice::default() };
+    let profile = read(&two, &of_a).unwrap();
+    assert_eq!((profile.traces.len(), profile.target.device.name.as_str()), (1, "nvidia-l4"));
+    assert!(
+        refused(&Choice { model: asked("c"), ..Choice::default() })
+            .contains("the model `c`: there are `a`, `b`")
+    );
+    let same = told([None, None], &nodes);
+    let error = read(&same, &Choice::default()).unwrap_err().to_string();
+    assert!(
+        error.contains("2 kinds of GPU") && error.contains("--gpu") && error.contains("`nvidia-l4`"),
+        "{error}"
+    );
+    let of_l4 = Choice { gpu: asked("nvidia-l4"), ..Choice::default() };
+    let profile = read(&same, &of_l4).unwrap();
+    assert_eq!(profile.target.cluster.as_ref().unwrap().nodes, ["gpu-a"]);
+    let error = read(&same, &Choice { gpu: asked("T4"), ..Choice::default() }).unwrap_err().to_string();
+    assert!(
+        error.starts_with("find a pod with the GPU `T4`: there are `nvidia-h100-80gb`, `nvidia-l4`"),
+        "{error}"
+    );
+    let untold = told([None, None], &[]);
+    let error = read(&untold, &of_l4).unwrap_err().to_string();
+    assert!(error.contains("none that tell their GPU"), "{error}");
 }
 
 #[test]

@@ -1,0 +1,133 @@
+//! Which pods of the files, told apart by what makes their cold starts another thing: image, model, GPU.
+
+use std::collections::BTreeSet;
+
+use super::error::ClusterError;
+use super::model::served;
+use super::objects::{ContainerSpec, Objects, Pod};
+
+/// Which pods of the files, and which of their containers.
+#[derive(Debug, Clone, Default)]
+pub struct Choice {
+    /// The container; without it the first that asks for a GPU, else the first of each pod.
+    pub container: Option<String>,
+    /// The container's image; needed where the pods have several.
+    pub image: Option<String>,
+    /// The model that it serves; needed where the pods serve several.
+    pub model: Option<String>,
+    /// The product of its GPUs; needed where the pods ran on several.
+    pub gpu: Option<String>,
+}
+
+/// A pod with the container that counts, and what is told of it.
+#[derive(Debug)]
+pub(super) struct Candidate<'o> {
+    pub(super) pod: &'o Pod,
+    pub(super) container: &'o ContainerSpec,
+    gpu: Option<&'o str>,
+    model: Option<String>,
+}
+
+/// The pods that were chosen: of one image, and as far as is known of one model on one kind of GPU.
+#[derive(Debug)]
+pub(super) struct Chosen<'o> {
+    pub(super) pods: Vec<Candidate<'o>>,
+    pub(super) image: String,
+    pub(super) model: Option<String>,
+    pub(super) gpu: Option<String>,
+}
+
+pub(super) fn chosen<'o>(objects: &'o Objects, choice: &Choice) -> Result<Chosen<'o>, ClusterError> {
+    let mut pods: Vec<Candidate<'o>> =
+        objects.pods.iter().filter_map(|pod| candidate(objects, pod, choice)).collect();
+    if pods.is_empty() {
+        return Err(no_container(&objects.pods, choice));
+    }
+    let image = pick(
+        ("image", "images", "--image"),
+        choice.image.as_deref(),
+        pods.iter().map(|pod| pod.container.image.as_str()),
+    )?
+    .unwrap_or_default();
+    pods.retain(|pod| pod.container.image == image);
+    let model = pick(
+        ("model", "models", "--model"),
+        choice.model.as_deref(),
+        pods.iter().filter_map(|pod| pod.model.as_deref()),
+    )?;
+    // What tells nothing may be any of them, unless one was asked for.
+    let fits = |told: Option<&str>, asked: &Option<String>| asked.is_none() || told == asked.as_deref();
+    pods.retain(|pod| fits(pod.model.as_deref(), &choice.model));
+    let gpus = pods.iter().filter_map(|pod| pod.gpu);
+    let gpu = pick(("GPU", "kinds of GPU", "--gpu"), choice.gpu.as_deref(), gpus)?;
+    pods.retain(|pod| fits(pod.gpu, &choice.gpu));
+    Ok(Chosen { pods, image, model, gpu })
+}
+
+fn candidate<'o>(objects: &'o Objects, pod: &'o Pod, choice: &Choice) -> Option<Candidate<'o>> {
+    let container = match &choice.container {
+        Some(name) => pod.container(name),
+        None => pod.main_container(),
+    }?;
+    Some(Candidate { pod, container, gpu: objects.gpu_product(pod, container), model: served(container) })
+}
+
+/// The one value that there is, or the one that was asked for; `None` where no pod tells any.
+fn pick<'v>(
+    (one, several, flag): (&'static str, &'static str, &'static str),
+    asked: Option<&str>,
+    values: impl Iterator<Item = &'v str>,
+) -> Result<Option<String>, ClusterError> {
+    let values: BTreeSet<&str> = values.collect();
+    match asked {
+        Some(asked) if values.contains(asked) => Ok(Some(asked.to_owned())),
+        Some(asked) => Err(ClusterError::NoSuch {
+            what: format!("the {one} `{asked}`"),
+            there: listed(&values, &format!("none that tell their {one}")),
+        }),
+        None if values.len() > 1 => Err(ClusterError::Several {
+            n: values.len(),
+            what: several,
+            flag,
+            there: listed(&values, "none"),
+        }),
+        None => Ok(values.first().map(|value| (*value).to_owned())),
+    }
+}
+
+fn no_container(pods: &[Pod], choice: &Choice) -> ClusterError {
+    let there = pods.iter().flat_map(|pod| &pod.spec.containers).map(|of| of.name.as_str()).collect();
+    let what = choice
+        .container
+        .as_ref()
+        .map_or_else(|| "a container".to_owned(), |name| format!("the container `{name}`"));
+    ClusterError::NoSuch { what, there: listed(&there, "no containers") }
+}
+
+fn listed(names: &BTreeSet<&str>, none: &str) -> String {
+    match names.len() {
+        0 => none.to_owned(),
+        _ => names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
+    }
+}
+
+impl Chosen<'_> {
+    /// What some of the pods don't tell, although others do: they are taken to be like those.
+    pub(super) fn unknown(&self) -> Option<String> {
+        let silent = |told: fn(&Candidate<'_>) -> bool| self.pods.iter().filter(|pod| !told(pod)).count();
+        let parts: Vec<String> = [
+            (&self.model, "model", silent(|pod| pod.model.is_some())),
+            (&self.gpu, "GPU", silent(|pod| pod.gpu.is_some())),
+        ]
+        .into_iter()
+        .filter_map(|(of_others, what, silent)| {
+            let of_others = of_others.as_ref().filter(|_| silent > 0)?;
+            Some(format!(
+                "{silent} of {} pods don't tell their {what} and are taken to be of {of_others}",
+                self.pods.len()
+            ))
+        })
+        .collect();
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
+}
