@@ -1,20 +1,19 @@
-//! From which size on another strategy is better.
+//! From which size on another strategy is the choice.
 
 use coldstart_profiles::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::strategy::{Strategy, StrategyLine};
+use super::strategy::{NEARLY, Strategy, StrategyLine, choice};
+use crate::cluster::ClusterFacts;
 
 /// No model is larger than a pebibyte.
-const LARGEST: f64 = (1_u64 << 50) as f64;
-/// Lines this close, in nanoseconds, are as good: the strategy that takes no disk then comes first.
-const AS_GOOD: f64 = 1.0;
+const LARGEST: u64 = 1 << 50;
 
-/// Sizes at which one strategy has the least expected start.
+/// Sizes at which one strategy is the choice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Segment {
-    /// The best strategy from `from_bytes` on …
+    /// The choice from `from_bytes` on …
     pub strategy: Strategy,
     /// … this included …
     pub from_bytes: Bytes,
@@ -22,48 +21,56 @@ pub struct Segment {
     pub below_bytes: Option<Bytes>,
 }
 
-/// The lower envelope of the lines, `disk` being the most that a node has for a model.
-pub(super) fn segments(lines: &[StrategyLine], disk: Option<Bytes>) -> Vec<Segment> {
-    // The best changes only where two lines meet, or where the disk ends: it fits a model of just its size.
-    let mut borders = vec![0.0, LARGEST];
-    borders.extend(disk.map(|disk| disk.get() as f64 + 1.0));
-    for (at, line) in lines.iter().enumerate() {
-        borders.extend(lines[..at].iter().filter_map(|other| line.expected.meets(other.expected)));
-    }
-    borders.retain(|border| (0.0..=LARGEST).contains(border));
-    borders.sort_by(f64::total_cmp);
-    let mut segments: Vec<Segment> = Vec::new();
-    for pair in borders.windows(2) {
-        let (from, to) = (pair[0].ceil(), pair[1].ceil());
-        if to <= from {
-            continue;
+/// The choice at every size, by the rule that chooses for one size.
+pub(super) fn segments(lines: &[StrategyLine], cluster: &ClusterFacts) -> Vec<Segment> {
+    let at = |size: u64| choice(lines, cluster, size);
+    // From which size on what is chosen.
+    let mut starts: Vec<(u64, Option<Strategy>)> = vec![(0, at(0))];
+    let mut known = 0;
+    for size in between(lines, cluster) {
+        // Several changes may lie close together: each is found from the one before.
+        while at(known) != at(size) {
+            known = change(at, known, size);
+            starts.push((known, at(known)));
         }
-        let Some(strategy) = best(lines, disk, f64::midpoint(from, to)) else { continue };
-        match segments.last_mut() {
-            Some(last) if last.strategy == strategy => last.below_bytes = end(to),
-            _ => {
-                segments.push(Segment { strategy, from_bytes: Bytes::new(from as u64), below_bytes: end(to) })
-            }
-        }
+        known = size;
     }
-    segments
-}
-
-fn end(to: f64) -> Option<Bytes> {
-    (to < LARGEST).then(|| Bytes::new(to as u64))
-}
-
-fn best(lines: &[StrategyLine], disk: Option<Bytes>, bytes: f64) -> Option<Strategy> {
-    let fits = |line: &&StrategyLine| {
-        !line.strategy.takes_disk() || disk.is_none_or(|disk| bytes <= disk.get() as f64)
+    let ends = starts.iter().skip(1).map(|(from, _)| Some(Bytes::new(*from))).chain([None]);
+    let segment = |((from, strategy), below_bytes): (&(u64, Option<Strategy>), _)| {
+        Some(Segment { strategy: (*strategy)?, from_bytes: Bytes::new(*from), below_bytes })
     };
-    let time = |line: &StrategyLine| (line.expected.at(bytes) / AS_GOOD).round();
-    lines
-        .iter()
-        .filter(fits)
-        .min_by(|a, b| {
-            let disk = a.strategy.takes_disk().cmp(&b.strategy.takes_disk());
-            time(a).total_cmp(&time(b)).then(disk).then(a.strategy.cmp(&b.strategy))
-        })
-        .map(|line| line.strategy)
+    starts.iter().zip(ends).filter_map(segment).collect()
+}
+
+/// A size between each two at which the choice may change: where two lines meet, where one is just nearly as quick as another, and
+/// where a node's disk ends.
+fn between(lines: &[StrategyLine], cluster: &ClusterFacts) -> Vec<u64> {
+    let mut borders = vec![0.0, LARGEST as f64];
+    borders.extend(cluster.disk_per_node_bytes.map(|disk| disk.get() as f64));
+    for line in lines {
+        let others = || lines.iter().filter(|other| other.strategy != line.strategy);
+        borders.extend(others().filter_map(|other| line.expected.meets(other.expected)));
+        borders.extend(others().filter_map(|other| line.expected.meets(other.expected.times(NEARLY))));
+    }
+    borders.retain(|border| (0.0..=LARGEST as f64).contains(border));
+    borders.sort_by(f64::total_cmp);
+    // The ends count as well, and the first size beyond a disk.
+    let middles = borders.windows(2).map(|pair| f64::midpoint(pair[0], pair[1]).floor() as u64);
+    let beyond = cluster.disk_per_node_bytes.map(|disk| disk.get().saturating_add(1));
+    let mut sizes: Vec<u64> =
+        middles.chain([0, LARGEST]).chain(beyond).filter(|size| *size <= LARGEST).collect();
+    sizes.sort_unstable();
+    sizes.dedup();
+    sizes
+}
+
+/// A size above `low`, and at most `high`, at which the choice is no longer that of `low`, while at the size before it still is. The
+/// choice at `high` is another one.
+fn change(at: impl Fn(u64) -> Option<Strategy>, mut low: u64, mut high: u64) -> u64 {
+    let before = at(low);
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        if at(middle) == before { low = middle } else { high = middle }
+    }
+    high
 }

@@ -26,6 +26,11 @@ impl Line {
         Line { at_zero: mix(self.at_zero, other.at_zero), per_byte: mix(self.per_byte, other.per_byte) }
     }
 
+    /// The same, so many times as long.
+    pub(super) fn times(self, factor: f64) -> Self {
+        Line { at_zero: factor * self.at_zero, per_byte: factor * self.per_byte }
+    }
+
     /// The time of so many bytes, in nanoseconds.
     pub(super) fn at(self, bytes: f64) -> f64 {
         self.at_zero + self.per_byte * bytes

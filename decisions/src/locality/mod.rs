@@ -2,8 +2,8 @@
 //! and from which size on another one is better.
 //!
 //! Places differ by queue, latency and bandwidth ([`Tier`], [`TierTime`]); strategies by how often a start finds the weights on
-//! its node and what it does otherwise ([`Strategy`]). Every expected time is a line over the size of the model, so the
-//! crossover sizes are where lines meet ([`Segment`]).
+//! its node and what it does otherwise ([`Strategy`]). Every expected time is a line over the size of the model, so sizes
+//! at which the choice changes follow from where lines meet ([`Segment`]).
 
 mod affinity;
 mod crossover;
@@ -65,12 +65,13 @@ pub struct Locality {
     pub missing: Vec<MissingTier>,
     /// Every strategy, the best first; those that are not possible last.
     pub strategies: Vec<StrategyTime>,
-    /// The choice: the least expected start that fits the disk; of those within 5 % of it the one that takes the least disk.
+    /// The choice: of the strategies that fit the disk, and whose expected start is within 5 % of the least, the one that takes the least
+    /// disk; of several the quickest.
     /// `null` where no strategy can be computed.
     pub choice: Option<Strategy>,
     /// The choice in a sentence.
     pub why: String,
-    /// Which strategy has the least expected start at which sizes, from the smallest sizes on.
+    /// Which strategy the same rule chooses at which sizes, from the smallest sizes on: `choice` is that of the segment of `model_bytes`.
     pub crossovers: Vec<Segment>,
 }
 
@@ -84,15 +85,15 @@ pub fn locality(question: &Question) -> Locality {
     let mut strategies: Vec<StrategyTime> =
         Strategy::ALL.iter().map(|strategy| strategy::time(question, *strategy, &lines)).collect();
     strategies.sort_by(strategy::order);
-    let (choice, why) = strategy::choose(&strategies);
+    let choice = strategy::choice(&lines, &question.cluster, question.model_bytes.get());
     Locality {
         model_bytes: question.model_bytes,
         simultaneous: question.simultaneous,
         tiers,
         missing: question.missing.clone(),
-        strategies,
+        why: strategy::why(choice, &strategies),
         choice,
-        why,
-        crossovers: crossover::segments(&lines, question.cluster.disk_per_node_bytes),
+        strategies,
+        crossovers: crossover::segments(&lines, &question.cluster),
     }
 }

@@ -45,7 +45,8 @@ pub fn places_of(
     cold_start: &ColdStart,
     by_hand: &PlacesByHand,
 ) -> (Vec<Place>, Vec<MissingTier>) {
-    let loads = Loads::of(measured, cold_start);
+    // Pods don't tell how they load: machines of their class do.
+    let loads = Loads::of(measured, measured.loading(cold_start));
     let found = [
         (Tier::Pinned, pinned(measured)),
         (Tier::PageCache, page_cache(&loads)),

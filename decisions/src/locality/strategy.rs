@@ -10,9 +10,10 @@ use super::Question;
 use super::line::Line;
 use super::tier::{Place, Tier};
 use crate::basis::{Basis, Figure, Quantity};
+use crate::cluster::ClusterFacts;
 
 /// A longer start than the least by less than this is worth less disk.
-const NEARLY: f64 = 1.05;
+pub(super) const NEARLY: f64 = 1.05;
 
 /// A way to keep weights near the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -212,7 +213,7 @@ fn possible(question: &Question, line: &StrategyLine) -> StrategyOutcome {
         .input("h", Quantity::Share(line.h.value))
         .input("t_hit", Quantity::Nanos(hit_ns))
         .input("t_miss", Quantity::Nanos(miss_ns));
-    let disk_bytes = disk(question, line.strategy);
+    let disk_bytes = disk(question, line);
     let misses = match line.strategy {
         Strategy::SharedMount => 1.0,
         _ => 1.0 - line.h.value,
@@ -241,16 +242,40 @@ fn possible(question: &Question, line: &StrategyLine) -> StrategyOutcome {
 }
 
 /// Disk on all nodes: every node has them in the end, but with affinity only the share that starts hit needs them.
-fn disk(question: &Question, strategy: Strategy) -> Option<Bytes> {
-    if !strategy.takes_disk() {
-        return Some(Bytes::ZERO);
-    }
-    let nodes = f64::from(question.cluster.nodes?);
-    let holding = match strategy {
-        Strategy::NodeCache => (nodes * question.hit_ratio.value.clamp(0.0, 1.0)).ceil().max(1.0),
-        _ => nodes,
-    };
+fn disk(question: &Question, line: &StrategyLine) -> Option<Bytes> {
+    let holding = holding(line, &question.cluster)?;
     Some(Bytes::new((holding * question.model_bytes.get() as f64) as u64))
+}
+
+/// How many nodes hold the weights; `None` where the number of nodes was not given and some do.
+fn holding(line: &StrategyLine, cluster: &ClusterFacts) -> Option<f64> {
+    if !line.strategy.takes_disk() {
+        return Some(0.0);
+    }
+    let nodes = f64::from(cluster.nodes?);
+    Some(match line.strategy {
+        Strategy::NodeCache => (nodes * line.h.value).ceil().max(1.0),
+        _ => nodes,
+    })
+}
+
+/// The choice for a model of this size: the rule of [`super::Locality::choice`]. `None` where no strategy is possible.
+pub(super) fn choice(lines: &[StrategyLine], cluster: &ClusterFacts, bytes: u64) -> Option<Strategy> {
+    let fits = |line: &&StrategyLine| {
+        !line.strategy.takes_disk() || cluster.disk_per_node_bytes.is_none_or(|disk| bytes <= disk.get())
+    };
+    let time = |line: &StrategyLine| line.expected.at(bytes as f64);
+    let possible = || lines.iter().filter(fits);
+    let least = possible().map(time).min_by(f64::total_cmp)?;
+    // Where the number of nodes is not known the disk of one stands for all: a strategy takes some or none.
+    let nodes = |line: &StrategyLine| holding(line, cluster).unwrap_or(1.0);
+    possible()
+        .filter(|line| time(line) <= NEARLY * least)
+        .min_by(|a, b| {
+            let disk = nodes(a).total_cmp(&nodes(b));
+            disk.then(time(a).total_cmp(&time(b))).then(a.strategy.cmp(&b.strategy))
+        })
+        .map(|line| line.strategy)
 }
 
 /// The least expected start first; what is not possible last.
@@ -263,10 +288,10 @@ pub(super) fn order(a: &StrategyTime, b: &StrategyTime) -> Ordering {
     }
 }
 
-/// The choice from strategies in order, and why.
-pub(super) fn choose(strategies: &[StrategyTime]) -> (Option<Strategy>, String) {
-    let possible = || strategies.iter().filter_map(|time| Some((time, time.expected()?)));
-    let Some((_, least)) = possible().next() else {
+/// Why it is the choice, or why there is none.
+pub(super) fn why(choice: Option<Strategy>, strategies: &[StrategyTime]) -> String {
+    let expected = |strategy| strategies.iter().find(|time| time.strategy == strategy)?.expected();
+    let Some((strategy, start)) = choice.and_then(|strategy| Some((strategy, expected(strategy)?))) else {
         let reasons: Vec<String> = strategies
             .iter()
             .filter_map(|time| match &time.outcome {
@@ -274,30 +299,12 @@ pub(super) fn choose(strategies: &[StrategyTime]) -> (Option<Strategy>, String) 
                 StrategyOutcome::Possible(_) => None,
             })
             .collect();
-        return (None, format!("no way of keeping the weights can be computed: {}", reasons.join("; ")));
+        return format!("no way of keeping the weights can be computed: {}", reasons.join("; "));
     };
-    let near =
-        possible().filter(|(_, expected)| expected.as_nanos() as f64 <= NEARLY * least.as_nanos() as f64);
-    let Some((chosen, expected)) = near.min_by_key(|(time, expected)| (disk_of(time), *expected)) else {
-        return (None, String::new());
+    let least = strategies.iter().filter_map(StrategyTime::expected).min();
+    let saved = match least {
+        Some(least) if start > least => ", within 5 % of the least, and takes the least disk of those",
+        _ => ", the least",
     };
-    let saved = if expected > least {
-        ", within 5 % of the least, and takes the least disk of those"
-    } else {
-        ", the least"
-    };
-    (
-        Some(chosen.strategy),
-        format!("{}: a start takes {expected} on average{saved}", chosen.strategy.order()),
-    )
-}
-
-/// Where the number of nodes is not known the disk of one stands for all: a strategy takes some or none.
-fn disk_of(time: &StrategyTime) -> u64 {
-    match &time.outcome {
-        StrategyOutcome::Possible(figures) => {
-            figures.disk_bytes.map_or(u64::from(time.strategy.takes_disk()), Bytes::get)
-        }
-        StrategyOutcome::Impossible { .. } => u64::MAX,
-    }
+    format!("{}: a start takes {start} on average{saved}", strategy.order())
 }
