@@ -103,10 +103,18 @@ impl Rollout {
     }
 }
 
-/// Whole cold starts of one kind: those without a mark, where there are any.
+/// Whether a start that ends with this phase is that of a replica: one that only loads its weights does not serve yet.
+pub const fn serves(ends_with: Phase) -> bool {
+    matches!(ends_with, Phase::FirstBatch | Phase::WarmUp | Phase::Readiness)
+}
+
+/// Whole cold starts of one kind, as far as the first answer: those without a mark, where there are any.
 fn whole(profile: &Profile, kind: TotalKind) -> Vec<&Trace> {
     let all = profile.traces.iter().filter(|trace| {
-        trace.scope == Scope::ColdStart && trace.total_kind == kind && trace.total().is_some()
+        trace.scope == Scope::ColdStart
+            && trace.total_kind == kind
+            && trace.total().is_some()
+            && trace.readings.last().is_some_and(|last| serves(last.phase))
     });
     let (unmarked, marked): (Vec<&Trace>, Vec<&Trace>) = all.partition(|trace| trace.mark().is_none());
     if unmarked.is_empty() { marked } else { unmarked }
@@ -180,6 +188,10 @@ mod tests {
     #[test]
     fn without_a_whole_cold_start_there_is_no_answer() {
         let mut profile = profile();
+        for trace in &mut profile.traces {
+            trace.readings.retain(|reading| reading.phase <= Phase::WeightsLoad);
+        }
+        assert_eq!(Rollout::of(&profile), None, "what has loaded its weights does not serve yet");
         profile.traces.clear();
         assert_eq!(Rollout::of(&profile), None);
     }

@@ -6,8 +6,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::by_hand::{ByHand, PullByHand};
+use super::facts::ImageFacts;
+use super::pods::PodFacts;
 use super::trials::Trials;
 use crate::basis::{Basis, Figure, Quantity};
+use crate::rollout::serves;
 
 /// Fewer samples carry no 99th percentile at 95 % confidence: n with 0.99ⁿ ≤ 0.05.
 const P99_FLOOR: usize = 299;
@@ -144,6 +147,20 @@ impl ColdStart {
         self
     }
 
+    /// The same, saying whose pods they are and in what those differ from the machines of their class.
+    pub(super) fn of_pods(mut self, pods: &[PodFacts]) -> Self {
+        let who = pods.first().map_or_else(String::new, |first| format!(": pods of {}", first.who()));
+        for basis in [&mut self.median_ns.basis, &mut self.hi_ns.basis] {
+            // What was given by hand is of nobody's pods.
+            if basis.n.is_some() {
+                basis.formula.push_str(&who);
+                let differs = pods.iter().flat_map(|pods| pods.differs.iter().cloned());
+                basis.caveats.splice(0..0, differs);
+            }
+        }
+        self
+    }
+
     fn assumed(storage: &str, p99: Nanos) -> Self {
         ColdStart {
             storage: storage.to_owned(),
@@ -188,7 +205,8 @@ fn pull(trials: &Trials<'_>, profiles: &[&Profile], by_hand: Option<PullByHand>)
         let basis = Basis::of("image bytes ÷ registry bandwidth")
             .input("image bytes", Quantity::Bytes(by_hand.image_bytes))
             .input("registry bandwidth", Quantity::BytesPerSecond(by_hand.registry_bytes_per_s));
-        let basis = PullByHand::FLAGS.into_iter().fold(basis, Basis::assumed);
+        let mut basis = PullByHand::FLAGS.into_iter().fold(basis, Basis::assumed);
+        basis.caveats.extend(unpacks_slower(profiles, by_hand));
         let span = Span { phase: Phase::ImagePull, times: vec![by_hand.time()], basis };
         return (PullTime::Assumed { time_ns: by_hand.time() }, Some(span));
     }
@@ -207,6 +225,23 @@ fn pull(trials: &Trials<'_>, profiles: &[&Profile], by_hand: Option<PullByHand>)
     let basis = Basis::measured("pulls of the image", keys, times.len());
     let span = Span { phase: Phase::ImagePull, times: times.clone(), basis };
     (PullTime::Measured { times_ns: times }, Some(span))
+}
+
+/// That unpacking so many bytes takes longer here than the download that is counted. Where it is quicker it hides behind it.
+fn unpacks_slower(profiles: &[&Profile], by_hand: PullByHand) -> Option<String> {
+    let image = ImageFacts::of(profiles)?;
+    let (compressed, unpacked) = (image.compressed_bytes?.get() as f64, image.unpacked_bytes?.get() as f64);
+    let per_s = image.unpack_bytes_per_s? * compressed / unpacked;
+    let takes = Nanos::from_nanos_f64(by_hand.image_bytes.get() as f64 / per_s * 1e9);
+    (per_s > 0.0 && takes > by_hand.time()).then(|| {
+        format!(
+            "the pull is counted as the download of --image-bytes, {}; at the {:.1} MB/s of compressed layers that this engine unpacked \
+             of {} it would take {takes}: measure it with `coldstart run --image`",
+            by_hand.time(),
+            per_s / 1e6,
+            if image.synthetic { "the synthetic image" } else { "the measured image" },
+        )
+    })
 }
 
 /// The warm-up of trials that do not end with their first batch.
@@ -255,8 +290,15 @@ fn caveats(mut basis: Basis, trials: &Trials<'_>, pull: &PullTime, spans: &[Span
     if let PullTime::None { why } = pull {
         basis = basis.caveat(format!("the cold start holds no image pull: {why}"));
     }
+    basis.caveats.extend(spans.iter().flat_map(|span| span.basis.caveats.iter().cloned()));
     if trials.ends_with == Phase::FirstBatch && !spans.iter().any(|span| span.phase == Phase::WarmUp) {
         basis = basis.caveat("the cold start ends with the first batch: no warm-up was measured");
+    }
+    if !serves(trials.ends_with) {
+        basis = basis.caveat(format!(
+            "the cold start ends with {}: no first batch was measured, and it comes on top: measure it with `coldstart run`",
+            trials.ends_with
+        ));
     }
     if trials.kind == TotalKind::Process {
         basis = basis.caveat(

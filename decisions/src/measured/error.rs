@@ -48,4 +48,32 @@ pub enum MeasuredError {
         /// What there is.
         known: Vec<String>,
     },
+    /// Pods that ran on a device that no profile is of.
+    #[error(
+        "plan with {name}: its pods ran on {device}, and the profiles are of {}: profile such a node with `coldstart run`, or leave \
+         {name} out",
+        known.join(", ")
+    )]
+    PodsElsewhere {
+        /// The profile's name.
+        name: String,
+        /// What the pods ran on.
+        device: String,
+        /// The classes of the profiles.
+        known: Vec<String>,
+    },
+    /// Pods of several images or models.
+    #[error(
+        "plan with pods of different kinds: {first} holds those of {first_what}, {other} those of {other_what}: give pods of one"
+    )]
+    SeveralPods {
+        /// The first profile's name.
+        first: String,
+        /// Its image or model.
+        first_what: String,
+        /// The name of one that differs.
+        other: String,
+        /// Its image or model.
+        other_what: String,
+    },
 }

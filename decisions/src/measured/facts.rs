@@ -75,6 +75,9 @@ pub struct ImageFacts {
     pub pull_bytes_per_s: Option<f64>,
     /// Unpacked bytes per second while at least one layer was being unpacked; `null` where nothing was.
     pub unpack_bytes_per_s: Option<f64>,
+    /// Share of the pulls' time in which unpacking was all that they waited for; `null` without a pull.
+    #[serde(default)]
+    pub unpack_share: Option<f64>,
 }
 
 /// What the hardware of a class allows: the best reading over its profiles.
@@ -169,6 +172,8 @@ impl ImageFacts {
             });
             Work::Bytes(Bytes::new(bytes)).rate(time).filter(|rate| *rate > 0.0)
         };
+        let waited = pulls.iter().map(|pull| pull.critical_path.extract_ns.as_secs_f64()).sum::<f64>();
+        let whole = pulls.iter().map(|pull| pull.total_ns.as_secs_f64()).sum::<f64>();
         Some(ImageFacts {
             reference: image.reference.clone(),
             synthetic: image.source == ImageSource::Synthetic,
@@ -177,6 +182,7 @@ impl ImageFacts {
             codec: codec(profile, &pulls),
             pull_bytes_per_s: rate(|pull| pull.downloaded_bytes, |pull| pull.total_ns),
             unpack_bytes_per_s: rate(|pull| pull.unpacked_bytes, |pull| pull.busy.extract_ns),
+            unpack_share: (whole > 0.0).then(|| (waited / whole).clamp(0.0, 1.0)),
         })
     }
 }

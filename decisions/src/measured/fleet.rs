@@ -1,6 +1,6 @@
 //! Profiles by the class of their node.
 
-use coldstart_profiles::{Phase, Profile};
+use coldstart_profiles::{Nanos, Phase, Profile, TotalKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,8 +12,10 @@ use super::facts::{
 };
 use super::load_rate::{LoadRate, load_rates};
 use super::memory::MemoryFacts;
+use super::pods::{PodFacts, assign};
 use super::service_fit::ServiceFits;
 use super::startup::StartupTimes;
+use crate::basis::{Basis, Figure, Quantity};
 
 /// The storage of cold starts that a cluster has had: its pods don't tell what it was.
 const IN_CLUSTER: &str = "cluster";
@@ -35,8 +37,11 @@ pub struct Fleet {
 pub struct Measured {
     /// The class.
     pub class: NodeClass,
-    /// The profiles that it rests on.
+    /// The profiles of machines that it rests on.
     pub profiles: Vec<ProfileFacts>,
+    /// The pods of a cluster that it rests on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pods: Vec<PodFacts>,
     /// The image; `null` where none was pulled.
     pub image: Option<ImageFacts>,
     /// Cold starts, by the storage that the weights came from: that of the first profile first. Empty where none was measured
@@ -59,10 +64,11 @@ pub struct Measured {
 
 impl Fleet {
     /// Gathers profiles of one model by the class of their node. Cold starts of pods that were imported from a cluster come before
-    /// those of machines, in every class: they hold scheduling, the pull and the container as well.
+    /// those of machines in the class of their device: they hold scheduling, the pull and the container as well.
     ///
     /// # Errors
-    /// Without a profile, with profiles of several models, and with one of a stand-in driver unless that is allowed.
+    /// Without a profile, with profiles of several models, with one of a stand-in driver unless that is allowed, and with pods that ran
+    /// on a device that no profile is of.
     pub fn of(
         profiles: &[NamedProfile<'_>],
         by_hand: &ByHand,
@@ -112,8 +118,41 @@ impl Fleet {
                 None => groups.push((class, vec![*named])),
             }
         }
-        let classes = groups.into_iter().map(|(class, group)| Measured::of(class, &group, &pods, by_hand));
-        Ok(Fleet { model, classes: classes.collect::<Result<_, _>>()? })
+        let classes: Vec<NodeClass> = groups.iter().map(|(class, _)| class.clone()).collect();
+        let pods = assign(&pods, &classes)?;
+        let classes = groups.into_iter().zip(pods).map(|((class, group), pods)| {
+            let of_class = Class { class, machines: group, pods, model: &model };
+            of_class.measured(by_hand)
+        });
+        Ok(Fleet { classes: classes.collect::<Result<_, _>>()?, model: model.clone() })
+    }
+
+    /// The names of all profiles, each once.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let machines =
+            self.classes.iter().flat_map(|class| &class.profiles).map(|profile| profile.name.as_str());
+        let mut pods: Vec<&str> =
+            self.classes.iter().flat_map(|class| &class.pods).map(|pods| pods.name.as_str()).collect();
+        // Pods may fit several classes.
+        pods.sort_unstable();
+        pods.dedup();
+        machines.chain(pods)
+    }
+
+    /// That the cold starts of the classes can't be compared, where they are of different kinds.
+    pub fn kinds_differ(&self) -> Option<String> {
+        let of = |class: &'_ Measured| Some((class.class.name.clone(), class.cold_starts.first()?.kind?));
+        let kinds: Vec<(String, TotalKind)> = self.classes.iter().filter_map(of).collect();
+        let (_, first) = kinds.first()?;
+        kinds.iter().any(|(_, kind)| kind != first).then(|| {
+            let told: Vec<String> =
+                kinds.iter().map(|(class, kind)| format!("{class}: of a {}", kind.name())).collect();
+            format!(
+                "the cold starts of the classes are of different kinds, of which a pod's holds most and a process's least ({}): their \
+                 lengths don't compare",
+                told.join("; ")
+            )
+        })
     }
 
     /// The class of this name; the first one without a name.
@@ -135,41 +174,30 @@ impl Fleet {
     }
 }
 
-impl Measured {
-    fn of(
-        class: NodeClass,
-        named: &[NamedProfile<'_>],
-        pods: &[NamedProfile<'_>],
-        by_hand: &ByHand,
-    ) -> Result<Self, MeasuredError> {
-        let profiles: Vec<&Profile> = named.iter().map(|(_, profile)| *profile).collect();
-        let mut storages: Vec<String> = profiles.iter().map(|profile| storage_of(profile)).collect();
-        let mut seen = Vec::new();
-        storages.retain(|storage| {
-            let new = !seen.contains(storage);
-            seen.push(storage.clone());
-            new
-        });
-        // What pods took holds all that a cluster adds: it comes first.
-        let of_pods: Vec<&Profile> = pods.iter().map(|(_, profile)| *profile).collect();
-        let of_cluster = ColdStart::of(&of_pods, IN_CLUSTER, by_hand).filter(|_| !of_pods.is_empty());
-        let on_machines = storages.iter().filter_map(|storage| {
-            let of: Vec<&Profile> =
-                profiles.iter().copied().filter(|profile| storage_of(profile) == *storage).collect();
-            ColdStart::of(&of, storage, by_hand)
-        });
-        let cold_starts: Vec<ColdStart> = of_cluster.into_iter().chain(on_machines).collect();
+/// The profiles of one class.
+struct Class<'p, 'm> {
+    class: NodeClass,
+    machines: Vec<NamedProfile<'p>>,
+    pods: Vec<NamedProfile<'p>>,
+    model: &'m ModelFacts,
+}
+
+impl Class<'_, '_> {
+    fn measured(self, by_hand: &ByHand) -> Result<Measured, MeasuredError> {
+        let profiles: Vec<&Profile> = self.machines.iter().map(|(_, profile)| *profile).collect();
+        let facts = self.pods.iter();
+        let facts =
+            facts.filter_map(|(name, pods)| PodFacts::of(name, pods, &self.class, self.model, &profiles));
+        let pods: Vec<PodFacts> = facts.collect();
+        let cold_starts = self.cold_starts(&profiles, &pods, by_hand);
         let no_cold_start = match cold_starts.is_empty() {
             false => String::new(),
             true => why_missing(&profiles, Phase::WeightsLoad),
         };
         Ok(Measured {
-            class,
-            profiles: named
-                .iter()
-                .chain(pods)
-                .map(|(name, profile)| ProfileFacts::of(name, profile))
-                .collect(),
+            class: self.class,
+            profiles: self.machines.iter().map(|(name, profile)| ProfileFacts::of(name, profile)).collect(),
+            pods,
             image: ImageFacts::of(&profiles),
             cold_starts,
             no_cold_start,
@@ -181,6 +209,27 @@ impl Measured {
         })
     }
 
+    /// Those of pods first, since they hold all that a cluster adds; then those of machines by their storage.
+    fn cold_starts(&self, machines: &[&Profile], pods: &[PodFacts], by_hand: &ByHand) -> Vec<ColdStart> {
+        let mut storages: Vec<String> = Vec::new();
+        for storage in machines.iter().map(|profile| storage_of(profile)) {
+            if !storages.contains(&storage) {
+                storages.push(storage);
+            }
+        }
+        let of_pods: Vec<&Profile> = self.pods.iter().map(|(_, profile)| *profile).collect();
+        let of_cluster = ColdStart::of(&of_pods, IN_CLUSTER, by_hand).filter(|_| !of_pods.is_empty());
+        let of_cluster = of_cluster.map(|cold| cold.of_pods(pods));
+        let on_machines = storages.iter().filter_map(|storage| {
+            let of: Vec<&Profile> =
+                machines.iter().copied().filter(|profile| storage_of(profile) == *storage).collect();
+            ColdStart::of(&of, storage, by_hand)
+        });
+        of_cluster.into_iter().chain(on_machines).collect()
+    }
+}
+
+impl Measured {
     /// The cold start that plans rest on: from the storage of the first profile.
     ///
     /// # Errors
@@ -191,6 +240,33 @@ impl Measured {
             why: format!("no whole cold start was measured; weights_load: {}", self.no_cold_start),
             remedy: "measure all phases with `coldstart run`, or give the cold start with --assume-cold-p99",
         })
+    }
+
+    /// The cold start that tells how weights are loaded: this one, or of pods, which don't tell, the first that machines of the class had.
+    pub fn loading<'m>(&'m self, cold: &'m ColdStart) -> &'m ColdStart {
+        let on_machines =
+            self.cold_starts.iter().find(|other| other.kind.is_some_and(|kind| kind != TotalKind::Pod));
+        match cold.kind {
+            Some(TotalKind::Pod) => on_machines.unwrap_or(cold),
+            _ => cold,
+        }
+    }
+
+    /// The load of weights within a cold start. Pods don't tell it from the rest of their readiness: it is taken to be as long as on
+    /// machines of the class, and no longer than the readiness. `None` where nothing of it is known.
+    pub fn load_within(&self, cold: &ColdStart) -> Option<Figure<Nanos>> {
+        let own = cold.part(Phase::WeightsLoad).map(|part| part.median_ns.clone());
+        let (None, Some(readiness)) = (&own, cold.part(Phase::Readiness)) else { return own };
+        let machine = self.loading(cold).part(Phase::WeightsLoad).map(|part| &part.median_ns);
+        let alone = self.loads.iter().filter(|load| load.page_cache == "cold").map(|load| &load.median_ns);
+        let load = machine.or_else(|| alone.min_by_key(|load| load.value))?;
+        let basis = Basis::of("min(load on a machine of the class, readiness of the pods)")
+            .input("load on a machine of the class", Quantity::Nanos(load.value))
+            .input("readiness of the pods", Quantity::Nanos(readiness.median_ns.value))
+            .resting_on(&load.basis)
+            .resting_on(&readiness.median_ns.basis)
+            .caveat("pods don't tell how long their weights take: their engine may load them slower than coldstart does");
+        Some(Figure::new(load.value.min(readiness.median_ns.value), basis))
     }
 
     /// Whether every profile is of a run that came to its end.

@@ -1,5 +1,7 @@
 //! Device memory: what weights, activations and the KV cache take, and what is left.
 
+use std::collections::BTreeMap;
+
 use coldstart_profiles::stats::fit_line;
 use coldstart_profiles::{Bytes, Detail, ForwardMode, Phase, Profile, ThroughputPoint};
 use schemars::JsonSchema;
@@ -91,21 +93,83 @@ fn free(profiles: &[&Profile], by_hand: &ByHand, device: Bytes, weights: Bytes) 
     }
 }
 
-/// The slope of the workspace over the tokens that decode steps hold in their caches together.
+/// What one more token of one more sequence adds to the workspace of decode steps.
+///
+/// Their workspace also holds what grows with the sequences alone (a row of logits each) and with the context alone (the prompt's own
+/// prefill, one sequence at a time), so that its slope over batch × context is too steep. What both add together is what is left of the
+/// four corners of a rectangle: W(b₂, c₂) − W(b₁, c₂) − W(b₂, c₁) + W(b₁, c₁) = k·(b₂ − b₁)·(c₂ − c₁).
 fn kv_bytes_per_token(points: &[&ThroughputPoint]) -> Option<Figure<Bytes>> {
-    let decode: Vec<&&ThroughputPoint> =
-        points.iter().filter(|point| point.mode == ForwardMode::Decode).collect();
-    let line: Vec<(f64, f64)> = decode
+    let decode: BTreeMap<(u32, u32), f64> = points
         .iter()
-        .map(|point| (f64::from(point.batch) * f64::from(point.tokens), point.workspace_bytes.get() as f64))
+        .filter(|point| point.mode == ForwardMode::Decode)
+        .map(|point| ((point.batch, point.tokens), point.workspace_bytes.get() as f64))
         .collect();
-    // The fit is one of bytes here; its fields are named for times.
-    let slope = fit_line(&line).ok()?.beta_ns;
-    if slope.is_nan() || slope < 1.0 {
-        return None;
+    let keys =
+        || points.iter().filter(|point| point.mode == ForwardMode::Decode).map(|point| point.key.clone());
+    let mut found: Vec<f64> = Vec::new();
+    for ((b1, c1), low) in &decode {
+        for ((b2, c2), high) in decode.iter().filter(|((b2, c2), _)| b2 > b1 && c2 > c1) {
+            if let (Some(wide), Some(long)) = (decode.get(&(*b2, *c1)), decode.get(&(*b1, *c2))) {
+                found.push((high - long - wide + low) / (f64::from(b2 - b1) * f64::from(c2 - c1)));
+            }
+        }
     }
-    let keys = decode.iter().map(|point| point.key.clone());
-    let basis =
-        Basis::measured("slope of the workspace over batch × context of decode steps", keys, decode.len());
-    Some(Figure::new(Bytes::new(slope.round() as u64), basis))
+    found.sort_by(f64::total_cmp);
+    let (bytes, basis) = match found.get(found.len() / 2) {
+        Some(median) => {
+            let formula = "what batch and context add together to the workspace of decode steps, ÷ tokens: the median over pairs of \
+                           batches and of contexts";
+            (*median, Basis::measured(formula, keys(), decode.len()))
+        }
+        // Without a rectangle the slope is the best there is.
+        None => {
+            let line: Vec<(f64, f64)> = decode
+                .iter()
+                .map(|((batch, tokens), bytes)| (f64::from(*batch) * f64::from(*tokens), *bytes))
+                .collect();
+            let basis = Basis::measured(
+                "slope of the workspace over batch × context of decode steps",
+                keys(),
+                decode.len(),
+            );
+            // The fit is one of bytes here; its fields are named for times.
+            let caveat = "the KV cache of a token is a slope that holds other memory, too: measure two batches at two contexts";
+            (fit_line(&line).ok()?.beta_ns, basis.caveat(caveat))
+        }
+    };
+    (bytes >= 1.0).then(|| Figure::new(Bytes::new(bytes.round() as u64), basis))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{profile, with_sweep};
+
+    fn kv(points: &[(u32, u32, u64)]) -> Option<u64> {
+        let sweep: Vec<_> =
+            points.iter().map(|(batch, tokens, _)| (ForwardMode::Decode, *batch, *tokens, 1e6)).collect();
+        let mut profile = with_sweep(profile(), &sweep);
+        for (point, (_, _, bytes)) in profile.throughput.iter_mut().zip(points) {
+            point.workspace_bytes = Bytes::new(*bytes);
+        }
+        let facts = MemoryFacts::of(&[&profile], &ByHand::default()).unwrap();
+        facts.kv_bytes_per_token.map(|figure| figure.value.get())
+    }
+
+    #[test]
+    fn the_cache_of_a_token_is_what_batch_and_context_add_together() {
+        // As a run on a host device had it: a model of 12 layers with 4 heads of 128 of keys and of values, in BF16.
+        let seen = [(1, 32, 2_294_176), (4, 32, 5_120_488), (1, 128, 8_709_664), (4, 128, 18_613_864)];
+        assert_eq!(kv(&seen), Some(24_576), "2 · 12 · 4 · 128 · 2 bytes");
+        let of = |batch: u32, context: u32| {
+            let (b, c) = (u64::from(batch), u64::from(context));
+            (batch, context, 1_000_000 + 40_000 * b + 70_000 * c + 24_576 * b * c)
+        };
+        let grid: Vec<_> = [1, 2, 4, 8].into_iter().flat_map(|b| [64, 256, 1024].map(|c| of(b, c))).collect();
+        assert_eq!(kv(&grid), Some(24_576));
+        // One context, or one batch: the slope of what there is.
+        assert_eq!(kv(&[1, 2, 4, 8].map(|b| of(b, 64))), Some(24_576 + 40_000 / 64));
+        assert_eq!(kv(&[of(1, 64), of(2, 64), of(4, 64)]), None, "too few points for a line");
+        assert_eq!(kv(&[(1, 32, 5), (4, 32, 5), (1, 128, 5), (4, 128, 5)]), None, "nothing grows");
+    }
 }

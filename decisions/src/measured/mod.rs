@@ -1,7 +1,7 @@
 //! What planning rests on: the facts of one or several profiles of one model, each with where it comes from.
 //!
 //! Profiles are grouped by the class of their node ([`NodeClass`]): trials of several nodes of a class stand side by side,
-//! those of different classes never do. Everything that a profile lacks can be given by hand and is then marked as assumed;
+//! those of different classes never do. Cold starts of pods join the class of the device that they ran on ([`PodFacts`]). Everything that a profile lacks can be given by hand and is then marked as assumed;
 //! what is neither measured nor given is named with its phase.
 
 mod by_hand;
@@ -12,6 +12,7 @@ mod fleet;
 mod load_rate;
 mod memory;
 mod non_negative;
+mod pods;
 #[cfg(test)]
 mod pods_tests;
 mod service_fit;
@@ -27,5 +28,6 @@ pub use facts::{ImageFacts, LimitRate, ModelFacts, NodeClass, ProfileFacts};
 pub use fleet::{Fleet, Measured, NamedProfile};
 pub use load_rate::LoadRate;
 pub use memory::{MemoryAtBatch, MemoryFacts};
+pub use pods::PodFacts;
 pub use service_fit::{PointTime, ServiceFits, SingleForwardFit};
 pub use startup::{JitTimes, StartupTimes};

@@ -14,7 +14,7 @@ use coldstart_profiles::{Nanos, Phase};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::basis::Figure;
+use crate::basis::{Basis, Figure, Quantity};
 use crate::cluster::{ClusterFacts, Prices};
 use crate::measured::{ColdStart, Measured};
 
@@ -108,7 +108,7 @@ pub struct Prediction {
     /// What it costs besides in a month.
     pub cost: Cost,
     /// Warm replicas beyond those that the present load needs; `null` where no traffic was given.
-    pub standby: Option<u32>,
+    pub standby: Option<Figure<u32>>,
     /// Seconds of cold start saved for each unit of money in a month; `null` of what costs nothing or has no price.
     pub saves_s_per_cost: Option<f64>,
 }
@@ -170,7 +170,12 @@ fn effect(question: &Question<'_>, kind: MitigationKind) -> Effect {
     };
     // A standby does not change how long a replica takes, only who waits for it.
     let waits = if kind == MitigationKind::WarmStandby { cold } else { cold_start_ns.value };
-    let standby = (question.standby_for)(waits);
+    let standby = (question.standby_for)(waits).map(|standby| {
+        let basis = Basis::of("standby by the rule of capacity.warm.standby, or of capacity.replayed_standby, at this cold start")
+            .input("cold start", Quantity::Nanos(waits))
+            .resting_on(&cold_start_ns.basis);
+        Figure::new(standby, basis)
+    });
     Effect::Predicted(Box::new(Prediction { cold_start_ns, saves_ns, cost, standby, saves_s_per_cost }))
 }
 

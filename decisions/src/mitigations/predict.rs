@@ -1,6 +1,6 @@
 //! The cold start with each mitigation, from measured parts.
 
-use coldstart_profiles::{Bytes, LimitKind, Nanos, Phase};
+use coldstart_profiles::{Bytes, LimitKind, Nanos, Phase, TotalKind};
 
 use super::{Cost, HOURS_PER_MONTH, MitigationKind, Question};
 use crate::basis::{Basis, Figure, Quantity};
@@ -120,10 +120,10 @@ fn zstd_image(question: &Question<'_>) -> Answer {
     // The synthetic image says how fast this node inflates, and nothing of what is in another image.
     let image = question.measured.image.as_ref().filter(|image| !image.synthetic);
     if image.is_none() {
-        return lacking(
-            Phase::ImagePull,
-            "the compression and the unpacked size of your image are not known: measure it with `coldstart run --image`",
-        );
+        let name = question.measured.pods.first().map_or("", |pods| pods.image.as_str());
+        let measure = format!("measure it with `coldstart run --image {name}").trim_end().to_owned();
+        let why = format!("the compression and the unpacked size of your image are not known: {measure}`");
+        return lacking(Phase::ImagePull, &why);
     }
     match image.and_then(|image| image.codec.as_deref()) {
         Some("zstd") => return nothing("its layers are compressed with zstd already"),
@@ -150,30 +150,39 @@ fn zstd_image(question: &Question<'_>) -> Answer {
     if gain <= 0.0 {
         return nothing("one core inflates gzip as fast as zstd here");
     }
-    // What inflating does not take of the unpacking is writing, which stays.
+    // What inflating does not take of the unpacking is writing, which stays; and of the pull only that part gets shorter that waited for
+    // nothing but the unpacking.
     let unpacking = image
         .and_then(|image| image.unpack_bytes_per_s)
         .map_or(pull.value, |rate| Nanos::from_nanos_f64(time(rate)));
-    let saved = Nanos::from_nanos_f64(gain).min(unpacking).min(pull.value);
-    let basis = Basis::of("min(unpacked ÷ gzip − unpacked ÷ zstd, unpacking): one core inflates")
+    let share = image.and_then(|image| image.unpack_share).unwrap_or(1.0);
+    let spared = (gain / unpacking.as_nanos().max(1) as f64).min(1.0);
+    let saved = Nanos::from_nanos_f64(pull.value.as_nanos() as f64 * share * spared);
+    let basis = Basis::of("pull · share · min(1, (unpacked ÷ gzip − unpacked ÷ zstd) ÷ unpacking): one core inflates")
+        .input("pull", Quantity::Nanos(pull.value))
+        .input("share", Quantity::Share(share))
         .input("unpacked", Quantity::Bytes(unpacked))
         .input("gzip", Quantity::BytesPerSecond(gzip.per_s.value))
         .input("zstd", Quantity::BytesPerSecond(zstd.per_s.value))
         .input("unpacking", Quantity::Nanos(unpacking))
-        .resting_on(&pull.basis);
+        .resting_on(&pull.basis)
+        .resting_on(&gzip.per_s.basis)
+        .resting_on(&zstd.per_s.basis)
+        .caveat("share is that of unpacking on the critical path of the measured pulls; zstd's layers are taken to be as large");
     Ok(Found { cold_start_ns: less(question, saved, basis), cost: Cost::Free })
 }
 
 fn preloaded(question: &Question<'_>) -> Answer {
-    let Some(load) = question.cold_start.part(Phase::WeightsLoad) else {
+    let Some(load) = question.measured.load_within(question.cold_start) else {
         return lacking(Phase::WeightsLoad, "the cold start holds no load of weights of its own");
     };
-    let from = question.cold_start.load_condition("page_cache").unwrap_or("cold");
+    let loading = question.measured.loading(question.cold_start);
+    let from = loading.load_condition("page_cache").unwrap_or("cold");
     if from != "cold" {
         return nothing("the weights of the cold start came from memory already");
     }
     // Loads by themselves, staged alike: a cold start's own load has more around it.
-    let Some(warm) = alone(question, "warm", question.cold_start.load_condition("staging")) else {
+    let Some(warm) = alone(question, "warm", loading.load_condition("staging")) else {
         return lacking(
             Phase::WeightsLoad,
             "weights_load{page_cache=warm} was not measured with the strategy of the cold start: leave `--strategies` and `--phases` out",
@@ -190,14 +199,15 @@ fn preloaded(question: &Question<'_>) -> Answer {
     if share <= 0.0 {
         return nothing("a load from the page cache takes as long as one from the storage");
     }
-    let saved = Nanos::from_nanos_f64(load.median_ns.value.as_nanos() as f64 * share);
+    let saved = Nanos::from_nanos_f64(load.value.as_nanos() as f64 * share);
     let basis = Basis::of("load · (1 − t_warm ÷ t_cold) of loads by themselves")
-        .input("load", Quantity::Nanos(load.median_ns.value))
+        .input("load", Quantity::Nanos(load.value))
         .input("t_warm", Quantity::Nanos(warm.median_ns.value))
         .input("t_cold", Quantity::Nanos(read.median_ns.value))
-        .resting_on(&load.median_ns.basis)
+        .resting_on(&load.basis)
         .resting_on(&warm.median_ns.basis)
         .resting_on(&read.median_ns.basis);
+    let basis = Basis { caveats: load.basis.caveats, ..basis };
     let cost = disk(question, warm.bytes);
     Ok(Found { cold_start_ns: less(question, saved, basis), cost })
 }
@@ -205,7 +215,7 @@ fn preloaded(question: &Question<'_>) -> Answer {
 /// The fastest load by itself in this state of the page cache, from the storage of the cold start where one was measured there.
 fn alone<'q>(question: &'q Question<'_>, page_cache: &str, staging: Option<&str>) -> Option<&'q LoadRate> {
     let loads = &question.measured.loads;
-    let storage = question.cold_start.storage.as_str();
+    let storage = question.measured.loading(question.cold_start).storage.as_str();
     let here = loads.iter().any(|load| load.storage == storage);
     let fit = loads.iter().filter(|load| {
         load.page_cache == page_cache
@@ -245,6 +255,11 @@ fn pool(question: &Question<'_>) -> Answer {
     }
     let cold_start_ns = less(question, saved, basis);
     let members = (question.standby_for)(question.cold_start.median_ns.value);
+    if members == Some(0) {
+        return nothing(
+            "the traffic grows by nothing that the running replicas can't carry: the pool would have no member",
+        );
+    }
     let cost = match replicas(question, members) {
         Cost::PerMonth { amount } => {
             let caveat = "a member holds its device: one pool for several models shares this price";
@@ -276,11 +291,18 @@ fn kept_jit(question: &Question<'_>) -> Answer {
     if saved == Nanos::ZERO {
         return nothing("kernels load as fast with an empty cache");
     }
+    let own = match question.cold_start.kind {
+        Some(TotalKind::Pod) => {
+            vec!["these are coldstart's kernels: those of the pods' engine may be more".to_owned()]
+        }
+        _ => Vec::new(),
+    };
     let basis = Basis::of("(module_load cold − module_load warm)")
         .input("module_load cold", Quantity::Nanos(cold.value))
         .input("module_load warm", Quantity::Nanos(warm.value))
         .resting_on(&cold.basis)
         .resting_on(&warm.basis);
+    let basis = Basis { caveats: own, ..basis };
     Ok(Found { cold_start_ns: less(question, saved, basis), cost: Cost::Free })
 }
 

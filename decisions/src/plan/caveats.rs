@@ -39,6 +39,7 @@ impl Known<'_> {
         all.extend(partial.map(|profile| {
             format!("the profile {} is partial: continue it with `coldstart run --resume`", profile.name)
         }));
+        all.extend(self.measured.pods.iter().flat_map(|pods| pods.differs.iter().cloned()));
         all.extend(self.too_few());
         all.extend(self.extrapolated());
         all.extend(self.poor_fits());

@@ -91,5 +91,5 @@ fn name_of(element: &Value) -> Option<String> {
     if let Some(class) = element.get("class").and_then(|class| class.get("name")).and_then(Value::as_str) {
         return Some(class.replace([' ', '.'], "_"));
     }
-    ["signal", "phase", "kind", "mitigation", "strategy", "name"].into_iter().find_map(text)
+    ["signal", "phase", "kind", "mitigation", "strategy", "tier", "name"].into_iter().find_map(text)
 }

@@ -60,7 +60,7 @@ pub fn make_plan(
         format: PlanFormat::CURRENT,
         tool_version: tool_version.to_owned(),
         node_class: measured.class.name.clone(),
-        caveats: known.caveats(&summary, &capacity),
+        caveats: known.caveats(&summary, &capacity).into_iter().chain(fleet.kinds_differ()).collect(),
         traffic: summary,
         service,
         lead_time,

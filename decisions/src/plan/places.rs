@@ -1,7 +1,7 @@
 //! Where the model should live, and what would make cold starts matter less: the other parts of the answer, asked with the
 //! plan's numbers.
 
-use coldstart_profiles::{Nanos, Phase};
+use coldstart_profiles::{Nanos, Phase, TotalKind};
 
 use super::request::PlanRequest;
 use crate::basis::{Basis, Figure, Quantity};
@@ -36,7 +36,7 @@ pub(super) fn locality_of(
         model_bytes: measured.memory.weights_bytes,
         places,
         missing,
-        around_ns: around(cold),
+        around_ns: around(measured, cold),
         unpack_bytes_per_s: measured.image.as_ref().and_then(|image| {
             let basis = Basis::of("unpacked bytes ÷ time in which at least one layer was unpacked");
             Some(Figure::new(image.unpack_bytes_per_s?, basis))
@@ -50,24 +50,29 @@ pub(super) fn locality_of(
 }
 
 /// What a start does besides loading its weights and pulling its image.
-fn around(cold: &ColdStart) -> Figure<Nanos> {
+fn around(measured: &Measured, cold: &ColdStart) -> Figure<Nanos> {
     let mut basis = Basis::of("C − load − pull, of medians")
         .input("C, the median", Quantity::Nanos(cold.median_ns.value))
         .resting_on(&cold.median_ns.basis);
     let mut rest = cold.median_ns.value;
-    for phase in [Phase::WeightsLoad, Phase::ImagePull] {
-        if let Some(part) = cold.part(phase) {
-            rest = rest.saturating_sub(part.median_ns.value);
-            basis = basis.input(phase.name(), Quantity::Nanos(part.median_ns.value));
+    let pull = cold.part(Phase::ImagePull).map(|part| part.median_ns.clone());
+    for (phase, part) in [(Phase::WeightsLoad, measured.load_within(cold)), (Phase::ImagePull, pull)] {
+        if let Some(part) = part {
+            rest = rest.saturating_sub(part.value);
+            basis = basis.input(phase.name(), Quantity::Nanos(part.value)).resting_on(&part.basis);
+            basis.caveats.extend(part.basis.caveats);
         }
     }
     Figure::new(rest, basis)
 }
 
-/// How much a scheduler should prefer each class of nodes.
+/// How much a scheduler should prefer each class of nodes: by the starts of pods where every class has such, else by those of machines.
 pub(super) fn affinity_of(fleet: &Fleet) -> Vec<AffinityWeight> {
+    let of_pods = |cold: &ColdStart| cold.kind == Some(TotalKind::Pod);
+    let all_pods = fleet.classes.iter().filter_map(|class| class.cold_starts.first()).all(of_pods);
     let node = |measured: &Measured| {
-        let start_ns = measured.cold_starts.first()?.median_ns.clone();
+        let first = measured.cold_starts.first()?;
+        let start_ns = if all_pods { first } else { measured.loading(first) }.median_ns.clone();
         Some(NodeTime { node: measured.class.name.clone(), start_ns })
     };
     let nodes: Vec<NodeTime> = fleet.classes.iter().filter_map(node).collect();

@@ -232,13 +232,8 @@ fn window(time: Nanos) -> String {
 /// Where a plan's object comes from.
 pub(super) fn origin(name: &str, plan: &ServingPlan) -> Annotations {
     let file = name.rsplit('/').next().unwrap_or(name);
-    let profiles: Vec<&str> = plan
-        .fleet
-        .classes
-        .iter()
-        .flat_map(|class| &class.profiles)
-        .map(|profile| profile.name.rsplit('/').next().unwrap_or(&profile.name))
-        .collect();
+    let profiles: Vec<&str> =
+        plan.fleet.names().map(|name| name.rsplit('/').next().unwrap_or(name)).collect();
     let rate = |per_s: f64| Work::Items(0).display_rate(per_s).replace("items", "requests");
     let warm = &plan.capacity.warm;
     Annotations::default()

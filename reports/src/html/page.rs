@@ -189,9 +189,7 @@ fn doubts(profiles: &[(&str, &Profile)], many: bool) -> Vec<String> {
 pub(super) fn of_plan(plan: &ServingPlan) -> Result<Page, String> {
     let stand_in = plan.fleet.classes.iter().any(|class| class.stand_in());
     let warning = "STAND-IN: a stand-in plays the driver's part. Nothing measured on it means anything.";
-    let names =
-        plan.fleet.classes.iter().flat_map(|class| &class.profiles).map(|profile| profile.name.as_str());
-    let facts = names.collect::<Vec<_>>().join(" · ");
+    let facts = plan.fleet.names().collect::<Vec<_>>().join(" · ");
     Ok(Page {
         id: "plan".to_owned(),
         heading: clean(&title(plan)),

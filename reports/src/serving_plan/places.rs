@@ -117,7 +117,11 @@ pub(super) fn mitigations(plan: &ServingPlan, style: &Style) -> String {
                     name.into(),
                     found.cold_start_ns.value.to_string().into(),
                     found.saves_ns.to_string().into(),
-                    found.standby.map_or_else(|| "–".to_owned(), |count| count.to_string()).into(),
+                    found
+                        .standby
+                        .as_ref()
+                        .map_or_else(|| "–".to_owned(), |count| count.value.to_string())
+                        .into(),
                     cost.into(),
                 ]);
             }

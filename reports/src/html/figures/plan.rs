@@ -3,6 +3,7 @@
 use coldstart_decisions::plan::{PolicyComparison, ServingPlan};
 
 use super::{Figure, head, legend, plot};
+use crate::html::page::clean;
 use crate::html::plot::{Axis, Curve, Look, Marks};
 use crate::serving_plan::crossovers;
 
@@ -60,7 +61,7 @@ fn capacity(plan: &ServingPlan, comparison: &PolicyComparison) -> Result<Option<
         legend: legend(&lines),
         caption: format!(
             "Policy “{}”: {:.2} % of {} requests stay within the SLA. The table has the moments with misses.",
-            policy.policy.name,
+            clean(&policy.policy.name),
             policy.outcome.attainment * 100.0,
             policy.outcome.requests
         ),
@@ -93,7 +94,7 @@ fn standby(plan: &ServingPlan, comparison: &PolicyComparison) -> Result<Option<F
             .map(|policy| (policy.replica_hours, policy.outcome.attainment * 100.0))
             .collect(),
         color: 1,
-        labels: comparison.policies.iter().map(|policy| policy.policy.name.clone()).collect(),
+        labels: comparison.policies.iter().map(|policy| clean(&policy.policy.name)).collect(),
     };
     let (x, y) =
         (Axis { title: "replica-hours", log: false }, Axis { title: "% within the SLA", log: false });
