@@ -170,11 +170,13 @@ impl InterpolationTables {
                 tokens_per_s_per_device: point.tokens_per_s / devices,
             })
             .collect();
-        if prefill.len() < 4 {
-            let n = prefill.len();
+        if prefill.len() < LENGTHS {
+            let lengths: Vec<u32> = prefill.iter().map(|row| row.tokens).collect();
             return missing(format!(
-                "it has prefills of {n} prompt lengths at batch 1, and a cubic interpolation needs 4: measure with `--batches 1,… \
-                 --prompts` and four lengths"
+                "it has prefills of {} prompt lengths at batch 1, and a cubic interpolation needs {LENGTHS}: measure with `coldstart run \
+                 --prompts {}`, and with a batch of 1 among `--batches`",
+                lengths.len(),
+                enough(&lengths)
             ));
         }
         let Some(per_token) = memory.kv_bytes_per_token.as_ref().filter(|bytes| bytes.value.get() > 0) else {
@@ -208,6 +210,26 @@ impl InterpolationTables {
     }
 }
 
+/// Prompt lengths that a cubic interpolation needs.
+const LENGTHS: usize = 4;
+
+/// These lengths and others between them, as many as it takes.
+fn enough(known: &[u32]) -> String {
+    let mut lengths = if known.is_empty() { vec![16, 32, 64, 128] } else { known.to_vec() };
+    lengths.sort_unstable();
+    lengths.dedup();
+    while lengths.len() < LENGTHS {
+        let gaps = lengths.windows(2).map(|pair| (pair[1] - pair[0], pair[0]));
+        let next = match gaps.max() {
+            Some((gap, from)) if gap >= 2 => from + gap / 2,
+            _ => lengths.last().map_or(1, |last| last.saturating_mul(2).max(1)),
+        };
+        lengths.push(next);
+        lengths.sort_unstable();
+    }
+    lengths.iter().map(u32::to_string).collect::<Vec<_>>().join(",")
+}
+
 /// Whether all points (share, context) lie on one line, so that no triangle has an area.
 fn on_a_line(rows: &[DecodeRow]) -> bool {
     let longest = rows.iter().map(|row| row.context).max().unwrap_or(1).max(1);
@@ -221,4 +243,28 @@ fn on_a_line(rows: &[DecodeRow]) -> bool {
     });
     let Some((far_x, far_y)) = away else { return true };
     rest.iter().map(place).all(|(px, py)| ((far_x - x) * (py - y) - (far_y - y) * (px - x)).abs() < 1e-9)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::enough;
+
+    #[test]
+    fn lengths_that_are_missing_lie_between_those_that_are_there() {
+        for (known, all) in [
+            (&[8, 16, 32][..], "8,16,24,32"),
+            (&[512, 128, 2048], "128,512,1280,2048"),
+            (&[1, 2], "1,2,3,4"),
+            (&[64], "64,128,256,512"),
+            (&[], "16,32,64,128"),
+        ] {
+            let lengths = enough(known);
+            let mut sorted: Vec<u32> = lengths.split(',').map(|length| length.parse().unwrap()).collect();
+            sorted.dedup();
+            assert_eq!(sorted.len(), 4, "{lengths}");
+            if known.len() != 1 {
+                assert_eq!(lengths, all);
+            }
+        }
+    }
 }

@@ -108,7 +108,7 @@ fn wanted(request: &Request, machine: &Machine, strategies: usize) -> Scale {
 }
 
 /// Sizes of the sweep that the user left open: those of a quick run, and of a long one. At least three prompt lengths and two
-/// contexts: a fit over tokens needs them.
+/// contexts: a fit over tokens needs them. A long one has four lengths, so that others can interpolate between them by cubic splines.
 struct Sizes {
     batches: (&'static [u32], &'static [u32]),
     prompts: (&'static [u32], &'static [u32]),
@@ -123,17 +123,17 @@ impl Sizes {
         match machine.gpu {
             None => Sizes {
                 batches: (&[1, 4], &[1, 2, 4, 8]),
-                prompts: (&[8, 16, 32], &[16, 64, 128]),
+                prompts: (&[8, 16, 32], &[16, 32, 64, 128]),
                 contexts: (&[32, 128], &[64, 256]),
             },
             Some(_) if machine.probe.gemm_flops_per_s < SLOWEST_GPU => Sizes {
                 batches: (&[1, 2], &[1, 2]),
-                prompts: (&[2, 4, 8], &[2, 4, 8]),
+                prompts: (&[2, 4, 8], &[2, 4, 6, 8]),
                 contexts: (&[4, 8], &[4, 8]),
             },
             Some(_) => Sizes {
                 batches: (&[1, 8], &[1, 2, 4, 8, 16, 32]),
-                prompts: (&[128, 512, 1024], &[128, 512, 2048]),
+                prompts: (&[128, 512, 1024], &[128, 512, 1024, 2048]),
                 contexts: (&[512, 2048], &[512, 2048]),
             },
         }

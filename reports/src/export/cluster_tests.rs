@@ -328,6 +328,120 @@ fn what_is_missing_is_named() {
     assert!(refusal("local-model-cache", &complete, &no_group).contains("--node-groups"));
 }
 
+/// Pods on nodes that may tell their GPU.
+fn pods(product: Option<&str>) -> Profile {
+    let mut profile = scripted::complete();
+    profile.target.model = None;
+    profile.target.device.name = product.unwrap_or("nvidia.com/gpu").to_owned();
+    profile.target.cluster = Some(coldstart_profiles::ClusterTarget {
+        image: "serve:1".to_owned(),
+        container: "server".to_owned(),
+        nodes: vec!["a".to_owned()],
+        pods: 3,
+        gpu_resource: Some("nvidia.com/gpu".to_owned()),
+        gpu_product: product.map(str::to_owned),
+        model: None,
+        left_out: Vec::new(),
+    });
+    profile
+}
+
+#[test]
+fn pods_are_labelled_with_the_gpu_of_their_nodes_or_with_none() {
+    assert!(text("nfd", &pods(Some("NVIDIA-L4"))).contains("/device=NVIDIA-L4\n"));
+    let unknown = pods(None);
+    assert!(!text("nfd", &unknown).contains("/device="), "what they ask for is no device");
+    assert!(text("nfd", &unknown).contains("/cold-start-"));
+    let why = refusal("node-affinity", &unknown, &settings());
+    assert!(why.contains("which GPU") && why.contains("pod,event,node"), "{why}");
+    assert!(text("node-affinity", &pods(Some("NVIDIA-L4"))).contains("NVIDIA-L4"));
+}
+
+#[test]
+fn names_that_a_cluster_refuses_are_refused_by_their_flag() {
+    let profile = scripted::complete();
+    let with = |change: &dyn Fn(&mut ExportSettings)| {
+        let mut settings = settings();
+        change(&mut settings);
+        settings
+    };
+    let long = "n".repeat(64);
+    for (settings, flag) in [
+        (with(&|settings| settings.namespace = Some("My Space".to_owned())), "--namespace"),
+        (with(&|settings| settings.namespace = Some("a.b".to_owned())), "--namespace"),
+        (with(&|settings| settings.container = Some(long.clone())), "--container"),
+        (
+            with(&|settings| settings.node_selector = vec![("k".to_owned(), "NVIDIA L4".to_owned())]),
+            "--node-selector",
+        ),
+        (
+            with(&|settings| settings.node_selector = vec![("a/b/c".to_owned(), "x".to_owned())]),
+            "--node-selector",
+        ),
+        (with(&|settings| settings.health_path = "health".to_owned()), "--health-path"),
+        (with(&|settings| settings.health_path = "/a b".to_owned()), "--health-path"),
+        (with(&|settings| settings.api_version = Some("v1alpha1".to_owned())), "--api-version"),
+    ] {
+        for target in ["probes", "local-model-cache", "nfd"] {
+            let why = refusal(target, &profile, &settings);
+            assert!(why.contains(&format!("{flag} takes")), "{target}: {why}");
+        }
+    }
+    let mut hostile = with_an_image();
+    hostile.target.image.as_mut().unwrap().reference = "serve:1\nimage: other".to_owned();
+    assert!(refusal("image-pull-job", &hostile, &settings()).contains("no reference of an image"));
+}
+
+#[test]
+fn names_of_models_with_slashes_of_any_script_and_any_length_make_objects_that_a_cluster_takes() {
+    let long = "a/B_c.".repeat(34);
+    for name in
+        ["meta-llama/Llama-3.1-8B", &long, "模型/名字-ü", "", "-", "a\nb: c", "𝕏".repeat(100).as_str()]
+    {
+        let (mut complete, mut swept) = (with_an_image(), swept());
+        for profile in [&mut complete, &mut swept] {
+            profile.target.model.as_mut().unwrap().source = name.to_owned();
+        }
+        let settings =
+            ExportSettings { model_name: None, model_uri: Some(format!("hf://{name}")), ..settings() };
+        for target in super::EXPORT_TARGETS.iter().filter(|target| !target.takes_plan()) {
+            let profile = if ["dynamo", "inference-sim"].contains(&target.name) { &swept } else { &complete };
+            let made = export(target.name, &[("p.json", profile)], &settings);
+            let Exported::File(text) = made.unwrap_or_else(|why| panic!("{}: {why}", target.name)) else {
+                continue;
+            };
+            if let Ok(object) = serde_json::from_str::<Value>(&text) {
+                kept(target.name, &object);
+            }
+        }
+    }
+}
+
+/// The rules of names, labels and annotations in whatever objects of a cluster there are.
+fn kept(target: &str, object: &Value) {
+    match object {
+        Value::Object(map) => {
+            if let Some(Value::Object(annotations)) = map.get("annotations") {
+                let bytes: usize =
+                    annotations.iter().map(|(key, value)| key.len() + value.as_str().unwrap().len()).sum();
+                assert!(bytes < 256 * 1024, "{target}: {bytes} bytes of annotations");
+                for key in annotations.keys() {
+                    assert!(super::kubernetes::is_label_key(key), "{target}: {key}");
+                }
+            }
+            if let Some(name) = map.get("metadata").and_then(|metadata| metadata.get("name")) {
+                assert!(super::kubernetes::is_object_name(name.as_str().unwrap()), "{target}: {name}");
+            }
+            for value in map.get("values").and_then(Value::as_array).into_iter().flatten() {
+                assert!(super::kubernetes::is_label_value(value.as_str().unwrap()), "{target}: {value}");
+            }
+            map.values().for_each(|value| kept(target, value));
+        }
+        Value::Array(list) => list.iter().for_each(|value| kept(target, value)),
+        _ => {}
+    }
+}
+
 #[test]
 fn workloads_are_read() {
     for (text, kind) in

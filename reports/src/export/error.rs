@@ -53,6 +53,20 @@ pub enum ExportError {
         /// The flag, with an example.
         flag: &'static str,
     },
+    /// A name that the consumer would refuse.
+    #[error("export as {target}: `{given}` is no {what}: {flag} takes {rule}")]
+    BadName {
+        /// The target's name.
+        target: &'static str,
+        /// The flag that it was given with.
+        flag: &'static str,
+        /// What was given.
+        given: String,
+        /// What it should be.
+        what: &'static str,
+        /// What that looks like.
+        rule: &'static str,
+    },
     /// The profile has no measurement at all.
     #[error("export {profile} as {target}: nothing was measured in it: measure with `coldstart run`")]
     Empty {

@@ -29,6 +29,13 @@ pub(super) fn export(
             _ => ExportError::missing(NAME, (name, profile), Phase::ImagePull),
         });
     };
+    if !is_reference(&image.reference) {
+        let why = format!(
+            "`{}` is no reference of an image that a node could pull",
+            super::error::cut(&image.reference)
+        );
+        return Err(ExportError::Refused { target: NAME, profile: super::error::cut(name), why });
+    }
     let timeout = pull_timeout_s(&pull);
     let annotations = Annotations::of(name, profile)
         .with("timeout-seconds", &explained(timeout.value, &timeout.basis))
@@ -53,4 +60,13 @@ pub(super) fn export(
         "metadata": metadata(&object, settings, annotations),
         "spec": spec,
     }))))
+}
+
+/// Whether a node takes this as the name of an image: registry, path, tag, digest, and nothing that would end a name.
+fn is_reference(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-/:@[]".contains(c);
+    !text.is_empty()
+        && text.len() <= 1024
+        && text.chars().all(plain)
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[')
 }

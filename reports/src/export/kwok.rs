@@ -1,6 +1,7 @@
 //! Delays of kwok's stages (<https://kwok.sigs.k8s.io/docs/user/stages-configuration/>): nodes and pods that only pretend, and take
 //! as long to become ready as the measured ones. kwok draws evenly between `delay` and `jitter-delay`.
 
+use coldstart_decisions::rollout::serves;
 use coldstart_profiles::{Nanos, Phase, Profile, TotalKind, Trace};
 use serde_json::json;
 
@@ -12,7 +13,8 @@ const NAME: &str = "kwok";
 /// Annotations for the pods of a workload, as a patch of its template.
 pub(super) fn export(name: &str, profile: &Profile) -> Result<Exported, ExportError> {
     let kinds = [TotalKind::Pod, TotalKind::Container, TotalKind::Process];
-    let Some(waterfall) = kinds.into_iter().find_map(|kind| profile.waterfall(kind)) else {
+    let whole = kinds.into_iter().filter_map(|kind| profile.waterfall(kind));
+    let Some(waterfall) = whole.into_iter().find(|waterfall| serves(waterfall.ends_with)) else {
         return Err(ExportError::missing(NAME, (name, profile), Phase::FirstBatch));
     };
     let traces = profile.traces.iter().filter(|trace| {

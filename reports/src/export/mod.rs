@@ -182,6 +182,7 @@ impl ExportTarget {
         plan: &ServingPlan,
         settings: &ExportSettings,
     ) -> Result<Exported, ExportError> {
+        settings.check(self.name)?;
         match self.from {
             ExportFrom::PlanFor(export) => export(name, plan, settings),
             _ => Err(ExportError::TakesProfile { target: self.name }),
@@ -197,6 +198,7 @@ impl ExportTarget {
         profiles: &Named<'_>,
         settings: &ExportSettings,
     ) -> Result<Exported, ExportError> {
+        settings.check(self.name)?;
         match (self.from, profiles) {
             (ExportFrom::Profile(export), [(name, profile)]) => export(name, profile),
             (ExportFrom::ProfileFor(export), [(name, profile)]) => export(name, profile, settings),

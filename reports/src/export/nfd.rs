@@ -1,6 +1,7 @@
 //! Node Feature Discovery's local feature file (<https://kubernetes-sigs.github.io/node-feature-discovery/stable/usage/customization-guide>):
 //! `name=value` lines under a prefix of our own, with the time at which they expire.
 
+use coldstart_decisions::rollout::serves;
 use coldstart_profiles::{LimitKind, Measurement, Outcome, Phase, Profile, TotalKind};
 
 use super::kubernetes::{is_label_prefix, label_value};
@@ -47,6 +48,15 @@ pub(super) fn export(
     Ok(Exported::File(text))
 }
 
+/// The device that a profile is of, as a label has it. Pods name the resource that they ask for, which is none: where their nodes don't
+/// tell the product, there is no such label.
+pub(super) fn device(profile: &Profile) -> Option<String> {
+    match &profile.target.cluster {
+        Some(cluster) => label_value(cluster.gpu_product.as_deref()?),
+        None => label_value(&profile.target.device.name),
+    }
+}
+
 /// Names without the prefix, and values that a label can have.
 pub(super) fn labels(profile: &Profile) -> Vec<(String, String)> {
     let mut labels: Vec<(String, String)> = Vec::new();
@@ -54,7 +64,7 @@ pub(super) fn labels(profile: &Profile) -> Vec<(String, String)> {
         |name: &str, value: Option<String>| labels.extend(value.map(|value| (name.to_owned(), value)));
     let target = &profile.target;
     let model = target.model.as_ref();
-    push("device", label_value(&target.device.name));
+    push("device", device(profile));
     push("model", model.and_then(|model| label_value(&model.source)));
     // Names are cut and spelt out: this one tells two models apart.
     push(
@@ -67,7 +77,7 @@ pub(super) fn labels(profile: &Profile) -> Vec<(String, String)> {
     for (kind, name) in
         [(TotalKind::Process, "process"), (TotalKind::Container, "container"), (TotalKind::Pod, "pod")]
     {
-        if let Some(waterfall) = profile.waterfall(kind) {
+        if let Some(waterfall) = profile.waterfall(kind).filter(|waterfall| serves(waterfall.ends_with)) {
             push(&format!("cold-start-{name}-ms"), Some(millis(waterfall.total.p50_ns.as_millis_f64())));
             push(&format!("cold-start-{name}-max-ms"), Some(millis(waterfall.total.max_ns.as_millis_f64())));
         }

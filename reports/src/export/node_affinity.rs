@@ -1,11 +1,12 @@
 //! A pod's nodeAffinity (core/v1) for the labels that `nfd` gives its nodes.
 
 use coldstart_decisions::locality::{NodeTime, affinity_weights};
+use coldstart_decisions::rollout::serves;
 use coldstart_decisions::{Basis, Figure};
 use coldstart_profiles::{Key, Phase, Profile, TotalKind, Waterfall};
 use serde_json::{Value, json};
 
-use super::kubernetes::{Annotations, explained, is_label_prefix, label_value, manifest};
+use super::kubernetes::{Annotations, explained, is_label_prefix, manifest};
 use super::{ExportError, ExportSettings, Exported, Named};
 
 const NAME: &str = "node-affinity";
@@ -24,12 +25,18 @@ pub(super) fn export(profiles: &Named<'_>, settings: &ExportSettings) -> Result<
     let mut nodes: Vec<(NodeTime, String)> = Vec::new();
     let mut kind = None;
     for (name, profile) in profiles {
-        let Some(waterfall) = whole(profile, kind) else {
+        let Some(waterfall) = whole(profile, kind).filter(|waterfall| serves(waterfall.ends_with)) else {
             return Err(ExportError::missing(NAME, (name, profile), Phase::FirstBatch));
         };
         kind = Some(waterfall.kind);
-        let Some(device) = label_value(&profile.target.device.name) else {
-            let why = "its device has no name that a label can have: label the nodes by hand".to_owned();
+        let Some(device) = super::nfd::device(profile) else {
+            let why = match profile.target.cluster {
+                Some(_) => {
+                    "its pods don't tell which GPU they ran on: import what `kubectl get pod,event,node -o json` prints"
+                }
+                None => "its device has no name that a label can have: label the nodes by hand",
+            };
+            let why = why.to_owned();
             return Err(ExportError::Refused { target: NAME, profile: super::error::cut(name), why });
         };
         let key = Key::host(waterfall.ends_with, waterfall.params.clone());

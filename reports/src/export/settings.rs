@@ -3,6 +3,7 @@
 use coldstart_decisions::autoscaler::Signal;
 
 use super::ExportError;
+use super::kubernetes::{is_label_key, is_label_value, is_object_name, is_part_name};
 
 /// Names and addresses of the cluster that an export is for. What is `None` and needed is refused by its flag's name.
 #[derive(Debug, Clone, PartialEq)]
@@ -96,7 +97,7 @@ impl Workload {
             "statefulset" | "sts" | "statefulsets" => "StatefulSet",
             _ => return Err(format!("know the kind `{kind}`: give deployment/NAME or statefulset/NAME")),
         };
-        if !super::kubernetes::is_object_name(name) {
+        if !is_object_name(name) {
             return Err(format!(
                 "use the name `{name}`: a name has up to 253 of a-z, 0-9, - and ., and begins and ends with a letter or digit"
             ));
@@ -105,7 +106,54 @@ impl Workload {
     }
 }
 
+/// What names of namespaces and containers look like.
+const PART: &str = "up to 63 of a-z, 0-9 and -, with a letter or digit at both ends";
+/// What the names and values of labels look like.
+const LABEL: &str =
+    "KEY=VALUE with up to 63 of A-Z, a-z, 0-9, -, _ and . each, with a letter or digit at both ends";
+
 impl ExportSettings {
+    /// That every name is one that a cluster takes, whether this target uses it or not.
+    pub(super) fn check(&self, target: &'static str) -> Result<(), ExportError> {
+        let bad = |flag, given: &str, what, rule| {
+            Err(ExportError::BadName { target, flag, given: super::error::cut(given), what, rule })
+        };
+        if let Some(name) = self.namespace.as_deref().filter(|name| !is_part_name(name)) {
+            return bad("--namespace", name, "name of a namespace", PART);
+        }
+        if let Some(name) = self.container.as_deref().filter(|name| !is_part_name(name)) {
+            return bad("--container", name, "name of a container", PART);
+        }
+        if let Some((key, value)) =
+            self.node_selector.iter().find(|(key, value)| !is_label_key(key) || !is_label_value(value))
+        {
+            return bad("--node-selector", &format!("{key}={value}"), "label", LABEL);
+        }
+        if !self.health_path.starts_with('/')
+            || self.health_path.contains(|c: char| c.is_control() || c.is_whitespace())
+        {
+            return bad(
+                "--health-path",
+                &self.health_path,
+                "path",
+                "one that begins with / and holds no white space",
+            );
+        }
+        let version = |text: &str| {
+            text.split_once('/')
+                .is_some_and(|(group, version)| is_object_name(group) && is_part_name(version))
+        };
+        if let Some(given) = self.api_version.as_deref().filter(|given| !version(given)) {
+            return bad(
+                "--api-version",
+                given,
+                "version of an API",
+                "GROUP/VERSION, such as keda.sh/v1alpha1",
+            );
+        }
+        Ok(())
+    }
+
     /// The workload, or the refusal that names its flag.
     pub(super) fn needs_workload(&self, target: &'static str) -> Result<&Workload, ExportError> {
         self.workload.as_ref().ok_or(ExportError::NeedsFlag { target, flag: "--workload deployment/NAME" })

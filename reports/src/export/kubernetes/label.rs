@@ -1,5 +1,7 @@
 //! Values of labels: up to 63 of `A-Z a-z 0-9 - _ .`, the first and the last a letter or digit.
 
+use super::name::is_object_name;
+
 /// The most characters of a label's value, and of its name without the prefix.
 const LONGEST: usize = 63;
 
@@ -20,6 +22,17 @@ pub(in crate::export) fn label_value(text: &str) -> Option<String> {
     }
     let value = value.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
     (!value.is_empty()).then(|| value.to_owned())
+}
+
+/// Whether this is the value of a label as it stands; it may be empty.
+pub(in crate::export) fn is_label_value(text: &str) -> bool {
+    text.is_empty() || label_value(text).as_deref() == Some(text)
+}
+
+/// Whether this is the key of a label: a name like a value, perhaps with a DNS name and a slash before it.
+pub(in crate::export) fn is_label_key(text: &str) -> bool {
+    let (prefix, name) = text.rsplit_once('/').map_or((None, text), |(prefix, name)| (Some(prefix), name));
+    prefix.is_none_or(is_object_name) && !name.is_empty() && is_label_value(name)
 }
 
 #[cfg(test)]
@@ -49,6 +62,21 @@ mod tests {
         }
         let cut_at_a_dash = format!("{}-tail", "b".repeat(62));
         assert_eq!(label_value(&cut_at_a_dash).unwrap(), "b".repeat(62));
+    }
+
+    #[test]
+    fn keys_and_values_as_they_stand() {
+        for key in ["a", "nvidia.com/gpu.product", "kubernetes.io/hostname", "A_b"] {
+            assert!(is_label_key(key), "{key}");
+        }
+        for key in ["", "/", "a/", "/a", "a b", "-a", "a/b/c", "A.b/c", "a\n", &"a".repeat(64)] {
+            assert!(!is_label_key(key), "{key:?}");
+        }
+        for (value, is) in
+            [("", true), ("NVIDIA-L4", true), ("NVIDIA L4", false), ("a--b", true), ("a-", false)]
+        {
+            assert_eq!(is_label_value(value), is, "{value}");
+        }
     }
 
     proptest! {

@@ -15,6 +15,11 @@ pub(in crate::export) fn is_object_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= LONGEST && name.split('.').all(is_part)
 }
 
+/// Whether a namespace or container can have this name: one such part, without a dot.
+pub(in crate::export) fn is_part_name(name: &str) -> bool {
+    is_object_name(name) && !name.contains('.')
+}
+
 /// Whether labels may have this prefix: a DNS name with a dot, and none that Kubernetes keeps for itself.
 pub(in crate::export) fn is_label_prefix(prefix: &str) -> bool {
     let reserved = |domain: &str| prefix == domain || prefix.ends_with(&format!(".{domain}"));
@@ -54,6 +59,16 @@ mod tests {
         assert_eq!(object_name("meta-llama/Llama-3.1-8B", "model"), "meta-llama-llama-3-1-8b");
         assert_eq!(object_name("模型", "model"), "model");
         assert!(is_object_name(&object_name(&"Xy/".repeat(100), "model")));
+    }
+
+    #[test]
+    fn names_of_namespaces_and_containers_have_no_dot() {
+        assert!(
+            is_part_name("serving-1")
+                && !is_part_name("a.b")
+                && !is_part_name("")
+                && !is_part_name(&"a".repeat(64))
+        );
     }
 
     #[test]
