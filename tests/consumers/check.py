@@ -1,7 +1,8 @@
 """Reads exports as their consumers do, independently of the program that wrote them.
 
-    python check.py GOLDEN_DIR DEPLOY_DIR
+    python check.py GOLDEN_DIR DEPLOY_DIR [COLDSTART]
 
+Given the program, a run of the tiny model that it makes is exported and checked like the golden files.
 Kubernetes objects go through the OpenAPI schemas that PyPI's kubernetes-validate carries; patches are merged into a minimal
 workload first. Labels and feature files are held against the documented rules, Dynamo's tables are interpolated as its planner
 does (components/planner, perf_interpolation.py), and the simulator's file is read as YAML with its documented checks.
@@ -11,7 +12,9 @@ Needs kubernetes-validate, scipy, numpy.
 import json
 import pathlib
 import re
+import subprocess
 import sys
+import tempfile
 
 import kubernetes_validate
 import numpy as np
@@ -143,8 +146,8 @@ def pretended(patch):
     assert f"pod-ready.stage.kwok.x-k8s.io/delay" in notes
 
 
-def main(golden, deploy):
-    golden, deploy = pathlib.Path(golden), pathlib.Path(deploy)
+def exports(golden, others=()):
+    """Every export in a directory, under the names of the golden files; `others` are not there."""
     text = lambda name: (golden / name).read_text()
     read = lambda name: json.loads(text(name))
     checked = []
@@ -162,16 +165,17 @@ def main(golden, deploy):
     simulator(text("export-inference-sim.yaml"))
     dynamo(*(read(f"export-dynamo-{name}.json") for name in ("prefill_raw_data", "decode_raw_data", "engine_args")))
 
-    job = read("export-image-pull-job.json")
-    assert job["apiVersion"].startswith("apps.kruise.io/") and job["spec"]["pullPolicy"]["timeoutSeconds"] >= 1
-    assert job["spec"]["image"] and job["spec"]["parallelism"] >= 1
+    custom = []
+    if "image-pull-job" not in others:
+        job = read("export-image-pull-job.json")
+        assert job["apiVersion"].startswith("apps.kruise.io/") and job["spec"]["pullPolicy"]["timeoutSeconds"] >= 1
+        assert job["spec"]["image"] and job["spec"]["parallelism"] >= 1
+        custom.append(job)
     cache = read("export-local-model-cache.json")
     assert cache["apiVersion"].startswith("serving.kserve.io/") and cache["spec"]["nodeGroups"]
     assert re.match(r"^[1-9][0-9]*Mi$", cache["spec"]["modelSize"]) and "://" in cache["spec"]["sourceModelUri"]
-    custom = [job, cache]
+    custom.append(cache)
     for name in ("export-hpa.json", "export-keda.json", "export-capacity-buffer.json"):
-        if not (golden / name).exists():
-            continue
         thing = read(name)
         checked.append(name)
         if thing["kind"] == "HorizontalPodAutoscaler":
@@ -200,6 +204,49 @@ def main(golden, deploy):
         # Metadata is that of any object: a ConfigMap of the same carries it through the schema.
         valid({"apiVersion": "v1", "kind": "ConfigMap", "metadata": thing["metadata"]})
 
+    return checked, found
+
+
+def made(program, directory):
+    """What the program makes of a run of its own, under the names of the golden files."""
+
+    def coldstart(*words):
+        done = subprocess.run([program, *words], cwd=directory, capture_output=True, text=True)
+        assert done.returncode == 0, f"{' '.join(words)}: {done.stderr}"
+
+    phases = "process_start,alloc,weights_load,first_batch,warm_up,throughput"
+    coldstart(*f"run --device host --synthetic tiny --trials 3 --budget 20 --batches 1,2,4 --phases {phases} --out p.json".split())
+    plan = "plan p.json --slo-p99 60s --assume-cold-p99 60s --base 100 --peak 50000 --ramp 500 --tokens-in 64 --tokens-out 16"
+    coldstart(*f"{plan} --replica-hour 1 --miss-cost 0.01 --out plan.json".split())
+    workload = "--workload deployment/llama --namespace serving"
+    for name, source, flags in (
+        ("nfd.txt", "p.json", "--expires-in 3600"),
+        ("node-affinity.json", "p.json", ""),
+        ("probes.json", "p.json", f"{workload} --container server"),
+        ("kwok.json", "p.json", ""),
+        ("local-model-cache.json", "p.json", "--model-uri hf://org/llama --node-groups a100"),
+        ("inference-sim.yaml", "p.json", "--model-name org/llama"),
+        ("hpa.json", "plan.json", workload),
+        ("keda.json", "plan.json", workload),
+        ("capacity-buffer.json", "plan.json", workload),
+    ):
+        coldstart("export", name.split(".")[0], source, *flags.split(), "--out", f"export-{name}")
+    coldstart("export", "dynamo", "p.json", "--out", "tables")
+    for path in (directory / "tables").iterdir():
+        path.rename(directory / f"export-dynamo-{path.name}")
+
+
+def main(golden, deploy, program=None):
+    deploy = pathlib.Path(deploy)
+    checked, found = exports(pathlib.Path(golden))
+    if program:
+        with tempfile.TemporaryDirectory() as directory:
+            directory = pathlib.Path(directory)
+            made(pathlib.Path(program).resolve(), directory)
+            # A run that pulls needs an engine and an image of one's own.
+            more, labels = exports(directory, others=("image-pull-job",))
+            checked += more
+            found |= labels
     for path in sorted(deploy.glob("*.yaml")):
         for thing in yaml.safe_load_all(path.read_text()):
             valid(thing)

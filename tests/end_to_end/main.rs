@@ -11,6 +11,7 @@ mod cuda_faults;
 mod described;
 mod engine;
 mod export;
+mod export_cluster;
 mod failures;
 mod gate;
 mod gpu_table;

@@ -19,10 +19,10 @@ use crate::{
 };
 
 /// Markup of all formats, quotes, escape sequences (of one byte and of two), marks of direction, and what XML can't hold.
-const HOSTILE: &str = "<hostile a=\"1\" b='2'>&amp;]]>--|`*_[x](y)\\%0A::error::\n\r\t\0\u{1b}[2J\u{1b}]0;owned\u{7}\u{9b}31m\u{202e}\u{2066}\u{2028}\u{ffff}${x}{{y}}\" } 1\n# EOF\n";
+pub(super) const HOSTILE: &str = "<hostile a=\"1\" b='2'>&amp;]]>--|`*_[x](y)\\%0A::error::\n\r\t\0\u{1b}[2J\u{1b}]0;owned\u{7}\u{9b}31m\u{202e}\u{2066}\u{2028}\u{ffff}${x}{{y}}\" } 1\n# EOF\n";
 
 /// The places of all strings, with the numbers of list entries left out: entries of a list are alike.
-fn places(value: &Value, place: &str, found: &mut BTreeSet<String>) {
+pub(super) fn places(value: &Value, place: &str, found: &mut BTreeSet<String>) {
     match value {
         Value::String(_) => drop(found.insert(place.to_owned())),
         Value::Array(list) => list.iter().for_each(|entry| places(entry, &format!("{place}/*"), found)),
@@ -34,7 +34,7 @@ fn places(value: &Value, place: &str, found: &mut BTreeSet<String>) {
 }
 
 /// The value with `text` before the strings at these places: what was unique stays so.
-fn replaced(value: &Value, at: &str, places: &BTreeSet<&str>, text: &str) -> Value {
+pub(super) fn replaced(value: &Value, at: &str, places: &BTreeSet<&str>, text: &str) -> Value {
     match value {
         Value::String(old) if places.contains(at) => Value::String(format!("{text}{old}")),
         Value::Array(list) => {

@@ -7,3 +7,4 @@ mod golden;
 mod hostile;
 mod html;
 pub(crate) mod scripted;
+mod serving_plan;
