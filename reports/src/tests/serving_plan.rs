@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use coldstart_decisions::measured::{ByHand, PullByHand};
 use coldstart_decisions::plan::{
@@ -73,18 +74,38 @@ fn fleet() -> (Profile, Profile) {
     (scripted::swept(), other)
 }
 
-fn plan() -> ServingPlan {
-    let (machine, other) = fleet();
-    make_plan(&[("a/p.json", &machine), ("a/gpu.json", &other)], &trace(), request(), "0.1.0").unwrap()
+fn plan() -> &'static ServingPlan {
+    static PLAN: OnceLock<ServingPlan> = OnceLock::new();
+    PLAN.get_or_init(|| {
+        let (machine, other) = fleet();
+        make_plan(&[("a/p.json", &machine), ("a/gpu.json", &other)], &trace(), request(), "0.1.0").unwrap()
+    })
+}
+
+/// The same with no more than eight entries in any list: entries are alike.
+fn shortened(value: &mut Value) {
+    match value {
+        Value::Array(list) => {
+            list.truncate(8);
+            list.iter_mut().for_each(shortened);
+        }
+        Value::Object(map) => map.values_mut().for_each(shortened),
+        _ => {}
+    }
 }
 
 fn style(width: usize) -> Style {
     Style { width, color: false, unicode: true }
 }
 
-/// Numbers to nine digits: the last ones are the business of a machine's libm.
+/// Numbers to nine digits: the last ones are the business of a machine's libm. Of keys how many: the explained ones list them.
 fn rounded(value: &mut Value) {
     match value {
+        Value::Object(map) if map.get("keys").is_some_and(Value::is_array) => {
+            let keys = map["keys"].as_array().unwrap().len();
+            map.insert("keys".to_owned(), keys.into());
+            map.values_mut().for_each(rounded);
+        }
         Value::Number(number) => {
             if let Some(float) = number.as_f64().filter(|_| number.is_f64()) {
                 *value = format!("{float:.8e}").parse::<f64>().unwrap().into();
@@ -100,15 +121,17 @@ fn rounded(value: &mut Value) {
 fn golden_files() {
     let plan = plan();
     for width in [120, 80] {
-        let table = serving_plan(&plan, &style(width));
+        let table = serving_plan(plan, &style(width));
         let widest = table.lines().map(|line| line.chars().count()).max().unwrap();
         assert!(widest <= width, "{widest} of {width}:\n{table}");
         assert_golden(&format!("serving-plan-{width}.txt"), &table);
     }
-    assert_golden("serving-plan.md", &serving_plan_markdown(&plan));
+    assert_golden("serving-plan.md", &serving_plan_markdown(plan));
     // What was measured stands in the plan as well: it is the profiles' business.
-    let mut json = serde_json::to_value(&plan).unwrap();
-    json.as_object_mut().unwrap().remove("fleet");
+    let mut json = serde_json::to_value(plan).unwrap();
+    for large in ["fleet", "courses"] {
+        json.as_object_mut().unwrap().remove(large).unwrap();
+    }
     json["comparison"]["policies"].as_array_mut().unwrap().iter_mut().for_each(|policy| {
         let policy = policy.as_object_mut().unwrap();
         policy.remove("timeline");
@@ -124,7 +147,7 @@ fn golden_files() {
         "mitigations",
     ]
     .into_iter()
-    .map(|field| explanation(&explain(&plan, field).unwrap(), &style(100)))
+    .map(|field| explanation(&explain(plan, field).unwrap(), &style(100)))
     .collect();
     assert!(explained.iter().all(|text| !text.is_empty()));
     assert_golden("serving-plan-explained-100.txt", &explained.join("\n"));
@@ -156,7 +179,8 @@ fn texts(plan: &ServingPlan) -> Vec<(String, String)> {
 
 #[test]
 fn no_form_obeys_hostile_text_in_any_field() {
-    let value = serde_json::to_value(plan()).unwrap();
+    let mut value = serde_json::to_value(plan()).unwrap();
+    shortened(&mut value);
     let mut found = BTreeSet::new();
     places(&value, "", &mut found);
     let read = |places: &BTreeSet<&str>| -> Option<ServingPlan> {
