@@ -1,12 +1,14 @@
 //! Several profiles side by side. No verdict: whether a difference means anything is the gate's question.
 
 use coldstart_profiles::warm_up::Spread;
-use coldstart_profiles::{ForwardMode, Key, Measurement, Nanos, Phase, Profile, RunState, TotalKind};
+use coldstart_profiles::{
+    Distribution, ForwardMode, Key, Measurement, Nanos, Phase, Profile, RunState, TotalKind,
+};
 
 use crate::grid::{Cell, Column, Grid};
 use crate::scale::Scale;
 use crate::style::{Style, Tone};
-use crate::terminal::section;
+use crate::terminal::{section, widest};
 use crate::text::{notes, paragraph};
 
 /// From so many profiles on their medians are shown as a distribution: a column for each would not fit.
@@ -31,6 +33,8 @@ impl Line {
 /// more the least, middle and largest, and which profile is the slowest.
 pub fn comparison(profiles: &[(&str, &Profile)], style: &Style) -> String {
     let mut text = legend(profiles, style);
+    text.push('\n');
+    text.push_str(&paragraph(style, Tone::Strong, &spread(profiles)));
     let doubts = differences(profiles);
     if !doubts.is_empty() {
         text.push('\n');
@@ -55,6 +59,29 @@ pub fn comparison(profiles: &[(&str, &Profile)], style: &Style) -> String {
         text.push_str(&section(style, title, &conditions, &body));
     }
     text
+}
+
+/// From the quickest to the slowest cold start, with the median of many.
+pub(crate) fn spread(profiles: &[(&str, &Profile)]) -> String {
+    let totals = profiles.iter().enumerate();
+    let totals = totals.filter_map(|(at, (_, profile))| Some((at, widest(profile)?.total.p50_ns)));
+    let told = Distribution::of(totals).and_then(|all| {
+        let ((slow, most), (quick, least)) = (all.nodes.first()?, all.nodes.last()?);
+        let name = |at: &usize| profiles.get(*at).map_or("", |(name, _)| *name);
+        let ends = format!("from {least} ({}) to {most} ({})", name(quick), name(slow));
+        match all.nodes.len() {
+            0 | 1 => None,
+            n if n >= MANY => Some(format!("{n} nodes start in {} in the median, {ends}.", all.median)),
+            _ => Some(match (least, most) {
+                (&Nanos::ZERO, _) => format!("Cold starts take {ends}."),
+                (least, most) => {
+                    let factor = most.as_secs_f64() / least.as_secs_f64();
+                    format!("Cold starts take {ends}: a factor of {factor:.2}.")
+                }
+            }),
+        }
+    });
+    told.unwrap_or_else(|| "Fewer than two of these profiles hold a whole cold start.".to_owned())
 }
 
 /// `A`, `B` … beyond `Z` numbers.

@@ -2,6 +2,7 @@
 
 use coldstart_profiles::{Outcome, Profile, RunState, TotalKind, Waterfall};
 
+use crate::comparison::{MANY, spread};
 use crate::scale::percent;
 use crate::style::{PLAIN, obeyed};
 use crate::terminal::{answer_sentence, heading, headline, reasons};
@@ -11,8 +12,11 @@ use crate::{comparison, terminal};
 const LONGEST: usize = 600;
 
 /// One profile, or several side by side: the answer, the cold start as a table, caveats, what was not measured, and all tables
-/// folded.
+/// folded. Five and more are taken for nodes of a fleet: distributions, and a line for each.
 pub fn markdown(profiles: &[(&str, &Profile)]) -> String {
+    if profiles.len() >= MANY {
+        return of_nodes(profiles);
+    }
     let mut text = String::new();
     for (name, profile) in profiles {
         let named = if profiles.len() > 1 { format!("{name}: ") } else { String::new() };
@@ -49,6 +53,26 @@ pub fn markdown(profiles: &[(&str, &Profile)]) -> String {
     }
     if profiles.len() > 1 {
         text.push_str(&folded("Side by side", &comparison(profiles, &PLAIN)));
+    }
+    text
+}
+
+/// Many profiles are nodes of a fleet: how they compare, then a line for each.
+fn of_nodes(profiles: &[(&str, &Profile)]) -> String {
+    let mut text = format!("### {} nodes\n\n{}\n", profiles.len(), escape(&spread(profiles)));
+    text.push_str(&folded("Distributions", &comparison(profiles, &PLAIN)));
+    for (name, profile) in profiles {
+        let mut doubts = String::new();
+        if profile.target.device.stand_in {
+            doubts.push_str(" **STAND-IN driver: nothing measured on it means anything.**");
+        }
+        if profile.state != RunState::Complete {
+            doubts.push_str(" **This run is not complete.**");
+        }
+        if !profile.caveats.is_empty() {
+            doubts.push_str(&format!(" ⚠️ {} caveats", profile.caveats.len()));
+        }
+        text.push_str(&format!("- {}: {}{doubts}\n", escape(name), escape(&answer_sentence(profile))));
     }
     text
 }

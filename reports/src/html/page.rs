@@ -1,13 +1,12 @@
 //! What stands on the page of a profile.
 
 use coldstart_decisions::plan::ServingPlan;
-use coldstart_profiles::{Distribution, Nanos, Outcome, Profile, RunState, TraceEnd};
+use coldstart_profiles::{Outcome, Profile, RunState, TraceEnd};
 
 use super::figures::{self, Figure};
-use crate::comparison::{MANY, differences};
+use crate::comparison::{MANY, differences, spread};
 use crate::serving_plan::{sentence, title};
 use crate::style::PLAIN;
-use crate::terminal::widest;
 use crate::{comparison as comparison_table, serving_plan, terminal};
 
 /// The id of the page that stands before several profiles.
@@ -148,29 +147,6 @@ pub(super) fn comparison(profiles: &[(&str, &Profile)]) -> Result<Page, String> 
         skipped: Vec::new(),
         tables: comparison_table(profiles, &PLAIN),
     })
-}
-
-/// From the quickest to the slowest cold start, with the median of many.
-fn spread(profiles: &[(&str, &Profile)]) -> String {
-    let totals = profiles.iter().enumerate();
-    let totals = totals.filter_map(|(at, (_, profile))| Some((at, widest(profile)?.total.p50_ns)));
-    let told = Distribution::of(totals).and_then(|all| {
-        let ((slow, most), (quick, least)) = (all.nodes.first()?, all.nodes.last()?);
-        let name = |at: &usize| profiles.get(*at).map_or("", |(name, _)| *name);
-        let ends = format!("from {least} ({}) to {most} ({})", name(quick), name(slow));
-        match all.nodes.len() {
-            0 | 1 => None,
-            n if n >= MANY => Some(format!("{n} nodes start in {} in the median, {ends}.", all.median)),
-            _ => Some(match (least, most) {
-                (&Nanos::ZERO, _) => format!("Cold starts take {ends}."),
-                (least, most) => {
-                    let factor = most.as_secs_f64() / least.as_secs_f64();
-                    format!("Cold starts take {ends}: a factor of {factor:.2}.")
-                }
-            }),
-        }
-    });
-    told.unwrap_or_else(|| "Fewer than two of these profiles hold a whole cold start.".to_owned())
 }
 
 /// What makes a comparison doubtful. Nodes of a fleet have their own names and devices, and are told apart by class.

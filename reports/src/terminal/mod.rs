@@ -23,7 +23,7 @@ use crate::style::Style;
 
 pub(crate) use answer::{answer_sentence, widest};
 pub(crate) use section::section;
-pub(crate) use throughput::knee_text;
+pub(crate) use throughput::knees_text;
 pub(crate) use title::headline;
 pub(crate) use waterfall::{heading, reasons};
 

@@ -110,23 +110,32 @@ fn table(lines: &[Line<'_>], mode: ForwardMode, style: &Style) -> String {
 
 /// Where larger batches stop paying, length by length.
 fn knees(profile: &Profile, mode: ForwardMode, style: &Style) -> String {
-    let knees: Vec<String> =
-        profile.sweep().iter().filter(|series| series.mode == mode).filter_map(knee_text).collect();
+    let knees = knees_text(&profile.sweep(), mode);
     if knees.is_empty() {
         return String::new();
     }
-    let text = format!("knee (most tokens/s per time of an iteration): {}", knees.join("; "));
-    paragraph(style, Tone::Faint, &text)
+    paragraph(style, Tone::Faint, &format!("knee (most tokens/s per time of an iteration): {knees}"))
 }
 
-/// `context 64: batch 4`; of a knee at an end of the sweep that it may lie beyond.
-pub(crate) fn knee_text(series: &SweepSeries<'_>) -> Option<String> {
-    let at = match series.knee()? {
-        Knee::At(batch) => format!("batch {batch}"),
-        Knee::Smallest(batch) => format!("batch {batch}, the smallest"),
-        Knee::Largest(batch) => format!("batch {batch}, the largest, or beyond"),
+/// `batch 4 (context 64, 256)`; of a knee at an end of the sweep that it may lie beyond.
+pub(crate) fn knees_text(sweep: &[SweepSeries<'_>], mode: ForwardMode) -> String {
+    let mut groups: Vec<(Knee, Vec<String>)> = Vec::new();
+    for series in sweep.iter().filter(|series| series.mode == mode) {
+        let Some(knee) = series.knee() else { continue };
+        match groups.iter_mut().find(|(known, _)| *known == knee) {
+            Some((_, lengths)) => lengths.push(series.tokens.to_string()),
+            None => groups.push((knee, vec![series.tokens.to_string()])),
+        }
+    }
+    let told = |(knee, lengths): &(Knee, Vec<String>)| {
+        let at = match knee {
+            Knee::At(batch) => format!("batch {batch}"),
+            Knee::Smallest(batch) => format!("batch {batch}, the smallest"),
+            Knee::Largest(batch) => format!("batch {batch}, the largest, or beyond"),
+        };
+        format!("{at} ({} {})", mode.tokens_name(), lengths.join(", "))
     };
-    Some(format!("{} {}: {at}", series.mode.tokens_name(), series.tokens))
+    groups.iter().map(told).collect::<Vec<_>>().join("; ")
 }
 
 /// How decode steps ran on a device with graphs.

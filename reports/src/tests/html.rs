@@ -140,6 +140,9 @@ fn many_nodes_are_distributions_by_class_with_the_slowest_named() {
         assert!(page.contains(&format!("<h1 id=\"p{at}\">")), "the links lead somewhere");
     }
     assert!(!page.contains("The numbers behind it</summary><div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Numbers: Warm-up"));
+    let text = markdown(&named);
+    assert!(text.starts_with("### 7 nodes\n\n7 nodes start in ") && text.len() < 20_000, "{text}");
+    assert_eq!(text.lines().filter(|line| line.starts_with("- node")).count(), 7, "{text}");
     let many: Vec<_> = named.iter().cycle().take(300).copied().collect();
     let page = html(&many).unwrap();
     assert!(page.len() < 1_000_000, "{} bytes for 300 nodes", page.len());

@@ -5,15 +5,14 @@ use coldstart_profiles::{ForwardMode, Key, Knee, Nanos, Profile, SweepSeries};
 use super::{Figure, Part, beside, decimal, head, lanes, point_name, time};
 use crate::html::page::clean;
 use crate::html::plot::{Axis, Bar, Curve, Lane, Look, Marks, color_number};
-use crate::terminal::knee_text;
+use crate::terminal::knees_text;
 
 const MS: f64 = 1e6;
 
 /// Tokens per second against the time of an iteration, batch by batch, with the knee and the fit.
 pub(super) fn throughput(profile: &Profile) -> Result<Option<Figure>, String> {
     let sweep = profile.sweep();
-    let mut modes: Vec<ForwardMode> = sweep.iter().map(|series| series.mode).collect();
-    modes.dedup();
+    let modes = parts_of(&sweep);
     if modes.is_empty() {
         return Ok(None);
     }
@@ -33,11 +32,13 @@ pub(super) fn throughput(profile: &Profile) -> Result<Option<Figure>, String> {
     }
     let axes =
         (&Axis { title: "ms per iteration (median)", log: true }, &Axis { title: "tokens/s", log: true });
-    let knees: Vec<String> = sweep
-        .iter()
-        .filter_map(|series| Some(format!("{} of {}", series.mode.name(), knee_text(series)?)))
+    let knees: Vec<String> = parts_of(&sweep)
+        .into_iter()
+        .map(|mode| (mode, knees_text(&sweep, mode)))
+        .filter(|(_, text)| !text.is_empty())
+        .map(|(mode, text)| format!("{}: {text}", mode.name()))
         .collect();
-    let knees = if knees.is_empty() { String::new() } else { format!(" Knees: {}.", knees.join("; ")) };
+    let knees = if knees.is_empty() { String::new() } else { format!(" Knees of {}.", knees.join("; of ")) };
     let rows = sweep.iter().flat_map(|series| {
         series.points.iter().map(|(point, summary)| {
             let or_dash = |time: Option<Nanos>| time.map_or("–".to_owned(), |time| time.to_string());
@@ -65,6 +66,13 @@ pub(super) fn throughput(profile: &Profile) -> Result<Option<Figure>, String> {
         rows: rows.collect(),
         links: Vec::new(),
     }))
+}
+
+/// The kinds of passes of a sweep, in its order.
+fn parts_of(sweep: &[SweepSeries<'_>]) -> Vec<ForwardMode> {
+    let mut modes: Vec<ForwardMode> = sweep.iter().map(|series| series.mode).collect();
+    modes.dedup();
+    modes
 }
 
 /// The points of a series, and the line of its fit; without a fit a line through the points.

@@ -70,7 +70,7 @@ pub(in crate::html) fn curves(
     let x = range(points().map(|(x, _)| x), x_axis.log);
     let y = range(points().map(|(_, y)| y), y_axis.log);
     let wide = layout == Layout::Wide;
-    let (height, left, below) = if wide { (340, 72, 44) } else { (240, 52, 38) };
+    let (height, left, below) = if wide { (340, 76, 46) } else { (240, 62, 40) };
     svg(layout, height, label, |area| -> Drawn {
         let mut builder = ChartBuilder::on(area);
         builder.margin(8).margin_right(16).x_label_area_size(below).y_label_area_size(left);
