@@ -19,6 +19,8 @@ pub struct Target {
     pub signal: Signal,
     /// How it is compared.
     pub metric_type: MetricType,
+    /// Of a latency: from the arrival until which part of the answer. `null` for other signals.
+    pub part: Option<SlaPart>,
     /// The target; `null` where none can be derived.
     pub value: Option<Figure<Quantity>>,
     /// Whether it can be scaled on.
@@ -122,12 +124,14 @@ impl Situation<'_> {
             Target {
                 signal: Signal::Plan,
                 metric_type: MetricType::AverageValue,
+                part: None,
                 value: Some(Figure::new(Quantity::Number(1.0), plan)),
                 usability: Usability::Usable,
             },
             Target {
                 signal: Signal::RequestRate,
                 metric_type: MetricType::AverageValue,
+                part: None,
                 value: Some(Figure::new(Quantity::PerSecond(rate.value), rate.basis)),
                 usability: Usability::Usable,
             },
@@ -161,6 +165,7 @@ impl Situation<'_> {
         Target {
             signal: Signal::Concurrency,
             metric_type: MetricType::AverageValue,
+            part: None,
             value: Some(Figure::new(Quantity::Number(value), basis)),
             usability,
         }
@@ -184,7 +189,13 @@ impl Situation<'_> {
             },
             None => Usability::Usable,
         };
-        Target { signal, metric_type, value: Some(Figure::new(Quantity::Number(value), basis)), usability }
+        Target {
+            signal,
+            metric_type,
+            part: None,
+            value: Some(Figure::new(Quantity::Number(value), basis)),
+            usability,
+        }
     }
 
     /// The latency at which the queue is Q*: (T_hi + ρ·(S − T_hi)) ÷ (1 + tolerance).
@@ -210,7 +221,14 @@ impl Situation<'_> {
                     .to_owned(),
             },
         };
-        Target { signal, metric_type, value: Some(Figure::new(Quantity::Nanos(value), basis)), usability }
+        let part = Some(slack.part);
+        Target {
+            signal,
+            metric_type,
+            part,
+            value: Some(Figure::new(Quantity::Nanos(value), basis)),
+            usability,
+        }
     }
 
     /// The share of the room for keys and values in use at ρ·n* requests at once; of a model without those, of the device's memory.
@@ -221,8 +239,13 @@ impl Situation<'_> {
         {
             return self.cache_target(headroom, model.token_limit());
         }
-        let unusable =
-            |why: String| Target { signal, metric_type, value: None, usability: Usability::Unusable { why } };
+        let unusable = |why: String| Target {
+            signal,
+            metric_type,
+            part: None,
+            value: None,
+            usability: Usability::Unusable { why },
+        };
         let device = self.memory.device_bytes.get() as f64;
         let batch = f64::from(self.bound.batch.value);
         let (Some(one), Some(all)) = (self.used_at(1.0), self.used_at(batch)) else {
@@ -262,7 +285,13 @@ impl Situation<'_> {
                     .to_owned(),
             }
         };
-        Target { signal, metric_type, value: Some(Figure::new(Quantity::Share(value), basis)), usability }
+        Target {
+            signal,
+            metric_type,
+            part: None,
+            value: Some(Figure::new(Quantity::Share(value), basis)),
+            usability,
+        }
     }
 
     /// max(1, ρ·n*) × tokens of a request ÷ tokens that fit ÷ (1 + tolerance): what vLLM's `kv_cache_usage_perc` shows.
@@ -294,6 +323,7 @@ impl Situation<'_> {
         Target {
             signal: Signal::MemoryPressure,
             metric_type: MetricType::Value,
+            part: None,
             value: Some(Figure::new(Quantity::Share(value), basis)),
             usability,
         }
@@ -332,7 +362,7 @@ fn between(points: &[(f64, f64)], n: f64) -> Option<f64> {
 
 fn without_queue(signal: Signal, metric_type: MetricType) -> Target {
     let why = "only the inter-token latency is bounded, and it does not depend on how many wait".to_owned();
-    Target { signal, metric_type, value: None, usability: Usability::Unusable { why } }
+    Target { signal, metric_type, part: None, value: None, usability: Usability::Unusable { why } }
 }
 
 fn too_late(hopeless: &Hopeless) -> Usability {

@@ -10,7 +10,7 @@ use crate::measured::{ColdStart, Measured};
 use crate::scaling::{
     Behavior, Hpa, Keda, PolicyKind, ScalingPolicy, ScalingRules, SelectPolicy, TargetKind,
 };
-use crate::service::ServiceModel;
+use crate::service::{ServiceModel, SlaPart};
 use crate::simulate::{
     Metric, Monitoring, Planned, Policy, Prices, Rule, Scenario, Signal, largest_rates, usual_policies,
 };
@@ -122,6 +122,9 @@ impl Alternatives<'_> {
             Watched::RequestRate => (Signal::RequestRate, TargetKind::AverageValue),
             Watched::QueueDepth => (Signal::QueueDepth, TargetKind::AverageValue),
             Watched::Concurrency => (Signal::Concurrency, TargetKind::AverageValue),
+            Watched::TailLatency if target.part == Some(SlaPart::Ttft) => {
+                (Signal::P99FirstToken, TargetKind::Value)
+            }
             Watched::TailLatency => (Signal::P99Latency, TargetKind::Value),
             Watched::MemoryPressure => (Signal::MemoryPressure, TargetKind::Value),
         };

@@ -212,7 +212,8 @@ impl<'a> Replay<'a> {
     }
 
     fn is_floor(&self, replicas: u32) -> bool {
-        self.fixed.as_ref().is_some_and(|fixed| replicas >= fixed.replicas)
+        // One replica carries what one carries: nothing was to be saved.
+        self.fixed.as_ref().is_some_and(|fixed| fixed.replicas > 1 && replicas >= fixed.replicas)
     }
 
     /// Everything side by side.

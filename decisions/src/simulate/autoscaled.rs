@@ -9,8 +9,8 @@ use super::controller::Controller;
 use super::dispatch::Dispatch;
 use super::language_model::LanguageServer;
 use super::outcome::Outcome;
-use super::policy::{Monitoring, Policy};
-use super::recorder::{Recorder, Slice, Slices};
+use super::policy::{Monitoring, Policy, Signal};
+use super::recorder::{Recorder, Slice, Slices, Watch};
 use super::server::{Draws, Server};
 use super::single_forward::SingleServer;
 use crate::service::{ServiceModel, Sla};
@@ -172,9 +172,9 @@ impl<'a, S: Server> Run<'a, S> {
     }
 
     fn start(&mut self) {
-        if self.controller.watches_latency() {
-            self.cluster.recorder.watch = Some(super::recorder::Watch::default());
-        }
+        let watch = |signal| self.controller.watches(signal).then(Watch::default);
+        self.cluster.recorder.watch = watch(Signal::P99Latency);
+        self.cluster.recorder.watch_first = watch(Signal::P99FirstToken);
         for _ in 0..self.controller.initial(self.scenario.initial_replicas) {
             self.cluster.order(0, 0);
         }

@@ -82,10 +82,10 @@ impl<'a> Controller<'a> {
         Controller { meter: Meter::new(monitoring), scrape, decide }
     }
 
-    /// Whether it looks at the latency.
-    pub(super) fn watches_latency(&self) -> bool {
+    /// Whether it looks at this signal.
+    pub(super) fn watches(&self, signal: Signal) -> bool {
         match &self.decide {
-            Decide::Hpa(at_work) => at_work.metrics.iter().any(|metric| metric.signal == Signal::P99Latency),
+            Decide::Hpa(at_work) => at_work.metrics.iter().any(|metric| metric.signal == signal),
             Decide::Static(_) | Decide::Planned { .. } => false,
         }
     }

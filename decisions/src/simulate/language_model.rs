@@ -154,6 +154,7 @@ impl LanguageServer {
     }
 
     fn prefilled(&mut self, arrival: Arrival, now: u64, recorder: &mut Recorder) {
+        recorder.first(arrival.time_ns, now);
         let size = arrival.size();
         if size.steps() == 0 {
             self.reserved = self.reserved.saturating_sub(size.tokens());

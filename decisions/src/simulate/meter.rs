@@ -65,9 +65,14 @@ impl Meter {
             Signal::Wanted { base, per_request_per_s } => {
                 Some(base + per_request_per_s * self.value(cluster, Signal::RequestRate)?)
             }
-            Signal::P99Latency => {
+            Signal::P99Latency | Signal::P99FirstToken => {
                 let from = last.time_ns.saturating_sub(self.window_ns);
-                cluster.recorder.watch.as_mut()?.percentile(from, 0.99).map(|nanos| nanos as f64)
+                let recorder = &mut cluster.recorder;
+                let watch = match signal {
+                    Signal::P99FirstToken => &mut recorder.watch_first,
+                    _ => &mut recorder.watch,
+                };
+                watch.as_mut()?.percentile(from, 0.99).map(|nanos| nanos as f64)
             }
             Signal::CpuUtilization { .. } | Signal::GpuUtilization => None,
         }

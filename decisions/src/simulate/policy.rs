@@ -111,6 +111,8 @@ pub enum Signal {
     },
     /// The p99 of the answers of a window, in nanoseconds.
     P99Latency,
+    /// The p99 of the times to the first token that came in a window, in nanoseconds; of single forwards that of the answers.
+    P99FirstToken,
     /// Requests that wait or run.
     Concurrency,
     /// Device memory for keys and values in use (for single forwards: the batch ÷ the largest), mean over ready replicas, 0..1.

@@ -33,6 +33,8 @@ pub(super) struct Recorder {
     answered: u64,
     /// For policies that watch the latency.
     pub(super) watch: Option<Watch>,
+    /// For policies that watch the time to the first token.
+    pub(super) watch_first: Option<Watch>,
     pub(super) slices: Option<Slices>,
 }
 
@@ -66,6 +68,7 @@ impl Recorder {
             last_end_ns: 0,
             answered: 0,
             watch: None,
+            watch_first: None,
             slices: None,
         }
     }
@@ -104,6 +107,13 @@ impl Recorder {
         }
         if exceeds(gap_ns, self.sla.itl_ns) {
             self.late_gaps += count;
+        }
+    }
+
+    /// The first token of a request came.
+    pub(super) fn first(&mut self, arrival_ns: u64, now: u64) {
+        if let Some(watch) = &mut self.watch_first {
+            watch.answers.push_back((now, now.saturating_sub(arrival_ns)));
         }
     }
 

@@ -46,6 +46,7 @@ impl Server for SingleServer {
     ) -> Option<u64> {
         let end_ns = self.until_ns;
         for arrival_ns in self.batch.drain(..) {
+            recorder.first(arrival_ns, end_ns);
             recorder.answer(Answer { arrival_ns, first_ns: end_ns, end_ns, gaps: 0 });
         }
         let n = queue.len().min(model.max_batch as usize);

@@ -2,7 +2,7 @@
 
 use coldstart_decisions::autoscaler::{MetricType, Signal, Target, Usability};
 use coldstart_decisions::plan::{Course, ServingPlan};
-use coldstart_decisions::service::ServiceModel;
+use coldstart_decisions::service::{ServiceModel, SlaPart};
 use coldstart_decisions::{Basis, Figure, Quantity};
 use coldstart_profiles::{Nanos, Work};
 
@@ -64,7 +64,7 @@ pub(super) fn watched(
     let (min, max) = bounds(signal, plan, course).ok_or_else(|| {
         refused("the plan has no line that a query could compute: take --signal rate".to_owned())
     })?;
-    let query = query(signal, plan, settings);
+    let query = query(found, plan, settings);
     let mut annotations = origin(name, plan)
         .with("signal", signal.flag())
         .with("target", &explained(number(threshold), basis))
@@ -161,7 +161,7 @@ pub(super) const fn adapter_name(signal: Signal) -> &'static str {
 }
 
 /// A query of Prometheus: sums of what adds up, the value itself of what does not. Of requests it is those that arrive.
-fn query(signal: Signal, plan: &ServingPlan, settings: &ExportSettings) -> String {
+fn query(target: &Target, plan: &ServingPlan, settings: &ExportSettings) -> String {
     let of = |metric: &str| match settings.metric_selector.as_str() {
         "" => metric.to_owned(),
         selector => format!("{metric}{{{selector}}}"),
@@ -171,7 +171,7 @@ fn query(signal: Signal, plan: &ServingPlan, settings: &ExportSettings) -> Strin
         Some(metric) => format!("sum(rate({metric}[{window}]))"),
         None => arrivals_of_vllm(of, &window),
     };
-    match signal {
+    match target.signal {
         Signal::Plan => plan.wanted.as_ref().map_or_else(String::new, |wanted| {
             // The digits of the replay, in the order of its sums.
             let (standby, base, slope) =
@@ -186,7 +186,10 @@ fn query(signal: Signal, plan: &ServingPlan, settings: &ExportSettings) -> Strin
         Signal::TailLatency => format!(
             "histogram_quantile({}, sum by (le) (rate({}[{window}])))",
             f64::from(plan.request.sla.permille) / 1000.0,
-            of("vllm:e2e_request_latency_seconds_bucket"),
+            of(match target.part {
+                Some(SlaPart::Ttft) => "vllm:time_to_first_token_seconds_bucket",
+                _ => "vllm:e2e_request_latency_seconds_bucket",
+            }),
         ),
         Signal::MemoryPressure => format!("avg({})", of("vllm:kv_cache_usage_perc")),
     }
@@ -214,7 +217,7 @@ fn counted(signal: Signal, query: &str, settings: &ExportSettings) -> String {
         Signal::RequestRate => arrivals,
         Signal::QueueDepth => "requests that wait",
         Signal::Concurrency => "requests that run or wait",
-        Signal::TailLatency => "time of requests that ended",
+        Signal::TailLatency => "time of requests, or to their first token",
         Signal::MemoryPressure => "how full the caches are on average",
     };
     format!("{what}: {query}")

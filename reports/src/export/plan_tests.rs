@@ -3,7 +3,7 @@
 use coldstart_decisions::autoscaler::{Advice, Signal, Usability};
 use coldstart_decisions::measured::ByHand;
 use coldstart_decisions::plan::{PlacesRequest, PlanRequest, ServingPlan, TrafficSource, make_plan};
-use coldstart_decisions::service::{RequestSize, ServiceModel, SingleForward, Sla};
+use coldstart_decisions::service::{RequestSize, ServiceModel, SingleForward, Sla, SlaPart};
 use coldstart_decisions::simulate::Dispatch;
 use coldstart_decisions::traffic::{Ramp, Steady, Traffic};
 use coldstart_decisions::{ClusterFacts, Prices};
@@ -188,6 +188,25 @@ fn a_buffer_holds_the_standby_or_is_refused() {
     let flat = self::plan(&Traffic::Steady(Steady { rate_per_s: 1.0, size: SIZE }));
     let refused = export_target("capacity-buffer").unwrap().of_plan("p", &flat, &settings()).unwrap_err();
     assert!(refused.to_string().contains("no standby"), "{refused}");
+}
+
+/// A target of the first token is compared with times to the first token.
+#[test]
+fn the_tail_is_that_of_the_bound() {
+    let mut plan = growing();
+    let settings = ExportSettings { signal: Some(Signal::TailLatency), ..settings() };
+    let target =
+        plan.autoscaler.targets.iter_mut().find(|target| target.signal == Signal::TailLatency).unwrap();
+    target.usability = Usability::Usable;
+    for (part, metric) in [
+        (SlaPart::EndToEnd, "vllm:e2e_request_latency_seconds_bucket"),
+        (SlaPart::Ttft, "vllm:time_to_first_token_seconds_bucket"),
+    ] {
+        let target = plan.autoscaler.targets.iter_mut().find(|target| target.signal == Signal::TailLatency);
+        target.unwrap().part = Some(part);
+        let text = text_with("keda", &plan, &settings);
+        assert!(text.contains(metric), "{text}");
+    }
 }
 
 #[test]

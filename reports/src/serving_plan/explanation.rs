@@ -48,7 +48,11 @@ fn value(field: &str, value: &Value) -> String {
             }
             Some(count) => count.to_string(),
             None => {
-                let text = found.as_f64().map_or_else(String::new, number);
+                let value = found.as_f64().unwrap_or_default();
+                if field.ends_with("attainment") || field.ends_with("_share") {
+                    return format!("{:.2} %", value * 100.0);
+                }
+                let text = number(value);
                 if field.ends_with("_per_s") { format!("{text}/s") } else { text }
             }
         },

@@ -59,7 +59,7 @@ fn following(plan: &ServingPlan, courses: &Courses, best: &Course) -> Option<Str
     let standing = plan.capacity.replayed_standby.as_ref().zip(plan.capacity.replayed_peak.as_ref());
     let replicas = standing.map_or_else(String::new, |(standby, peak)| {
         format!(
-            ", {} at its mean rate and up to {} at its peak, {} standing by",
+            ", {} at its mean rate and up to {} at its peak, {} standing by,",
             plan.capacity.warm.replicas_now.value,
             peak.value,
             match standby.value {
@@ -74,7 +74,7 @@ fn following(plan: &ServingPlan, courses: &Courses, best: &Course) -> Option<Str
         format!("; `--signal plan` takes {}{misses}", number(course.replica_hours.value))
     });
     let takes = number(exactly.replica_hours.value);
-    Some(format!(". Following the rate exactly{replicas}, takes {takes}{export}"))
+    Some(format!(". Following the rate exactly{replicas} takes {takes}{export}"))
 }
 
 /// How many to keep, by the formula.

@@ -130,6 +130,27 @@ fn utilization_saturates_where_queues_grow() {
     }
 }
 
+/// A first token comes long before the answer ends: who watches it for a target between the two sees no reason to add replicas.
+#[test]
+fn the_first_token_is_watched_apart_from_the_answer() {
+    let (service, sla) = (language(8), sla_ms(60_000));
+    let sizes = Sizes::One(RequestSize { tokens_in: 20, tokens_out: 200 });
+    let trace = Trace::new(Poisson::new(2.0, sizes, 3).take(1_200).collect(), true).unwrap();
+    let whole =
+        fixed(&service, &sla, Fixed::new(4, Dispatch::LeastLoaded, 5), trace.arrivals().iter().copied());
+    let (first, end) = (whole.ttft.unwrap().p99_ns, whole.latency.p50_ns);
+    assert!(first.as_nanos() * 2 < end.as_nanos(), "{first} {end}");
+    let target = f64::midpoint(first.as_nanos() as f64, end.as_nanos() as f64);
+    let peak = |signal| {
+        let rule =
+            Rule::Hpa { hpa: Hpa::new(4, 20), metrics: vec![metric(signal, target, TargetKind::Value)] };
+        let scenario = Scenario { initial_replicas: 4, ..scenario(&service, &sla, &trace, &[]) };
+        autoscaled(&scenario, &policy(rule)).peak_replicas
+    };
+    assert_eq!(peak(Signal::P99FirstToken), 4);
+    assert!(peak(Signal::P99Latency) > 4);
+}
+
 #[test]
 fn keda_goes_to_zero_and_back_by_the_gateways_signal() {
     let (service, sla) = (single(20.0, 0.0, 1), sla_ms(200));
