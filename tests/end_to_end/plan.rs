@@ -210,6 +210,45 @@ fn a_plan_is_exported_on_any_of_its_signals() {
     export("hpa plan.json --signal memory").expect_error(exit::USAGE, &["--signal memory", "no target"]);
 }
 
+/// Three hours of silence: a replica that idles costs more than a cold start, and whoever comes first still is in time.
+#[test]
+fn zero_is_advised_replayed_and_exported_where_pauses_pay() {
+    let scratch = scratch();
+    let seconds = (0..300).chain(11_100..11_400).map(|second| format!("{second},300,30\n"));
+    let trace = format!("time_s,tokens_in,tokens_out\n{}", seconds.collect::<String>());
+    std::fs::write(scratch.path("t.csv"), trace).unwrap();
+    let line = "--assume-cold-p99 20s --trace t.csv --replica-hour 2 --miss-cost 0.01 --out plan.json";
+    let plan = |slo: &str| {
+        let ran = scratch.run(&words(&format!("plan p.json --slo-p99 {slo} {line}")));
+        let table = ran.expect_code(exit::OK).stdout.clone();
+        let text = std::fs::read_to_string(scratch.path("plan.json")).unwrap();
+        (table, serde_json::from_str::<ServingPlan>(&text).unwrap())
+    };
+    let export = |rest: &str| {
+        let ran = scratch.run(&words(&format!("export keda plan.json --workload deployment/llama {rest}")));
+        serde_json::from_str::<serde_json::Value>(&ran.expect_code(exit::OK).stdout).unwrap()
+    };
+    // Polling and cold start take 35 s.
+    let (table, found) = plan("60s");
+    for part in ["none in pauses", "--signal plan, to zero", "after 300 s without requests"] {
+        assert!(table.contains(part), "{part} is missing in:\n{table}");
+    }
+    let courses = found.courses.unwrap();
+    let (fixed, cheapest) = (&courses.carried_out[0], courses.cheapest.as_ref().unwrap());
+    assert!(cheapest.to_zero && cheapest.meets && cheapest.min_replicas == 0, "{cheapest:?}");
+    assert!(cheapest.replica_hours.value < 0.3 * fixed.replica_hours.value, "{cheapest:?} {fixed:?}");
+    let keda = export("--request-metric gateway_requests_total");
+    assert_eq!(keda["spec"]["idleReplicaCount"], 0, "{keda}");
+    assert!(keda["spec"]["minReplicaCount"].as_u64().unwrap() >= 1, "{keda}");
+    assert!(keda["spec"]["triggers"][0]["metadata"]["activationThreshold"].is_string(), "{keda}");
+    assert!(export("")["spec"].get("idleReplicaCount").is_none(), "vLLM's metrics are gone with the last replica");
+    // Where they would be late, a pause of 600 requests' trace makes more miss than one of a hundred.
+    let (table, found) = plan("10s");
+    assert!(table.contains("each pause would make"), "{table}");
+    assert!(found.courses.unwrap().carried_out.iter().all(|course| !course.to_zero));
+    assert!(export("--request-metric gateway_requests_total")["spec"].get("idleReplicaCount").is_none());
+}
+
 #[test]
 fn what_is_typed_wrong_is_named_with_the_remedy() {
     let scratch = scratch();

@@ -28,7 +28,9 @@ pub(super) fn courses(plan: &ServingPlan, style: &Style) -> String {
         let tone = if best { Tone::Strong } else { Tone::Plain };
         let exactly = courses.exactly.as_ref() == Some(course);
         let note = match course {
+            Course { to_zero: true, .. } if best => "the cheapest; KEDA, with --request-metric of a gateway",
             _ if best => "the cheapest",
+            Course { to_zero: true, .. } => "KEDA, with --request-metric of a gateway",
             _ if exactly => "the yardstick: no autoscaler does this",
             Course { meets: false, .. } => "misses it",
             Course { floor_carries: true, .. } => "no threshold saves this SLA: the least number carries it",

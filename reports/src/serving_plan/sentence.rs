@@ -32,11 +32,13 @@ fn cheapest(plan: &ServingPlan) -> Option<String> {
             hours(best)
         ),
         Some(signal) => {
-            let tool = if best.to_zero { "keda" } else { "hpa|keda" };
+            let (tool, least) = match best.to_zero {
+                true => ("keda", "none in pauses".to_owned()),
+                false => ("hpa|keda", format!("{} at least", best.min_replicas)),
+            };
             format!(
-                "scale with `coldstart export {tool} --signal {}`, {} at least: {} replica-hours for this traffic",
+                "scale with `coldstart export {tool} --signal {}`, {least}: {} replica-hours for this traffic",
                 signal.flag(),
-                best.min_replicas,
                 hours(best)
             )
         }
