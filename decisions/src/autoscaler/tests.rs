@@ -184,11 +184,11 @@ fn limits_hold_the_lowest_and_the_largest_rate() {
     });
 }
 
-/// `count` requests a second, and then a pause, `times` over.
-fn with_pauses(count: u64, pause_s: u64, times: u64) -> Traffic {
+/// So many requests within a second, from each of these seconds on.
+fn bursts(bursts: &[(u64, u64)]) -> Traffic {
     let second = 1_000_000_000;
-    let burst = |n: u64| (0..count).map(move |i| n * (pause_s + 1) * second + i * second / count);
-    let arrivals = (0..times).flat_map(burst).map(|time_ns| Arrival { time_ns, tokens_in: 0, tokens_out: 0 });
+    let times = bursts.iter().flat_map(|(count, at)| (0..*count).map(move |i| at * second + i * second / count));
+    let arrivals = times.map(|time_ns| Arrival { time_ns, tokens_in: 0, tokens_out: 0 });
     Traffic::Trace(Trace::new(arrivals.collect(), false).unwrap())
 }
 
@@ -210,24 +210,25 @@ fn scaling_to_zero_pays_where_pauses_are_long_and_few_enough() {
         Advice::ScaleToZero => String::new(),
     };
     assert!(why(&found).contains("less than once a day"), "at 100 a second: {found:?}");
-    // Bursts of 10 000 requests every 10 000 s: 7491 of each miss. Of 1 000 000 in one second that is 0.7 %.
-    let often = advice(prices, &with_pauses(10_000, 10_000, 3));
-    assert!(why(&often).contains("% of all, and 1.0 % may"), "{often:?}");
-    let rare = advice(prices, &with_pauses(1_000_000, 10_000, 2));
-    assert_eq!(rare.advice, Advice::ScaleToZero, "{rare:?}");
-    assert!(close(rare.missed_share.value, 7491.5 / 2e6), "{rare:?}");
-    let short = advice(prices, &with_pauses(10, 600, 3));
+    // Bursts of 10 000 requests every 20 000 s: all of those after a pause miss.
+    let often = advice(prices, &bursts(&[(10_000, 0), (10_000, 20_000), (10_000, 40_000)]));
+    assert!(why(&often).contains("make 10000 requests miss, 66.7 % of all, and 1.0 % may"), "{often:?}");
+    let few = bursts(&[(10_000, 0), (10, 20_000)]);
+    let rare = advice(prices, &few);
+    assert_eq!((rare.misses.value, &rare.advice), (10.0, &Advice::ScaleToZero), "{rare:?}");
+    assert!(close(rare.missed_share.value, 10.0 / 10_010.0), "{rare:?}");
+    let short = advice(prices, &bursts(&[(10, 0), (10, 200)]));
     assert!(why(&short).contains("longest pause of the trace is"), "{short:?}");
     let free = advice(Prices { replica_hour: Some(0.0), ..prices }, &case.traffic);
     assert!(
         free.break_even_ns.is_none() && why(&free).contains("idling costs nothing"),
         "no division by zero"
     );
-    let unknown = advice(Prices { miss: None, ..prices }, &with_pauses(1_000_000, 10_000, 2));
+    let unknown = advice(Prices { miss: None, ..prices }, &few);
     assert!(why(&unknown).contains("--miss-cost"), "{unknown:?}");
     // Where a whole cold start is within the service level, the replica that starts still costs its time.
     let mut patient = Case::new(200_000, 0.0);
-    patient.traffic = with_pauses(10, 600, 3);
+    patient.traffic = bursts(&[(10, 0), (10, 601), (10, 1202)]);
     let found = patient.with(60, |situation, _| keep_alive(situation, &prices, &patient.traffic));
     assert_eq!(found.misses.value, 0.0);
     assert_eq!(found.break_even_ns.unwrap().value, Nanos::from_secs(75));

@@ -51,11 +51,12 @@ impl Line {
         let fewer = largest_rates_per_s.len().saturating_sub(1);
         let corners = largest_rates_per_s.iter().take(fewer).copied().zip((1..).map(f64::from));
         let hull = upper_hull(std::iter::once((0.0, 0.0)).chain(corners));
+        // One number of replicas carries every rate: then up to its own corner, so that the line rises with the traffic all the same.
+        let corner = hull.last().copied().zip(largest_rates_per_s.last().copied().filter(|rate| *rate > 0.0));
+        let corner = corner.map(|(from, rate)| [from, (rate, largest_rates_per_s.len() as f64)]);
         let edge = hull.windows(2).find(|edge| mean < edge[1].0).or_else(|| hull.windows(2).last());
-        let Some([(x, y), (next_x, next_y)]) = edge else {
-            // One number of replicas carries everything.
-            return Line { base: largest_rates_per_s.len().max(1) as f64, slope: 0.0 };
-        };
+        let edge = edge.and_then(|edge| edge.first_chunk().copied()).or(corner);
+        let Some([(x, y), (next_x, next_y)]) = edge else { return Line { base: 1.0, slope: 0.0 } };
         let slope = rounded_up((next_y - y) / (next_x - x));
         let base = y - (next_y - y) / (next_x - x) * x;
         // What is left of a difference of equal numbers is not rounded up to anything.
@@ -110,8 +111,10 @@ mod tests {
         for (rate, replicas) in [(0.1, 1.0), (2.5, 1.0), (2.6, 2.0), (24.9, 10.0), (25.0, 10.0)] {
             assert_eq!((line.at(rate) - 1e-9).ceil(), replicas, "{rate}");
         }
-        assert_eq!(Line::above(&[7.0], 3.0), Line { base: 1.0, slope: 0.0 });
-        assert_eq!(Line::above(&[0.0, 0.0, 9.0], 3.0), Line { base: 3.0, slope: 0.0 });
+        // It rises with any traffic, since KEDA takes a metric that does not for a pause.
+        assert_eq!(Line::above(&[7.0], 3.0), Line { base: 0.0, slope: 0.1429 });
+        assert_eq!(Line::above(&[0.0, 0.0, 9.0], 3.0), Line { base: 2.0, slope: 0.1112 });
+        assert_eq!(Line::above(&[], 0.0), Line { base: 1.0, slope: 0.0 });
         assert_eq!(Line::above(&[0.0, 4.0, 9.0], 3.0), Line { base: 1.0, slope: 0.25 });
     }
 

@@ -3,6 +3,7 @@
 use coldstart_profiles::ForwardMode;
 use coldstart_profiles::stats::FitQuality;
 
+use super::courses::Courses;
 use super::request::{PlanRequest, TrafficSource};
 use super::serving_plan::{Capacity, ServicePlan};
 use crate::capacity::Planner;
@@ -26,6 +27,8 @@ pub(super) struct Known<'a> {
     pub(super) service: &'a ServicePlan,
     /// The rate of the busiest window.
     pub(super) largest_per_s: f64,
+    /// What was replayed.
+    pub(super) courses: Option<&'a Courses>,
 }
 
 impl Known<'_> {
@@ -40,6 +43,7 @@ impl Known<'_> {
             format!("the profile {} is partial: continue it with `coldstart run --resume`", profile.name)
         }));
         all.extend(self.measured.pods.iter().flat_map(|pods| pods.differs.iter().cloned()));
+        all.extend(self.nothing_meets());
         all.extend(self.too_few());
         all.extend(self.extrapolated());
         all.extend(self.poor_fits());
@@ -57,6 +61,16 @@ impl Known<'_> {
             new
         });
         all
+    }
+
+    /// That of all that was replayed nothing meets the SLA.
+    fn nothing_meets(&self) -> Option<String> {
+        let courses = self.courses.filter(|courses| courses.cheapest.is_none())?;
+        let best = courses.carried_out.iter().map(|course| course.attainment.value).fold(0.0, f64::max);
+        Some(format!(
+            "nothing that was replayed meets the SLA on this traffic: the best keeps {:.2} % within it: allow more time or more replicas",
+            best * 100.0
+        ))
     }
 
     /// That there may be fewer replicas than the busiest moment takes.

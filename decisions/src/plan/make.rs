@@ -53,9 +53,15 @@ pub fn make_plan(
         Replays::of(&alternatives, traffic, bound)?;
     let summary = traffic.summary(request.window_ns);
     let service = ServicePlan { size: planner.size(), model: model.clone(), basis: basis.clone() };
-    let largest_per_s = autoscaler.largest_per_s;
-    let known =
-        Known { measured, cold, request: &request, planner: &planner, service: &service, largest_per_s };
+    let known = Known {
+        measured,
+        cold,
+        request: &request,
+        planner: &planner,
+        service: &service,
+        largest_per_s: autoscaler.largest_per_s,
+        courses: courses.as_ref(),
+    };
     Ok(ServingPlan {
         format: PlanFormat::CURRENT,
         tool_version: tool_version.to_owned(),

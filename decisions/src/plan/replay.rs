@@ -10,8 +10,8 @@ use super::line::{line, wanted};
 use crate::autoscaler::{Advice, Signal, Wanted};
 use crate::basis::{Basis, Figure, Quantity};
 use crate::simulate::{
-    Load, ParetoPoint, Planned, Policy, PolicyOutcome, Replicas, Rule, Scenario, Standby, autoscaled, fewest,
-    meets_sla, pareto, replicas_for, standby_for,
+    Load, ParetoPoint, Planned, Policy, PolicyOutcome, Replicas, Rule, Scenario, Search, Standby, autoscaled,
+    fewest, meets_sla, pareto, replicas_for, standby_for,
 };
 use crate::traffic::Trace;
 
@@ -40,14 +40,18 @@ pub(super) struct Replay<'a> {
 impl<'a> Replay<'a> {
     /// Finds the standby, and the number that would never have to change.
     pub(super) fn new(alternatives: &'a Alternatives<'a>, trace: &'a Trace, table: Vec<f64>) -> Self {
-        let (sla, planner) = (&alternatives.request.sla, alternatives.planner);
+        let sla = &alternatives.request.sla;
+        // No more than the cluster has.
+        let search = alternatives.planner.search();
+        let most = alternatives.request.cluster.max_replicas.unwrap_or(search.most);
+        let search = Search { most, ..search };
         let mut replay = Replay {
             alternatives,
             trace,
             planned: alternatives.planned(table),
             starts_ns: alternatives.starts_ns(1.0),
             replayed: None,
-            fixed: replicas_for(alternatives.service, sla, Load::Trace(trace), planner.search()).ok(),
+            fixed: replicas_for(alternatives.service, sla, Load::Trace(trace), search).ok(),
         };
         replay.replayed = replay.find();
         replay

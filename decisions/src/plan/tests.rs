@@ -193,6 +193,23 @@ fn fewer_replicas_than_the_busiest_moment_takes_are_said() {
     assert!(plan.autoscaler.behaviour.scale_up.pods.value <= most, "{:?}", plan.autoscaler.behaviour);
 }
 
+/// Fewer replicas than the burst takes: no way meets the SLA, and none is called the cheapest.
+#[test]
+fn where_nothing_meets_it_nothing_is_the_cheapest() {
+    let profile = with_cold_starts(encoder(500.0, 500.0), &[1000, 1000, 1000]);
+    let asked = PlanRequest { quantile: 0.01, ..request(4000) };
+    let plan = make_plan(&[("p.json", &profile)], &trace(), asked.clone(), "0").unwrap();
+    let most = plan.capacity.warm.replicas_peak.value;
+    assert!(most < plan.capacity.fixed_replicas.unwrap().value);
+    let cluster = ClusterFacts { max_replicas: Some(most), ..ClusterFacts::default() };
+    let plan = make_plan(&[("p.json", &profile)], &trace(), PlanRequest { cluster, ..asked }, "0").unwrap();
+    let courses = plan.courses.as_ref().unwrap();
+    assert_eq!((&courses.cheapest, plan.capacity.fixed_replicas), (&None, None), "no more than there are");
+    let export = courses.of_export(crate::autoscaler::Signal::Plan).unwrap();
+    assert!(!export.meets, "{export:?}");
+    assert!(plan.caveats.iter().any(|text| text.contains("nothing that was replayed meets the SLA")));
+}
+
 #[test]
 fn classes_stand_side_by_side() {
     let slow = with_cold_starts(encoder(10.0, 5.0), &[10_000, 10_000]);

@@ -63,7 +63,7 @@ pub enum CapacityError {
     Service(#[from] ServiceError),
     /// The load is above what the most replicas carry.
     #[error(
-        "carry {rate_per_s:.1} requests a second within the SLA on {most} replicas: {missed_percent:.1} % of those simulated miss it; \
+        "carry {rate_per_s:.1} requests a second within the SLA on {most} replicas: {missed_percent:.2} % of those simulated miss it; \
          allow more replicas, more time, or make the model faster"
     )]
     TooFew {
