@@ -187,7 +187,8 @@ fn limits_hold_the_lowest_and_the_largest_rate() {
 /// So many requests within a second, from each of these seconds on.
 fn bursts(bursts: &[(u64, u64)]) -> Traffic {
     let second = 1_000_000_000;
-    let times = bursts.iter().flat_map(|(count, at)| (0..*count).map(move |i| at * second + i * second / count));
+    let times =
+        bursts.iter().flat_map(|(count, at)| (0..*count).map(move |i| at * second + i * second / count));
     let arrivals = times.map(|time_ns| Arrival { time_ns, tokens_in: 0, tokens_out: 0 });
     Traffic::Trace(Trace::new(arrivals.collect(), false).unwrap())
 }
