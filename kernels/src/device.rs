@@ -251,7 +251,7 @@ pub trait Device: Sized + Send + Sync {
 
     /// Keeps the calling thread and the device's own threads on CPUs of their own as long as the value lives, where the
     /// device computes on CPUs (see [`Apart`]). To be asked for before what is timed.
-    fn keep_apart(&self) -> Apart {
+    fn keep_apart(&self) -> Apart<'_> {
         Apart::nothing()
     }
 

@@ -93,7 +93,8 @@ fn a_run_without_an_engine_measures_every_other_phase() {
         });
         of_batch.map(|(_, series)| series.values.len()).collect::<Vec<_>>()
     };
-    assert_eq!((processes("1"), processes("2")), (vec![3; 5], vec![1; 5]));
+    // Four prompts and two contexts.
+    assert_eq!((processes("1"), processes("2")), (vec![3; 6], vec![1; 6]));
     for trial in &profile.throughput_trials {
         let (_, summary) = trial.outcome.as_measured().unwrap_or_else(|| panic!("{trial:?}"));
         assert!(summary.n >= 8 && summary.left_out >= 2, "{} {}", trial.step, trial.key);

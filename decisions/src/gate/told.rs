@@ -152,6 +152,16 @@ fn an_incomparable_key_decides_where_a_rule_requires_it_or_there_is_no_other() {
     );
     let ceiling = "[[rule]]\nmatch = { phase = \"image_pull\" }\nceiling_ms = 1000";
     assert_eq!(run(&[&base], &[&new], ceiling).standing, Standing::Regression, "a ceiling needs no baseline");
+    let held = "[[rule]]\nmatch = { phase = \"image_pull\" }\nrequired = true\nceiling_ms = 10000000";
+    assert_eq!(
+        run(&[&base], &[&new], held).standing,
+        Standing::Passed,
+        "it was measured, and below its ceiling"
+    );
+    let both = format!("{ceiling}\n[[rule]]\nmatch = {{ phase = \"container_start\" }}\nrequired = true");
+    let verdict = run(&[&base], &[&new], &both);
+    assert_eq!(verdict.standing.exit_code(), exit::INCOMPARABLE, "{:?}", verdict.reasons);
+    assert!(verdict.reasons.iter().any(|why| why.contains("above its ceiling")), "both are told");
     let only_pulls = |mut profile: Profile| {
         profile.measurements.retain(|row| row.key.phase == Phase::ImagePull);
         (profile.totals, profile.warm_up) = (Vec::new(), Vec::new());

@@ -356,12 +356,16 @@ fn of_profiles(gate: &Gate<'_>, differences: &[Difference], unfit: &[String]) ->
 /// What the comparisons come to: each by itself, and whether there was any to decide by. A gate that could decide nothing
 /// has not passed.
 fn of_keys(gate: &Gate<'_>, keys: &[KeyVerdict]) -> Vec<Reason> {
-    let reason = |verdict: &KeyVerdict| {
-        let (standing, why) = of_key(verdict)?;
-        Some(Reason { standing, why, key: Some(verdict.key.clone()) })
+    let reasons = |verdict: &KeyVerdict| {
+        let key = verdict.key.clone();
+        let reason = move |(standing, why)| Reason { standing, why, key: Some(key.clone()) };
+        ceiling_of(verdict).into_iter().chain(of_key(verdict)).map(reason)
     };
-    let mut found: Vec<Reason> = keys.iter().filter_map(reason).collect();
+    let mut found: Vec<Reason> = keys.iter().flat_map(reasons).collect();
     let Some(most) = keys.iter().filter_map(|key| key.evidence.as_ref()).map(fewest).max() else {
+        if keys.iter().any(holds_to_ceiling) {
+            return found;
+        }
         let differs = keys.iter().find_map(|key| match &key.judgement {
             Judgement::Incomparable { why } => Some(format!("no key can be compared: {why}")),
             _ => None,
@@ -371,7 +375,8 @@ fn of_keys(gate: &Gate<'_>, keys: &[KeyVerdict]) -> Vec<Reason> {
         return found;
     };
     let decides = |key: &KeyVerdict| {
-        (key.evidence.is_some() && (!key.advisory || key.ceiling_ns.is_some())) || of_key(key).is_some()
+        let compared = key.evidence.is_some() && !key.advisory;
+        compared || holds_to_ceiling(key) || of_key(key).is_some()
     };
     if keys.iter().any(decides) {
         return found;
@@ -388,17 +393,30 @@ fn of_keys(gate: &Gate<'_>, keys: &[KeyVerdict]) -> Vec<Reason> {
     found
 }
 
-/// What one comparison says about the whole.
+/// Whether a key was measured that has a ceiling: that is judged whatever the baseline took, and under whatever conditions.
+fn holds_to_ceiling(verdict: &KeyVerdict) -> bool {
+    let measured = verdict.evidence.is_some() || matches!(verdict.judgement, Judgement::Incomparable { .. });
+    measured && verdict.ceiling_ns.is_some()
+}
+
+/// A ceiling that is exceeded.
+fn ceiling_of(verdict: &KeyVerdict) -> Option<(Standing, String)> {
+    let ceiling = verdict.ceiling_ns.filter(|_| verdict.above_ceiling)? / 1e6;
+    Some((Standing::Regression, format!("{} is above its ceiling of {ceiling} ms", verdict.key)))
+}
+
+/// What one comparison says about the whole. What has a ceiling is required to be measured, not to be comparable; what exceeds it
+/// need not be slower than the baseline as well.
 fn of_key(verdict: &KeyVerdict) -> Option<(Standing, String)> {
     let key = &verdict.key;
-    if verdict.above_ceiling {
-        let ceiling = verdict.ceiling_ns.unwrap_or_default() / 1e6;
-        return Some((Standing::Regression, format!("{key} is above its ceiling of {ceiling} ms")));
-    }
     match &verdict.judgement {
-        Judgement::Missing { why } | Judgement::Incomparable { why } if verdict.required => {
+        Judgement::Missing { why } if verdict.required => {
             Some((Standing::Incomparable, format!("{key} is required, but {why}")))
         }
+        Judgement::Incomparable { why } if verdict.required && verdict.ceiling_ns.is_none() => {
+            Some((Standing::Incomparable, format!("{key} is required, but {why}")))
+        }
+        _ if verdict.above_ceiling => None,
         _ if verdict.advisory => None,
         Judgement::Slower => {
             let by = verdict.evidence.as_ref().map_or(0.0, |evidence| evidence.ratio_of_medians - 1.0);

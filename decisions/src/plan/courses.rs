@@ -79,8 +79,19 @@ impl Courses {
         Courses { exactly, carried_out, cheapest }
     }
 
-    /// What the export of a signal does.
+    /// What the export of a signal does while it keeps its least number of replicas.
     pub fn of_export(&self, signal: Signal) -> Option<&Course> {
         self.carried_out.iter().find(|course| course.export == Some(signal) && !course.to_zero)
+    }
+
+    /// What the export of a signal does that goes to zero in pauses.
+    pub fn to_zero(&self, signal: Signal) -> Option<&Course> {
+        self.carried_out.iter().find(|course| course.export == Some(signal) && course.to_zero)
+    }
+
+    /// The cheapest way that meets the SLA and can be exported.
+    pub fn cheapest_export(&self) -> Option<&Course> {
+        let exported = self.carried_out.iter().filter(|course| course.meets && course.export.is_some());
+        exported.min_by(|a, b| a.price().total_cmp(&b.price()))
     }
 }

@@ -137,6 +137,7 @@ pub(super) fn tick_by_tick(scenario: &Scenario<'_>, policy: &Policy) -> PolicyOu
     let end = run.arrivals();
     run.finish(policy, end)
 }
+
 struct Run<'a, S: Server> {
     scenario: &'a Scenario<'a>,
     /// After so long without a change a pause holds nothing new.

@@ -43,7 +43,7 @@ pub(crate) struct Passes<'r, 'a, O: Ops> {
     batch: Batch,
     mode: ForwardMode,
     /// Where threads run is no property of what is measured.
-    _apart: Apart,
+    _apart: Apart<'a>,
 }
 
 impl<'r, 'a, O: Ops> Passes<'r, 'a, O> {

@@ -14,16 +14,18 @@ use std::thread::JoinHandle;
 ///
 /// Nothing is kept apart where there is nothing to gain or no way to do it: with one thread, with more or fewer CPUs than
 /// threads (the kernel chooses better among those), on devices that don't compute on CPUs, and where the system refuses.
+///
+/// Threads that the caller starts meanwhile inherit its one CPU.
 #[derive(Debug, Default)]
 #[must_use = "threads are kept apart only as long as this lives"]
-pub struct Apart {
-    /// What every thread may run on again afterwards.
-    before: Option<(CpuSet, Vec<libc::pthread_t>)>,
-    /// The thread that made it is the one to be released.
-    on_one_thread: PhantomData<*const ()>,
+pub struct Apart<'d> {
+    /// Every thread, with what it may run on again afterwards; empty where nothing is kept apart.
+    before: Vec<(libc::pthread_t, CpuSet)>,
+    /// The device's threads are joined when it is dropped; the caller's is the one that this value stays on.
+    bound: PhantomData<(&'d (), *const ())>,
 }
 
-impl Apart {
+impl<'d> Apart<'d> {
     /// Keeps nothing apart.
     pub fn nothing() -> Self {
         Self::default()
@@ -31,18 +33,17 @@ impl Apart {
 
     /// Whether threads are kept apart.
     pub fn is_active(&self) -> bool {
-        self.before.is_some()
+        !self.before.is_empty()
     }
 
-    /// The calling thread stays where it is; `workers`, which must outlive the value, go to the other CPUs.
-    pub(super) fn keep(workers: &[JoinHandle<()>]) -> Self {
+    /// The calling thread stays where it is; `workers` go to the other CPUs.
+    pub(super) fn keep(workers: &'d [JoinHandle<()>]) -> Self {
         Self::try_keep(workers).unwrap_or_default()
     }
 
-    fn try_keep(workers: &[JoinHandle<()>]) -> io::Result<Self> {
+    fn try_keep(workers: &'d [JoinHandle<()>]) -> io::Result<Self> {
         let caller = this_thread();
-        let before = CpuSet::of(caller)?;
-        let mut cpus = before.cpus();
+        let mut cpus = CpuSet::of(caller)?.cpus();
         if workers.is_empty() || cpus.len() != workers.len() + 1 {
             return Ok(Self::nothing());
         }
@@ -51,25 +52,23 @@ impl Apart {
         if cpus.len() != workers.len() {
             return Ok(Self::nothing()); // moved off its CPUs in between
         }
-        let mut threads = vec![caller];
-        threads.extend(workers.iter().map(JoinHandle::as_pthread_t));
-        // From here on dropping it releases what was kept before something was refused.
-        let apart = Self { before: Some((before, threads)), on_one_thread: PhantomData };
-        CpuSet::one(here).apply(caller)?;
-        for (worker, cpu) in workers.iter().zip(cpus) {
-            CpuSet::one(cpu).apply(worker.as_pthread_t())?;
+        let workers = workers.iter().map(JoinHandle::as_pthread_t);
+        let mut apart = Self::nothing();
+        for (thread, cpu) in [(caller, here)].into_iter().chain(workers.zip(cpus)) {
+            let before = CpuSet::of(thread)?;
+            CpuSet::one(cpu).apply(thread)?;
+            // Where a later one is refused, dropping it releases those that were kept.
+            apart.before.push((thread, before));
         }
         Ok(apart)
     }
 }
 
-impl Drop for Apart {
+impl Drop for Apart<'_> {
     fn drop(&mut self) {
-        for (set, thread) in
-            self.before.iter().flat_map(|(set, threads)| threads.iter().map(move |t| (set, *t)))
-        {
+        for (thread, before) in &self.before {
             // What was allowed before is allowed still, unless an administrator has just changed it.
-            let _ = set.apply(thread);
+            let _ = before.apply(*thread);
         }
     }
 }

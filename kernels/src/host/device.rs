@@ -219,7 +219,7 @@ impl Device for HostDevice {
         Ok(())
     }
 
-    fn keep_apart(&self) -> Apart {
+    fn keep_apart(&self) -> Apart<'_> {
         Apart::keep(self.pool.workers())
     }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::hpa::{behavior, scaling_up};
 use super::kubernetes::{Annotations, explained, manifest, metadata};
-use super::metrics::{Watched, by_arrivals, kept_standby, number, watched};
+use super::metrics::{Watched, by_arrivals, kept_standby, number, replayed, watched};
 use super::{ExportError, ExportSettings, Exported};
 
 const NAME: &str = "keda";
@@ -70,24 +70,38 @@ fn idle(
     settings: &ExportSettings,
     annotations: Annotations,
 ) -> (bool, Annotations) {
+    let course = plan.courses.as_ref().map(|courses| courses.to_zero(of.signal));
     let (idle, why) = match &plan.keep_alive.advice {
         Advice::KeepOne { why } => (false, format!("none: {why}")),
         Advice::Unknown { why } => (false, format!("none: {why}")),
-        Advice::ScaleToZero if by_arrivals(of.signal) && settings.request_metric.is_some() => (
+        Advice::ScaleToZero if !by_arrivals(of.signal) || settings.request_metric.is_none() => (
+            false,
+            "none, though it would pay: this metric is gone with the last replica, and nothing would wake it up: name a \
+             gateway's counter with --request-metric"
+                .to_owned(),
+        ),
+        // Where the plan was replayed, only what the replay of this very signal shows.
+        Advice::ScaleToZero if matches!(course, Some(None)) => {
+            (false, format!("none: no way to zero was replayed for --signal {}", of.signal.flag()))
+        }
+        Advice::ScaleToZero if course.flatten().is_some_and(|course| !course.meets) => {
+            (false, "none, though pauses are long enough: the replay to zero misses the SLA".to_owned())
+        }
+        Advice::ScaleToZero => (
             true,
             format!(
                 "0 after {} s without requests; the first then wait {} in the gateway, which has to hold them",
                 plan.keep_alive.cooldown_s.value, plan.keep_alive.lead_time_ns.value
             ),
         ),
-        Advice::ScaleToZero => (
-            false,
-            "none, though it would pay: this metric is gone with the last replica, and nothing would wake it up: name a \
-             gateway's counter with --request-metric"
-                .to_owned(),
-        ),
     };
-    (idle, annotations.with("idle-replicas", &why))
+    let annotations = annotations.with("idle-replicas", &why);
+    let replayed = course.flatten().filter(|_| idle).and_then(|course| replayed(plan, Some(course)));
+    let annotations = match replayed {
+        Some(text) => annotations.with("replayed", &text),
+        None => annotations,
+    };
+    (idle, annotations)
 }
 
 /// A trigger is active above it: of the replicas that are wanted it is those that are wanted without any traffic.

@@ -30,7 +30,7 @@ pub(super) fn watched(
     settings: &ExportSettings,
 ) -> Result<(Watched, Annotations), ExportError> {
     let refused = |why: String| ExportError::Refused { target, profile: super::error::cut(name), why };
-    let cheapest = plan.courses.as_ref().and_then(|courses| courses.cheapest.as_ref()?.export);
+    let cheapest = plan.courses.as_ref().and_then(|courses| courses.cheapest_export()?.export);
     let signal = settings.signal.or(cheapest).unwrap_or(match plan.wanted {
         Some(_) => Signal::Plan,
         None => Signal::RequestRate,
@@ -112,7 +112,7 @@ fn bounds(signal: Signal, plan: &ServingPlan, course: Option<&Course>) -> Option
 }
 
 /// What the settings did with the plan's own traffic, and what the plan would have taken.
-fn replayed(plan: &ServingPlan, course: Option<&Course>) -> Option<String> {
+pub(super) fn replayed(plan: &ServingPlan, course: Option<&Course>) -> Option<String> {
     let course = course?;
     let of = |course: &Course| {
         format!(
