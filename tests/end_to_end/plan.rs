@@ -202,9 +202,10 @@ fn a_plan_is_exported_on_any_of_its_signals() {
     }
     let plan: ServingPlan =
         serde_json::from_str(&std::fs::read_to_string(scratch.path("plan.json")).unwrap()).unwrap();
-    let cheapest = plan.courses.unwrap().cheapest.unwrap().export;
+    let courses = plan.courses.unwrap();
+    let cheapest = courses.cheapest_export().unwrap().export.unwrap();
     let text = export("keda plan.json").expect_code(exit::OK).stdout.clone();
-    assert_eq!(annotation(&text, "signal"), cheapest.map_or("plan", |signal| signal.flag()), "the cheapest");
+    assert_eq!(annotation(&text, "signal"), cheapest.flag(), "the cheapest that can be exported");
     export("hpa plan.json --signal load").expect_error(exit::USAGE, &["load", "concurrency"]);
     export("kwok p.json --signal plan").expect_error(exit::USAGE, &["--signal", "kwok"]);
     export("hpa plan.json --signal memory").expect_error(exit::USAGE, &["--signal memory", "no target"]);
