@@ -2,13 +2,11 @@
 
 use coldstart_profiles::{ForwardMode, Nanos, Phase, Profile};
 
-use super::{Figure, Part, beside, head, lanes, time};
+use super::{Figure, Part, beside, head, lanes, throughput, time};
 use crate::comparison::{Line, letter, phases, points};
 use crate::html::page::{clean, id_of};
 use crate::html::plot::{Axis, Bar, Curve, Lane, Look, Marks, color_number};
 use crate::terminal::widest;
-
-const MS: f64 = 1e6;
 
 /// Whole cold starts, then phase by phase, then the steady state.
 pub(in crate::html) fn comparison(profiles: &[(&str, &Profile)]) -> Result<Vec<Figure>, String> {
@@ -165,12 +163,7 @@ fn steady(profiles: &[(&str, &Profile)]) -> Result<Option<Figure>, String> {
         let mut curves = Vec::new();
         for (color, (_, profile)) in profiles.iter().enumerate() {
             for series in profile.sweep().iter().filter(|series| series.mode == mode) {
-                let points: Vec<(f64, f64)> = series
-                    .points
-                    .iter()
-                    .map(|(point, summary)| (summary.p50_ns.as_nanos() as f64 / MS, point.tokens_per_s))
-                    .collect();
-                let labels = series.points.iter().map(|(point, _)| point.batch.to_string()).collect();
+                let (points, labels) = throughput::measured(series);
                 curves.push(Curve { points: points.clone(), color, ..Curve::default() });
                 curves.push(Curve { points, color, look: Look::Points, labels, ..Curve::default() });
             }

@@ -75,14 +75,19 @@ fn parts_of(sweep: &[SweepSeries<'_>]) -> Vec<ForwardMode> {
     modes
 }
 
+/// Milliseconds of an iteration and tokens a second of each point, with its batch.
+pub(super) fn measured(series: &SweepSeries<'_>) -> (Vec<(f64, f64)>, Vec<String>) {
+    let points = series.points.iter();
+    points
+        .map(|(point, summary)| {
+            ((summary.p50_ns.as_nanos() as f64 / MS, point.tokens_per_s), point.batch.to_string())
+        })
+        .unzip()
+}
+
 /// The points of a series, and the line of its fit; without a fit a line through the points.
 fn drawn(profile: &Profile, series: &SweepSeries<'_>, color: usize) -> [Curve; 2] {
-    let points: Vec<(f64, f64)> = series
-        .points
-        .iter()
-        .map(|(point, summary)| (summary.p50_ns.as_nanos() as f64 / MS, point.tokens_per_s))
-        .collect();
-    let labels = series.points.iter().map(|(point, _)| point.batch.to_string()).collect();
+    let (points, labels) = measured(series);
     let fitted = series.fitted(&profile.fits);
     let line = match fitted.is_empty() {
         true => points.clone(),
