@@ -17,9 +17,18 @@ const BUSY: f64 = 1.5;
 /// What makes the times of a run useless for comparisons with others: more work than cores before it, and what
 /// [`unfit_gpu`] tells. The canary is not asked: how far it may move is a matter of the machine.
 pub(crate) fn disturbed(profile: &Profile) -> Vec<String> {
-    let cores = profile.target.host.cores;
-    let busy = profile.fitness.load_average_before.and_then(|load| busy(load, cores));
-    busy.into_iter().chain(unfit_gpu(profile).map(|caveat| caveat.text)).collect()
+    busy_before(profile).into_iter().chain(unfit_gpu(profile).map(|caveat| caveat.text)).collect()
+}
+
+/// What to say of a profile before whose run everything had to wait.
+pub(crate) fn busy_before(profile: &Profile) -> Option<String> {
+    busy(profile.fitness.load_average_before?, counted_cores(profile))
+}
+
+/// What the load average is counted over: it is the whole machine's, also where a process may use a part of it only.
+fn counted_cores(profile: &Profile) -> u32 {
+    let host = &profile.target.host;
+    host.cores_online.unwrap_or(host.cores).max(1)
 }
 
 /// What to say of a load average with which everything has to wait.
@@ -45,7 +54,7 @@ pub const FITNESS_CODES: [&str; 7] = [
 /// the GPU, where its management library could be asked: processes of others on it, clocks held down by heat or by the
 /// power supply, clocks that differ between trials, memory errors, and a PCIe link below its best.
 pub fn judge_fitness(profile: &Profile) -> Vec<Caveat> {
-    let cores = f64::from(profile.target.host.cores.max(1));
+    let cores = f64::from(counted_cores(profile));
     let load = profile.fitness.load_average_before.filter(|load| *load > QUIET * cores).map(|load| Caveat {
         code: "load_before".to_owned(),
         text: format!(

@@ -158,6 +158,10 @@ pub struct HostTarget {
     pub cpu: String,
     /// Cores that this process may use.
     pub cores: u32,
+    /// Processors of the machine that are online, whether this process may use them or not: what a load average is counted
+    /// over. `null` where the kernel does not say, and in profiles of before it was asked.
+    #[serde(default)]
+    pub cores_online: Option<u32>,
     /// Physical memory.
     pub memory_bytes: Bytes,
     /// The memory limit of its control group; `null` without one.

@@ -10,6 +10,9 @@ use super::comparable;
 use super::series::{Series, SeriesKey, series_of};
 use crate::fitness::{busy, disturbed};
 
+/// The condition that says how many processors a load average is counted over.
+const CORES_ONLINE: &str = "target.host.cores_online";
+
 /// What a calibration needs of one run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RecordedRun {
@@ -63,6 +66,7 @@ fn conditions(profile: &Profile) -> BTreeMap<String, String> {
         ("target.engine.version", engine.map(|engine| comparable::minor(&engine.version))),
         ("target.engine.storage", engine.map(|engine| engine.storage.clone())),
         ("tool.version", Some(profile.tool.version.clone())),
+        (CORES_ONLINE, target.host.cores_online.map(|cores| cores.to_string())),
         ("plan.quick", Some(plan.quick.to_string())),
         ("plan.trials", Some(plan.trials.to_string())),
         ("plan.strategy", Some(plan.strategy.clone())),
@@ -147,9 +151,12 @@ impl Recordings {
         })
     }
 
-    /// The number of cores, which stands first in the machine's name.
+    /// The number of cores that load averages are counted over: those that were online; where that was not recorded those
+    /// that were used, which stand first in the machine's name.
     fn cores(&self) -> u32 {
-        self.machine.split(' ').next().and_then(|cores| cores.parse().ok()).unwrap_or(1)
+        let used = self.machine.split(' ').next();
+        let cores = self.conditions.get(CORES_ONLINE).map(String::as_str).or(used);
+        cores.and_then(|cores| cores.parse().ok()).unwrap_or(1)
     }
 
     /// What the machine was doing in these runs, without repetition.

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::policy::{LEAST_RUNS, Policy};
 use super::verdict::{Gate, KeyVerdict};
-use crate::fitness::busy;
+use crate::fitness::busy_before;
 
 /// A calibration, or a baseline, that is older than this was made on a machine that may have changed.
 const OLD_DAYS: f64 = 30.0;
@@ -115,6 +115,6 @@ fn other_length(gate: &Gate<'_>) -> Option<Caveat> {
 fn loaded(side: &str, profiles: &[&Profile]) -> Option<Caveat> {
     let load = |profile: &&&Profile| profile.fitness.load_average_before.unwrap_or_default();
     let busiest = profiles.iter().max_by(|a, b| load(a).total_cmp(&load(b)))?;
-    let text = busy(load(&busiest), busiest.target.host.cores)?;
+    let text = busy_before(busiest)?;
     Some(caveat("load_before", format!("{side}: {text}")))
 }

@@ -163,6 +163,7 @@ fn host(nodes: &BTreeSet<&str>) -> HostTarget {
         arch: unknown(),
         cpu: unknown(),
         cores: 0,
+        cores_online: None,
         memory_bytes: Bytes::ZERO,
         memory_limit_bytes: None,
         cpu_limit_millicores: None,

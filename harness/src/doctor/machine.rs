@@ -23,7 +23,8 @@ fn load(host: &Host) -> Check {
     let before = host.cpu_times();
     std::thread::sleep(WATCH);
     let now = before.zip(host.cpu_times()).and_then(|(before, after)| Shares::between(before, after));
-    judge_load(host.load_average(), now, host.describe().cores)
+    let described = host.describe();
+    judge_load(host.load_average(), now, described.cores_online.unwrap_or(described.cores))
 }
 
 /// Parts of the processors' time, 0 to 1.

@@ -31,6 +31,12 @@ impl Host {
         allowed.min(quota).max(1)
     }
 
+    /// Processors of the machine that are online; `None` where the kernel does not say.
+    pub(super) fn online_cores(&self) -> Option<u32> {
+        let online = cpu_list(&self.read(format!("{CPU_DIR}/online"))?)?;
+        u32::try_from(online.len()).ok()
+    }
+
     /// The numbers of the processors in the affinity mask; empty where the kernel does not show it.
     fn allowed_cpus(&self) -> BTreeSet<u32> {
         self.field("/proc/self/status", "Cpus_allowed_list")

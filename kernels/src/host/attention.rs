@@ -153,7 +153,7 @@ fn score_block<S: Simd, const M: usize, const N: usize>(
     let q = Operand { start: q.as_ptr(), row: dim, step: S::LANES };
     let k = Operand { start: k.as_ptr(), row: keys.stride, step: S::LANES };
     // SAFETY: M rows of q and N of the keys lie in the slices that were just taken.
-    let found = unsafe { dots::<S, f32, M, N>(simd, dim, q, q, k) };
+    let found = unsafe { dots::<S, f32, M, N>(simd, dim, q, q, k, false) };
     for (i, found) in found.iter().enumerate() {
         scores[(row + i) * KEYS + key - first..][..N].copy_from_slice(found);
     }

@@ -34,6 +34,9 @@ pub(super) trait Simd: Copy + Send + Sync {
     /// # Safety
     /// `to` must be writable for `LANES` numbers.
     unsafe fn store(self, to: *mut f32, a: Self::V);
+    /// Asks for the cache line that holds `at`. Only a hint: nothing is read, whatever the address.
+    #[inline(always)]
+    fn prefetch<T>(self, _at: *const T) {}
 }
 
 /// A number in memory that vectors of f32 are loaded from.

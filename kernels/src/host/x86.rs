@@ -105,6 +105,10 @@ impl Simd for Avx512 {
         // SAFETY: the features by `self`, the memory by the caller's promise.
         unsafe { _mm512_storeu_ps(to, a) }
     }
+    #[inline(always)]
+    fn prefetch<T>(self, at: *const T) {
+        prefetch(at);
+    }
 }
 
 impl Simd for Avx2 {
@@ -163,4 +167,14 @@ impl Simd for Avx2 {
         // SAFETY: the features by `self`, the memory by the caller's promise.
         unsafe { _mm256_storeu_ps(to, a) }
     }
+    #[inline(always)]
+    fn prefetch<T>(self, at: *const T) {
+        prefetch(at);
+    }
+}
+
+#[inline(always)]
+fn prefetch<T>(at: *const T) {
+    // SAFETY: part of SSE, which every x86-64 has; no access, so any address will do.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
 }

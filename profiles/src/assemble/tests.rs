@@ -31,6 +31,7 @@ pub(crate) fn empty() -> Profile {
         arch: "x86_64".into(),
         cpu: "CPU".into(),
         cores: 2,
+        cores_online: None,
         memory_bytes: Bytes::from_mib(1024),
         memory_limit_bytes: None,
         cpu_limit_millicores: None,

@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::thread;
 use std::time::Instant;
 
-use coldstart_kernels::checksum;
+use coldstart_kernels::{Allocation, Device as _, HostBuffer, HostDevice, Ops as _};
 use coldstart_profiles::{Bytes, Nanos, Params};
 
 use super::LimitReadings;
@@ -17,10 +17,9 @@ const REPEATS: usize = 3;
 /// Copy `bytes` between two touched buffers with all cores.
 pub fn memcpy(bytes: Bytes) -> Result<LimitReadings, WeightsError> {
     let length = affordable(bytes.get())?;
-    let source = touched(length)?;
-    let mut target = touched(length)?;
-    let times = (0..REPEATS).map(|_| copy(&source[..length], &mut target[..length])).collect();
-    Ok(readings(length, times))
+    let device = host()?;
+    let (source, mut target) = (written(&device, length)?, written(&device, length)?);
+    repeated(&device, length, || device.copy(device.compute(), &source, 0..length, &mut target, 0))
 }
 
 /// Copy `bytes` from a touched buffer into fresh memory with all cores: every first touch is included.
@@ -36,18 +35,37 @@ pub fn memcpy_fresh(bytes: Bytes) -> Result<LimitReadings, WeightsError> {
 /// Read `bytes` of touched memory with all cores (their checksum, which runs at the speed of memory).
 pub fn memory_read(bytes: Bytes) -> Result<LimitReadings, WeightsError> {
     let length = affordable(bytes.get())?;
-    let source = touched(length)?;
-    let part = part(length);
-    let read = || {
-        let start = Instant::now();
-        thread::scope(|scope| {
-            for part in source[..length].chunks(part) {
-                scope.spawn(move || black_box(checksum::of(part)));
-            }
-        });
-        Nanos::from(start.elapsed())
-    };
-    Ok(readings(length, (0..REPEATS).map(|_| read()).collect()))
+    let device = host()?;
+    let source = written(&device, length)?;
+    repeated(&device, length, || device.checksum(&source, 0..length).map(drop))
+}
+
+/// The host device with the threads of all limits.
+fn host() -> Result<HostDevice, WeightsError> {
+    HostDevice::with_threads(cores()).map_err(WeightsError::device("open the host device"))
+}
+
+/// Touched memory of huge pages.
+fn written(device: &HostDevice, length: usize) -> Result<HostBuffer, WeightsError> {
+    let how = Allocation { huge_pages: true };
+    let buffer = device.alloc_with(length, how).and_then(|mut buffer| {
+        device.fill_pattern(&mut buffer, 0..length, 1)?;
+        Ok(buffer)
+    });
+    buffer.map_err(WeightsError::device("allocate memory for a limit"))
+}
+
+/// Some readings of work on `length` bytes, by threads that are there already and keep out of each other's way: of those
+/// that are started for it, two may begin on one CPU.
+fn repeated(
+    device: &HostDevice,
+    length: usize,
+    mut work: impl FnMut() -> coldstart_kernels::Result<()>,
+) -> Result<LimitReadings, WeightsError> {
+    let _apart = device.keep_apart();
+    let times = (0..REPEATS).map(|_| Ok(Nanos::from(device.time(&mut work)?.host)));
+    let times = times.collect::<coldstart_kernels::Result<_>>();
+    Ok(readings(length, times.map_err(WeightsError::device("measure the bandwidth of memory"))?))
 }
 
 fn part(length: usize) -> usize {

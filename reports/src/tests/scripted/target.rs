@@ -53,6 +53,7 @@ pub(crate) fn target() -> Target {
             arch: "x86_64".into(),
             cpu: "AMD EPYC 7763 64-Core Processor".into(),
             cores: 2,
+            cores_online: None,
             memory_bytes: Bytes::from_mib(7_900),
             memory_limit_bytes: None,
             cpu_limit_millicores: None,
