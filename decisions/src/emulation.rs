@@ -5,8 +5,10 @@ use coldstart_profiles::{Fit, ForwardMode, Nanos, Profile, Summary, ThroughputPo
 use crate::basis::{Basis, Figure, Quantity};
 use crate::measured::MemoryFacts;
 
-/// Simulators that draw latencies refuse a standard deviation above this share of its base.
+/// Simulators that draw latencies refuse a standard deviation above this share of its base, as they read both.
 const MOST_DEVIATION: f64 = 0.3;
+/// What simulators count in; what is less than one is cut off.
+const SIMULATED_STEP: Nanos = Nanos::from_nanos(1_000);
 /// From the median absolute deviation to the standard deviation of a normal distribution.
 const TO_DEVIATION: f64 = 1.4826;
 
@@ -51,6 +53,12 @@ fn points(profile: &Profile, mode: ForwardMode) -> Vec<(&ThroughputPoint, &Summa
     points
 }
 
+/// A time as a simulator reads it: in whole microseconds.
+pub fn simulated(time: Nanos) -> Nanos {
+    let step = SIMULATED_STEP.as_nanos();
+    Nanos::from_nanos(time.as_nanos() / step * step)
+}
+
 /// Times of a standard deviation as robust as the median.
 fn deviation(summary: &Summary, base: Nanos) -> Nanos {
     let robust = TO_DEVIATION * summary.mad_ns.as_nanos() as f64;
@@ -88,7 +96,7 @@ impl LatencyModel {
             Figure::new(Nanos::from_nanos_f64(value), Basis::measured(formula(what), keys(), prefill.len()))
         };
         let (overhead, per_token) = (part("α", fit.alpha_ns), part("β", fit.beta_ns));
-        let base = overhead.value.saturating_add(per_token.value);
+        let base = simulated(overhead.value).saturating_add(simulated(per_token.value));
         let spread = prefill.iter().map(|(_, summary)| deviation(summary, base)).min().unwrap_or_default();
         let inter_token = shortest.p50_ns;
         let first_key = at_context().map(|(point, _)| point.key.clone()).next();
@@ -105,7 +113,7 @@ impl LatencyModel {
                     shortest.n,
                 ),
             ),
-            inter_token_deviation_ns: deviation(shortest, inter_token),
+            inter_token_deviation_ns: deviation(shortest, simulated(inter_token)),
             most_sequences: largest.batch,
             load_factor: Figure::new(
                 factor.max(1.0),

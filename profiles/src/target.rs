@@ -146,7 +146,7 @@ impl DeviceTarget {
 /// A machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HostTarget {
-    /// Its host name.
+    /// Its host name, or what `COLDSTART_NODE` called it.
     pub name: String,
     /// Such as `Debian GNU/Linux 12 (bookworm)`.
     pub os: String,

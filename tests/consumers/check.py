@@ -132,9 +132,11 @@ def simulator(text):
     for key in ("startup-duration", "prefill-overhead", "prefill-time-per-token", "inter-token-latency"):
         assert seconds(config[key]) >= 0, key
     spread = seconds(config["inter-token-latency-std-dev"])
-    assert spread <= 0.3 * seconds(config["inter-token-latency"])
+    # Seconds as binary fractions: a bound that is met exactly may look missed in the last digit.
+    most = 0.3 * (1 + 1e-9)
+    assert spread <= most * seconds(config["inter-token-latency"])
     base = seconds(config["prefill-overhead"]) + seconds(config["prefill-time-per-token"])
-    assert seconds(config["prefill-time-std-dev"]) <= 0.3 * base
+    assert seconds(config["prefill-time-std-dev"]) <= most * base
 
 
 def pretended(patch):

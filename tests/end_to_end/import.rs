@@ -59,7 +59,7 @@ fn what_is_no_cluster_is_refused_and_nothing_is_written() {
     for (args, part) in [
         (vec!["none.json"], "none.json"),
         (vec!["empty.json"], "find a pod in empty.json"),
-        (vec!["text"], "kubectl get pod,event -o json"),
+        (vec!["text"], "kubectl get pod,event,node -o json"),
         (vec!["latin1"], "read latin1"),
         (vec!["cut.json"], "EOF while parsing"),
         (vec![good.as_str(), "--container", "main"], "`proxy`, `server`"),

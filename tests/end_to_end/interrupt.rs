@@ -2,28 +2,12 @@
 
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use coldstart_profiles::{Profile, RunState, exit};
 
-use crate::support::{LONG_RUN, NO_ENGINE, Ran, Scratch, docker, engine, words};
-
-/// Sends a signal.
-fn signal(child: &Child, name: &str) {
-    let sent = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().unwrap();
-    assert!(sent.success());
-}
-
-/// Waits until `ready`, at most a minute.
-#[track_caller]
-fn wait(what: &str, mut ready: impl FnMut() -> bool) {
-    let begin = Instant::now();
-    while !ready() {
-        assert!(begin.elapsed() < Duration::from_secs(60), "waited a minute for {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
+use crate::support::{LONG_RUN, NO_ENGINE, Ran, Scratch, docker, engine, signal, wait, words};
 
 fn done(path: &Path) -> usize {
     Profile::read(path).map_or(0, |profile| profile.done.len())

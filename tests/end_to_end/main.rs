@@ -18,6 +18,7 @@ mod gpu_table;
 mod import;
 mod import_criterion;
 mod interrupt;
+mod node_script;
 mod plan;
 mod runs;
 mod self_test;

@@ -1,8 +1,9 @@
 //! What the tests share: the binary in a directory of its own, with a cache of tiny models that all tests use.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use coldstart_profiles::Profile;
 
@@ -57,6 +58,22 @@ impl Scratch {
 
     pub(crate) fn profile(&self, name: &str) -> Profile {
         Profile::read(&self.path(name)).unwrap()
+    }
+}
+
+/// Sends a signal.
+pub(crate) fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+/// Waits until `ready`, at most a minute.
+#[track_caller]
+pub(crate) fn wait(what: &str, mut ready: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !ready() {
+        assert!(begin.elapsed() < Duration::from_secs(60), "waited a minute for {what}");
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

@@ -6,6 +6,9 @@ use super::error::ClusterError;
 use super::model::served;
 use super::objects::{ContainerSpec, Objects, Pod};
 
+/// A whole cluster's images are more than an error can name.
+const MOST_LISTED: usize = 12;
+
 /// Which pods of the files, and which of their containers.
 #[derive(Debug, Clone, Default)]
 pub struct Choice {
@@ -105,9 +108,11 @@ fn no_container(pods: &[Pod], choice: &Choice) -> ClusterError {
 }
 
 fn listed(names: &BTreeSet<&str>, none: &str) -> String {
+    let shown: Vec<String> = names.iter().take(MOST_LISTED).map(|name| format!("`{name}`")).collect();
     match names.len() {
         0 => none.to_owned(),
-        _ => names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
+        n if n > shown.len() => format!("{} and {} more", shown.join(", "), n - shown.len()),
+        _ => shown.join(", "),
     }
 }
 

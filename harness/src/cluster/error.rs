@@ -13,7 +13,7 @@ pub enum ClusterError {
     },
     /// Not JSON, or JSON of another shape.
     #[error(
-        "read {name} as objects of a cluster: {source}: give what `kubectl get pod,event -o json` printed"
+        "read {name} as objects of a cluster: {source}: give what `kubectl get pod,event,node -o json` printed"
     )]
     Json {
         /// The file.
@@ -21,8 +21,28 @@ pub enum ClusterError {
         /// Where and why parsing ended.
         source: serde_json::Error,
     },
+    /// A pod whose specification or status has another shape.
+    #[error("read the {part} of pod `{pod}` in {name}: {source} of it")]
+    Pod {
+        /// The file.
+        name: String,
+        /// Its namespace and name.
+        pod: String,
+        /// `spec` or `status`.
+        part: &'static str,
+        /// Where in this part and why parsing ended.
+        source: serde_json::Error,
+    },
+    /// An API server's answer that there is nothing to be had.
+    #[error("find pods in {name}: the cluster's answer is an error: {said}")]
+    Refused {
+        /// The file.
+        name: String,
+        /// The message.
+        said: String,
+    },
     /// No pod in any file.
-    #[error("find a pod in {names}: give what `kubectl get pod,event -o json` printed")]
+    #[error("find a pod in {names}: give what `kubectl get pod,event,node -o json` printed")]
     NoPods {
         /// The files.
         names: String,

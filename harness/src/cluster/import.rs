@@ -1,5 +1,6 @@
 //! From the objects of a cluster to a profile.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use coldstart_profiles::{
@@ -24,7 +25,7 @@ pub struct Source<'s> {
 /// The phases that pods tell of.
 const SEEN: [Phase; 4] = [Phase::Scheduling, Phase::ImagePull, Phase::ContainerStart, Phase::Readiness];
 
-/// Makes a profile of the cold starts of pods: each pod is a trial.
+/// Makes a profile of the cold starts of pods: each pod is a trial, also where several files hold it.
 ///
 /// Stamps of whole seconds are taken at their lower end; a pull takes as long as the kubelet's message says. What lies between
 /// the phases (making the sandbox, mounting volumes, init containers, other containers of the pod) stays unattributed.
@@ -45,13 +46,30 @@ pub fn import(sources: &[Source<'_>], choice: &Choice, tool: Tool) -> Result<Pro
     for event in &objects.events {
         by_pod.entry(event.pod()).or_default().push(event);
     }
-    let (mut starts, mut left_out) = (Vec::new(), Vec::new());
+    let mut seen: Vec<(&Pod, Result<ColdStart, String>)> = Vec::new();
+    let mut places: BTreeMap<(&str, &str, &str), usize> = BTreeMap::new();
     for Candidate { pod, container, .. } in &chosen.pods {
         let key = (pod.metadata.namespace.as_str(), pod.metadata.name.as_str());
         let mut events = by_pod.get(&key).cloned().unwrap_or_default();
         events.retain(|event| event.is_about(&pod.metadata));
-        match cold_start(pod, &events, &container.name) {
-            Ok(start) => starts.push((*pod, start)),
+        let start = cold_start(pod, &events, &container.name);
+        match places.entry((key.0, key.1, pod.metadata.uid.as_str())) {
+            Entry::Vacant(place) => {
+                place.insert(seen.len());
+                seen.push((*pod, start));
+            }
+            Entry::Occupied(place) => {
+                if let Some(first) = seen.get_mut(*place.get()).filter(|(_, first)| tells_more(&start, first))
+                {
+                    *first = (*pod, start);
+                }
+            }
+        }
+    }
+    let (mut starts, mut left_out) = (Vec::new(), Vec::new());
+    for (pod, start) in seen {
+        match start {
+            Ok(start) => starts.push((pod, start)),
             Err(why) => left_out.push(LeftOutPod { pod: pod.id(), why }),
         }
     }
@@ -61,6 +79,15 @@ pub fn import(sources: &[Source<'_>], choice: &Choice, tool: Tool) -> Result<Pro
     }
     starts.sort_by_key(|(_, start)| start.created);
     Ok(profile(&chosen, starts, left_out, &names, tool))
+}
+
+/// Whether another look at a pod that was seen before tells more of its start: a restart or a lost readiness hides it later on.
+fn tells_more(again: &Result<ColdStart, String>, before: &Result<ColdStart, String>) -> bool {
+    match (again, before) {
+        (Ok(again), Ok(before)) => again.trace.total() < before.trace.total(),
+        (Ok(_), Err(_)) => true,
+        (Err(_), _) => false,
+    }
 }
 
 fn profile(

@@ -1,12 +1,14 @@
 //! The parts of a cluster's objects that tell of cold starts.
 //!
 //! Shapes: Kubernetes API reference, core/v1 `List`, `Pod`, `Node` and `Event`, events.k8s.io/v1 `Event`. Fields that are not named
-//! here are skipped; one object type takes all kinds, so that no file is held in memory twice.
+//! here are skipped, and so is what other kinds hold in `spec` and `status`; one object type takes all kinds, so that no file is held
+//! in memory twice.
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::error::ClusterError;
 use super::stamp::Stamp;
@@ -14,13 +16,16 @@ use super::stamp::Stamp;
 /// Any object: a pod, a node, an event of either API, a list, or something else.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct Object {
+struct Object<'t> {
     kind: Option<String>,
-    items: Option<Vec<Object>>,
+    #[serde(borrow)]
+    items: Option<Vec<Object<'t>>>,
     metadata: Option<Metadata>,
     // Pod
-    spec: Option<PodSpec>,
-    status: Option<PodStatus>,
+    #[serde(borrow)]
+    spec: Option<&'t RawValue>,
+    #[serde(borrow)]
+    status: Option<&'t RawValue>,
     // Event of core/v1
     involved_object: Option<Reference>,
     reason: Option<String>,
@@ -35,6 +40,11 @@ struct Object {
     deprecated_last_timestamp: Option<Stamp>,
 }
 
+/// Some clients write `null` where Kubernetes leaves a field out.
+fn or_null<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
 /// Name and birth of an object.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -43,7 +53,18 @@ pub(super) struct Metadata {
     pub(super) namespace: String,
     pub(super) uid: String,
     pub(super) creation_timestamp: Option<Stamp>,
+    #[serde(deserialize_with = "or_null")]
     labels: BTreeMap<String, String>,
+}
+
+impl Metadata {
+    /// `namespace/name`.
+    fn id(&self) -> String {
+        match self.namespace.as_str() {
+            "" => self.name.clone(),
+            namespace => format!("{namespace}/{}", self.name),
+        }
+    }
 }
 
 /// What an event is about.
@@ -62,7 +83,9 @@ struct Reference {
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct PodSpec {
     pub(super) node_name: Option<String>,
+    #[serde(deserialize_with = "or_null")]
     node_selector: BTreeMap<String, String>,
+    #[serde(deserialize_with = "or_null")]
     pub(super) containers: Vec<ContainerSpec>,
 }
 
@@ -72,9 +95,13 @@ pub(super) struct PodSpec {
 pub(super) struct ContainerSpec {
     pub(super) name: String,
     pub(super) image: String,
+    #[serde(deserialize_with = "or_null")]
     pub(super) resources: Resources,
+    #[serde(deserialize_with = "or_null")]
     pub(super) command: Vec<String>,
+    #[serde(deserialize_with = "or_null")]
     pub(super) args: Vec<String>,
+    #[serde(deserialize_with = "or_null")]
     pub(super) env: Vec<Variable>,
 }
 
@@ -90,6 +117,7 @@ pub(super) struct Variable {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Resources {
+    #[serde(deserialize_with = "or_null")]
     pub(super) limits: BTreeMap<String, Value>,
 }
 
@@ -113,7 +141,9 @@ impl Resources {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct PodStatus {
+    #[serde(deserialize_with = "or_null")]
     pub(super) conditions: Vec<Condition>,
+    #[serde(deserialize_with = "or_null")]
     pub(super) container_statuses: Vec<ContainerStatus>,
 }
 
@@ -171,10 +201,7 @@ pub(super) struct Pod {
 impl Pod {
     /// `namespace/name`.
     pub(super) fn id(&self) -> String {
-        match self.metadata.namespace.as_str() {
-            "" => self.metadata.name.clone(),
-            namespace => format!("{namespace}/{}", self.metadata.name),
-        }
+        self.metadata.id()
     }
 
     /// When a condition became true; `None` while it is not.
@@ -248,11 +275,17 @@ pub(super) struct Objects {
 }
 
 impl Objects {
-    /// Adds what a text holds: one document or several behind each other, lists and lists of lists included.
+    /// Adds what a text holds: one document or several behind each other, arrays, lists and lists of lists included.
     pub(super) fn read(&mut self, name: &str, text: &str) -> Result<(), ClusterError> {
-        for document in serde_json::Deserializer::from_str(text).into_iter::<Object>() {
-            let document = document.map_err(|source| ClusterError::Json { name: name.to_owned(), source })?;
-            self.add(document);
+        let no_json = |source| ClusterError::Json { name: name.to_owned(), source };
+        // Windows writes files with a byte order mark.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        if text.trim_start().starts_with('[') {
+            let items: Vec<Object<'_>> = serde_json::from_str(text).map_err(no_json)?;
+            return items.into_iter().try_for_each(|item| self.add(name, item));
+        }
+        for document in serde_json::Deserializer::from_str(text).into_iter::<Object<'_>>() {
+            self.add(name, document.map_err(no_json)?)?;
         }
         Ok(())
     }
@@ -264,26 +297,47 @@ impl Objects {
         node.and_then(product).or_else(|| product(&pod.spec.node_selector))
     }
 
-    fn add(&mut self, mut object: Object) {
+    fn add(&mut self, name: &str, mut object: Object<'_>) -> Result<(), ClusterError> {
         if let Some(items) = object.items.take() {
-            items.into_iter().for_each(|item| self.add(item));
-            return;
+            // What the API server itself lists has its kind in the list's, as in `PodList`.
+            let kind = object.kind.as_deref().and_then(|kind| kind.strip_suffix("List"));
+            return items.into_iter().try_for_each(|mut item| {
+                item.kind = item.kind.or_else(|| kind.map(str::to_owned));
+                self.add(name, item)
+            });
         }
         match object.kind.as_deref() {
-            Some("Pod") => self.pods.push(Pod {
-                metadata: object.metadata.unwrap_or_default(),
-                spec: object.spec.unwrap_or_default(),
-                status: object.status.unwrap_or_default(),
-            }),
+            Some("Pod") => {
+                let metadata = object.metadata.unwrap_or_default();
+                let of = |part| (name, &metadata, part);
+                let (spec, status) = (part(of("spec"), object.spec)?, part(of("status"), object.status)?);
+                self.pods.push(Pod { metadata, spec, status });
+            }
             Some("Event") => self.events.extend(event(object)),
             Some("Node") => self.nodes.extend(object.metadata.map(|node| (node.name, node.labels))),
+            Some("Status") => {
+                let said = object.message.or(object.reason).unwrap_or_else(|| "nothing more".to_owned());
+                return Err(ClusterError::Refused { name: name.to_owned(), said });
+            }
             _ => {}
         }
+        Ok(())
     }
 }
 
+/// A part of a pod; its default where it is missing.
+fn part<'t, T: Default + Deserialize<'t>>(
+    (name, pod, part): (&str, &Metadata, &'static str),
+    text: Option<&'t RawValue>,
+) -> Result<T, ClusterError> {
+    let read = text.map(|text| serde_json::from_str(text.get())).transpose();
+    let read =
+        read.map_err(|source| ClusterError::Pod { name: name.to_owned(), pod: pod.id(), part, source })?;
+    Ok(read.unwrap_or_default())
+}
+
 /// An event about a pod, whichever API it comes from.
-fn event(object: Object) -> Option<Event> {
+fn event(object: Object<'_>) -> Option<Event> {
     let about = object.involved_object.or(object.regarding).filter(|about| about.kind == "Pod")?;
     let first = object.first_timestamp.or(object.deprecated_first_timestamp);
     let last = object.last_timestamp.or(object.deprecated_last_timestamp);

@@ -275,17 +275,92 @@ fn files_that_are_none_get_one_clear_error() {
             "find a pod with a container: there are no containers",
         ),
         ("[]", "find a pod in pods.json"),
-        (r#"[{"kind":"Pod"}]"#, "read pods.json as objects of a cluster"),
+        (r#"[{"kind":"Pod"}]"#, "find a pod with a container"),
+        ("[1]", "read pods.json as objects of a cluster"),
+        ("42", "read pods.json as objects of a cluster"),
+        (
+            r#"{"kind":"Status","status":"Failure","message":"pods is forbidden"}"#,
+            "the cluster's answer is an error: pods is forbidden",
+        ),
         ("apiVersion: v1\nkind: Pod", "read pods.json as objects of a cluster"),
         ("No resources found in default namespace.", "read pods.json as objects of a cluster"),
         (r#"{"kind":"Pod","metadata":{"creationTimestamp":"yesterday"}}"#, "no time of RFC 3339"),
-        (r#"{"kind":"Pod","status":{"containerStatuses":{}}}"#, "read pods.json as objects"),
+        (
+            r#"{"kind":"Pod","metadata":{"name":"a","namespace":"b"},"status":{"containerStatuses":{}}}"#,
+            "read the status of pod `b/a` in pods.json: invalid type",
+        ),
     ] {
         let error = read(text, &Choice::default()).unwrap_err().to_string();
         assert!(error.contains(expected), "{text}: {error}");
     }
     let deep = "{\"items\":[".repeat(100_000);
     assert!(read(&deep, &Choice::default()).unwrap_err().to_string().contains("recursion limit"));
+}
+
+#[test]
+fn what_means_the_same_is_read_the_same() {
+    let all: Value = serde_json::from_str(ONE_LIST).unwrap();
+    let items = all["items"].as_array().unwrap();
+    let of_kind = |kind: &str| -> Vec<Value> {
+        let of_kind = items.iter().filter(|item| item["kind"] == kind).cloned();
+        of_kind
+            .map(|mut item| {
+                item.as_object_mut().unwrap().remove("kind");
+                item
+            })
+            .collect()
+    };
+    let (pods, events) = (of_kind("Pod"), of_kind("Event"));
+    let raw = format!(
+        "{}{}",
+        json!({"kind": "PodList", "items": pods}),
+        json!({"kind": "EventList", "items": events})
+    );
+    let mut nulls = all.clone();
+    for item in nulls["items"].as_array_mut().unwrap() {
+        item["metadata"]["labels"] = Value::Null;
+        if item["kind"] == "Pod" {
+            item["spec"]["nodeSelector"] = Value::Null;
+            item["spec"]["containers"][0]["args"] = Value::Null;
+        }
+    }
+    let mut others = items.clone();
+    others
+        .push(json!({"kind": "Thing", "spec": {"containers": 1, "nodeSelector": {"a": {}}}, "status": "ok"}));
+    // Twice: of two looks at a cluster.
+    let twice = format!("{ONE_LIST}{ONE_LIST}");
+    for text in [
+        json!(items).to_string(),
+        format!("\u{feff}{ONE_LIST}"),
+        raw,
+        nulls.to_string(),
+        json!(others).to_string(),
+        twice,
+    ] {
+        assert_eq!(imported(&text), imported(ONE_LIST), "{:.200}", text);
+    }
+}
+
+#[test]
+fn of_two_looks_at_a_pod_the_one_that_tells_of_its_start_counts() {
+    let mut later: Value = serde_json::from_str(ONE_LIST).unwrap();
+    for pod in later["items"].as_array_mut().unwrap().iter_mut().filter(|item| item["kind"] == "Pod") {
+        pod["status"]["containerStatuses"][1]["restartCount"] = json!(7);
+    }
+    for text in [format!("{ONE_LIST}{later}"), format!("{later}{ONE_LIST}")] {
+        let profile = imported(&text);
+        assert_eq!(profile.traces, imported(ONE_LIST).traces);
+        assert_eq!(profile.target.cluster.unwrap().left_out.len(), 2);
+    }
+}
+
+#[test]
+fn an_error_names_some_of_many() {
+    let pods: Vec<Value> = (0..40)
+        .map(|n| json!({"kind": "Pod", "spec": {"containers": [{"name": "s", "image": format!("i:{n}")}]}}))
+        .collect();
+    let error = read(&json!(pods).to_string(), &Choice::default()).unwrap_err().to_string();
+    assert!(error.contains("40 images") && error.ends_with(" and 28 more"), "{error}");
 }
 
 proptest! {

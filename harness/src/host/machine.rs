@@ -14,9 +14,11 @@ pub struct Host {
     root: PathBuf,
 }
 
-/// What this machine is, for the profile.
+/// What this machine is, for the profile. `$COLDSTART_NODE` names it where its host name doesn't, as in a pod.
 pub fn describe() -> HostTarget {
-    Host::here().describe()
+    let found = Host::here().describe();
+    let named = std::env::var("COLDSTART_NODE").ok().filter(|name| !name.trim().is_empty());
+    HostTarget { name: named.unwrap_or(found.name), ..found }
 }
 
 impl Host {

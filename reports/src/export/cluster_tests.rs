@@ -1,7 +1,7 @@
 //! Exports for clusters against golden files and the rules of their consumers.
 
 use coldstart_decisions::emulation::{InterpolationTables, LatencyModel};
-use coldstart_profiles::{ImageSource, Phase, Profile};
+use coldstart_profiles::{Fit, ImageSource, Nanos, Outcome, Phase, Profile};
 use serde_json::Value;
 
 use super::tests::assert_golden;
@@ -226,6 +226,28 @@ fn pull_jobs_wait_twice_as_long_as_the_largest_pull() {
     assert_eq!(job["spec"]["selector"]["matchLabels"]["nvidia.com/gpu.product"], "NVIDIA-A100-SXM4-80GB");
     let why = refusal("image-pull-job", &scripted::complete(), &settings());
     assert!(why.contains("synthetic") && why.contains("--image REF"), "{why}");
+}
+
+#[test]
+fn a_spread_is_bounded_by_what_a_simulator_reads() {
+    let mut profile = swept();
+    let Fit::Fitted { fit } = &mut profile.fits.prefill else { panic!("a fit") };
+    (fit.alpha_ns, fit.beta_ns) = (40_990.0, 3_990.0);
+    for measurement in &mut profile.measurements {
+        let Outcome::Measured { summary, .. } = &mut measurement.outcome else { continue };
+        (summary.mad_ns, summary.p50_ns) = (Nanos::from_secs(1), Nanos::from_nanos(43_990));
+    }
+    let yaml = text("inference-sim", &profile);
+    // 30 % of 40 + 3 and of 43, and not of the 44.98 and 43.99 that they were cut off from.
+    for line in [
+        "prefill-overhead: \"40us\"",
+        "prefill-time-per-token: \"3us\"",
+        "prefill-time-std-dev: \"12us\"",
+        "inter-token-latency: \"43us\"",
+        "inter-token-latency-std-dev: \"12us\"",
+    ] {
+        assert!(yaml.lines().any(|found| found == line), "{line}: {yaml}");
+    }
 }
 
 #[test]

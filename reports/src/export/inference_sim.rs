@@ -1,7 +1,7 @@
 //! llm-d-inference-sim's configuration (<https://github.com/llm-d/llm-d-inference-sim>): a server without a GPU that answers as
 //! fast as the measured replica.
 
-use coldstart_decisions::emulation::LatencyModel;
+use coldstart_decisions::emulation::{LatencyModel, simulated};
 use coldstart_profiles::{Nanos, Phase, Profile};
 use serde_json::json;
 
@@ -10,8 +10,6 @@ use super::{ExportError, ExportSettings, Exported};
 use crate::style::harmless_json;
 
 const NAME: &str = "inference-sim";
-/// The simulator's own resolution.
-const STEP: u64 = 1_000;
 
 /// A YAML file with comments on where each number comes from.
 pub(super) fn export(
@@ -82,6 +80,5 @@ pub(super) fn export(
 
 /// A duration of whole microseconds, as a string.
 fn quoted(time: Nanos) -> String {
-    let whole = Nanos::from_nanos(time.as_nanos() / STEP * STEP);
-    json!(go_duration(whole)).to_string()
+    json!(go_duration(simulated(time))).to_string()
 }
