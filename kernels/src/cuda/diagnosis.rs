@@ -113,50 +113,64 @@ fn by_whom() -> String {
 }
 
 fn about_no_init(status: &DriverStatus, library: &str, seen: &Surroundings, whom: &str) -> String {
-    let found = format!("cuInit of {library} answered {status}");
-    let nothing_visible =
-        seen.visible.as_deref().is_some_and(|list| list.is_empty() || list.starts_with('-'));
+    let remedy = by_code(status, seen)
+        .or_else(|| by_surroundings(seen, whom))
+        .unwrap_or_else(|| by_what_is_left(status, seen));
+    format!("cuInit of {library} answered {status}: {remedy}")
+}
+
+/// What helps where the code alone says what is wrong, whatever else can be seen.
+fn by_code(status: &DriverStatus, seen: &Surroundings) -> Option<String> {
     let remedy = match status.code {
-        status::STUB_LIBRARY => "this is the stub for linking from the CUDA toolkit: take its directory off \
-                                 LD_LIBRARY_PATH"
-            .to_owned(),
+        status::STUB_LIBRARY => {
+            "this is the stub for linking from the CUDA toolkit: take its directory off LD_LIBRARY_PATH"
+        }
         status::SYSTEM_DRIVER_MISMATCH => {
             let module = seen.module.as_deref().unwrap_or("of an unknown version");
-            format!(
+            return Some(format!(
                 "the library and the kernel module {module} are of different releases: reboot or reload the module after \
                  an upgrade, restart the container, or take a cuda-compat directory off LD_LIBRARY_PATH"
-            )
+            ));
         }
         status::COMPAT_NOT_SUPPORTED => {
-            "this GPU takes no newer library than its kernel module: take the cuda-compat \
-                                         directory off LD_LIBRARY_PATH"
-                .to_owned()
+            "this GPU takes no newer library than its kernel module: take the cuda-compat directory off LD_LIBRARY_PATH"
         }
         status::SYSTEM_NOT_READY => {
-            "on machines with NVSwitch the service nvidia-fabricmanager must run, in the driver's \
-                                     version"
-                .to_owned()
+            "on machines with NVSwitch the service nvidia-fabricmanager must run, in the driver's version"
         }
-        805..=809 => "the MPS server does not take this process: look at its log, or stop it (echo quit | \
-                      nvidia-cuda-mps-control)"
-            .to_owned(),
-        _ if nothing_visible => "CUDA_VISIBLE_DEVICES hides all GPUs: unset it".to_owned(),
-        _ if seen.module.is_none() => {
-            format!(
-                "{MODULE} is missing, so the kernel module is not loaded: run modprobe nvidia, and see dmesg"
-            )
+        805..=809 => {
+            "the MPS server does not take this process: look at its log, or stop it (echo quit | nvidia-cuda-mps-control)"
         }
-        _ if !seen.closed.is_empty() => {
-            let nodes = seen.closed.join(", ");
-            format!(
-                "{whom} cannot open {nodes}: add the user to that group, or give the container the devices"
-            )
-        }
-        _ if seen.nodes == 0 => {
+        _ => return None,
+    };
+    Some(remedy.to_owned())
+}
+
+/// What helps where the code may mean several things, and what can be seen of the machine tells which.
+fn by_surroundings(seen: &Surroundings, whom: &str) -> Option<String> {
+    if seen.visible.as_deref().is_some_and(|list| list.is_empty() || list.starts_with('-')) {
+        Some("CUDA_VISIBLE_DEVICES hides all GPUs: unset it".to_owned())
+    } else if seen.module.is_none() {
+        Some(format!(
+            "{MODULE} is missing, so the kernel module is not loaded: run modprobe nvidia, and see dmesg"
+        ))
+    } else if !seen.closed.is_empty() {
+        let nodes = seen.closed.join(", ");
+        Some(format!(
+            "{whom} cannot open {nodes}: add the user to that group, or give the container the devices"
+        ))
+    } else {
+        (seen.nodes == 0).then(|| {
             "there is no /dev/nvidia0: run nvidia-modprobe -c0 -u, or start the container with GPUs \
-                                 (docker run --gpus all)"
+             (docker run --gpus all)"
                 .to_owned()
-        }
+        })
+    }
+}
+
+/// What is left to look at where nothing that can be seen is wrong.
+fn by_what_is_left(status: &DriverStatus, seen: &Surroundings) -> String {
+    match status.code {
         status::NO_DEVICE => {
             let visible = match &seen.visible {
                 Some(list) => format!("CUDA_VISIBLE_DEVICES={list} selects none, "),
@@ -168,13 +182,11 @@ fn about_no_init(status: &DriverStatus, library: &str, seen: &Surroundings, whom
             )
         }
         status::OPERATING_SYSTEM | status::UNKNOWN => {
-            "the kernel's log (dmesg, lines with NVRM) says more; nvidia-uvm \
-                                                        may have to be loaded (nvidia-modprobe -u)"
+            "the kernel's log (dmesg, lines with NVRM) says more; nvidia-uvm may have to be loaded (nvidia-modprobe -u)"
                 .to_owned()
         }
         _ => "compare nvidia-smi, and see dmesg".to_owned(),
-    };
-    format!("{found}: {remedy}")
+    }
 }
 
 /// Why GPU number `index` cannot be had where there are `count`.

@@ -30,25 +30,9 @@ pub(super) fn watched(
     settings: &ExportSettings,
 ) -> Result<(Watched, Annotations), ExportError> {
     let refused = |why: String| ExportError::Refused { target, profile: super::error::cut(name), why };
-    let cheapest = plan.courses.as_ref().and_then(|courses| courses.cheapest_export()?.export);
-    let signal = settings.signal.or(cheapest).unwrap_or(match plan.wanted {
-        Some(_) => Signal::Plan,
-        None => Signal::RequestRate,
-    });
+    let signal = settings.signal.unwrap_or_else(|| best(plan));
     let flag = signal.flag();
-    if matches!(plan.service.model, ServiceModel::SingleForward(_)) {
-        if !by_arrivals(signal) {
-            return Err(refused(format!(
-                "no metric of an encoder's server is known for --signal {flag}: take plan or rate, with --request-metric"
-            )));
-        }
-        if settings.request_metric.is_none() {
-            return Err(ExportError::NeedsFlag {
-                target,
-                flag: "--request-metric METRIC (its server is not vLLM)",
-            });
-        }
-    }
+    can_be_counted(target, name, plan, signal, settings)?;
     let found = plan.autoscaler.targets.iter().find(|known| known.signal == signal);
     let found = found.ok_or_else(|| refused(format!("the plan has no target for --signal {flag}")))?;
     let course = plan.courses.as_ref().and_then(|courses| courses.of_export(signal));
@@ -71,19 +55,59 @@ pub(super) fn watched(
         .with("query", &counted(signal, &query, settings))
         .with("min-replicas", &explained(min.value, &min.basis))
         .with("max-replicas", &explained(max.value, &max.basis));
-    if let (Signal::Plan, Some(wanted)) = (signal, &plan.wanted) {
-        annotations = annotations
-            .with("standby", &explained(wanted.standby.value, &wanted.standby.basis))
-            .with("base", &explained(wanted.base.value, &wanted.base.basis))
-            .with(
-                "per-request-per-second",
-                &explained(wanted.per_request_per_s.value, &wanted.per_request_per_s.basis),
-            );
+    if signal == Signal::Plan {
+        annotations = with_line(annotations, plan);
     }
     if let Some(text) = replayed(plan, course) {
         annotations = annotations.with("replayed", &text);
     }
     Ok((Watched { signal, metric_type: found.metric_type, threshold, min, max, query }, annotations))
+}
+
+/// The signal to take where none is asked for.
+fn best(plan: &ServingPlan) -> Signal {
+    let cheapest = plan.courses.as_ref().and_then(|courses| courses.cheapest_export()?.export);
+    cheapest.unwrap_or(match plan.wanted {
+        Some(_) => Signal::Plan,
+        None => Signal::RequestRate,
+    })
+}
+
+/// That somebody counts what the signal rests on: of an encoder only arrivals are, and those by a counter that is named.
+fn can_be_counted(
+    target: &'static str,
+    name: &str,
+    plan: &ServingPlan,
+    signal: Signal,
+    settings: &ExportSettings,
+) -> Result<(), ExportError> {
+    if !matches!(plan.service.model, ServiceModel::SingleForward(_)) {
+        return Ok(());
+    }
+    if !by_arrivals(signal) {
+        let why = format!(
+            "no metric of an encoder's server is known for --signal {}: take plan or rate, with --request-metric",
+            signal.flag()
+        );
+        return Err(ExportError::Refused { target, profile: super::error::cut(name), why });
+    }
+    match settings.request_metric {
+        Some(_) => Ok(()),
+        None => {
+            let flag = "--request-metric METRIC (its server is not vLLM)";
+            Err(ExportError::NeedsFlag { target, flag })
+        }
+    }
+}
+
+/// The line that the query of `--signal plan` computes.
+fn with_line(annotations: Annotations, plan: &ServingPlan) -> Annotations {
+    let Some(wanted) = &plan.wanted else { return annotations };
+    let slope = &wanted.per_request_per_s;
+    annotations
+        .with("standby", &explained(wanted.standby.value, &wanted.standby.basis))
+        .with("base", &explained(wanted.base.value, &wanted.base.basis))
+        .with("per-request-per-second", &explained(slope.value, &slope.basis))
 }
 
 /// Whether a signal comes from the counter of arrivals, which the gateway has even while no replica is there.

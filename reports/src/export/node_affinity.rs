@@ -22,38 +22,7 @@ pub(super) fn export(profiles: &Named<'_>, settings: &ExportSettings) -> Result<
         );
         return Err(ExportError::Refused { target: NAME, profile, why });
     }
-    let mut nodes: Vec<(NodeTime, String)> = Vec::new();
-    let mut kind = None;
-    for (name, profile) in profiles {
-        let Some(waterfall) = whole(profile, kind).filter(|waterfall| serves(waterfall.ends_with)) else {
-            return Err(ExportError::missing(NAME, (name, profile), Phase::FirstBatch));
-        };
-        kind = Some(waterfall.kind);
-        let Some(device) = super::nfd::device(profile) else {
-            let why = match profile.target.cluster {
-                Some(_) => {
-                    "its pods don't tell which GPU they ran on: import what `kubectl get pod,event,node -o json` prints"
-                }
-                None => "its device has no name that a label can have: label the nodes by hand",
-            };
-            let why = why.to_owned();
-            return Err(ExportError::Refused { target: NAME, profile: super::error::cut(name), why });
-        };
-        let key = Key::host(waterfall.ends_with, waterfall.params.clone());
-        let basis = Basis::measured("median of the cold start", [key], waterfall.total.n);
-        let start_ns = Figure::new(waterfall.total.p50_ns, basis);
-        match nodes.iter_mut().find(|(_, known)| *known == device) {
-            // Of several nodes of a class the slowest speaks for it.
-            Some((known, _)) if known.start_ns.value < start_ns.value => known.start_ns = start_ns,
-            Some(_) => {}
-            None => nodes.push((NodeTime { node: device.clone(), start_ns }, device)),
-        }
-    }
-    if nodes.is_empty() {
-        return Err(ExportError::TakesOne { target: NAME, given: 0 });
-    }
-    let times: Vec<NodeTime> = nodes.into_iter().map(|(time, _)| time).collect();
-    let weights = affinity_weights(&times);
+    let weights = affinity_weights(&classes(profiles)?);
     let mut annotations =
         profiles.first().map_or_else(Annotations::default, |(name, profile)| Annotations::of(name, profile));
     for (index, weight) in weights.iter().enumerate() {
@@ -80,6 +49,42 @@ pub(super) fn export(profiles: &Named<'_>, settings: &ExportSettings) -> Result<
         }}},
     }}});
     Ok(Exported::File(manifest(&patch)))
+}
+
+/// How long a start takes on each class of nodes, by the label of its device. Of several nodes of a class the slowest speaks for it.
+fn classes(profiles: &Named<'_>) -> Result<Vec<NodeTime>, ExportError> {
+    let mut classes: Vec<NodeTime> = Vec::new();
+    let mut kind = None;
+    for (name, profile) in profiles {
+        let Some(waterfall) = whole(profile, kind).filter(|waterfall| serves(waterfall.ends_with)) else {
+            return Err(ExportError::missing(NAME, (name, profile), Phase::FirstBatch));
+        };
+        kind = Some(waterfall.kind);
+        let node = super::nfd::device(profile).ok_or_else(|| no_label(name, profile))?;
+        let key = Key::host(waterfall.ends_with, waterfall.params.clone());
+        let basis = Basis::measured("median of the cold start", [key], waterfall.total.n);
+        let start_ns = Figure::new(waterfall.total.p50_ns, basis);
+        match classes.iter_mut().find(|known| known.node == node) {
+            Some(known) if known.start_ns.value < start_ns.value => known.start_ns = start_ns,
+            Some(_) => {}
+            None => classes.push(NodeTime { node, start_ns }),
+        }
+    }
+    match classes.is_empty() {
+        true => Err(ExportError::TakesOne { target: NAME, given: 0 }),
+        false => Ok(classes),
+    }
+}
+
+/// Nodes that no label tells from others.
+fn no_label(name: &str, profile: &Profile) -> ExportError {
+    let why = match profile.target.cluster {
+        Some(_) => {
+            "its pods don't tell which GPU they ran on: import what `kubectl get pod,event,node -o json` prints"
+        }
+        None => "its device has no name that a label can have: label the nodes by hand",
+    };
+    ExportError::Refused { target: NAME, profile: super::error::cut(name), why: why.to_owned() }
 }
 
 /// The whole cold start of a profile: of the kind that the others have, where there is one already.
