@@ -54,7 +54,8 @@ pub fn run_plan_table(plan: &Plan, style: &Style) -> String {
         grid.render()
     };
     if over {
-        let text = "The least number of trials and iterations takes longer than the budget; nothing more can be left out.";
+        let text = "That is over the budget, and nothing more can be left out: the least counts, and those that were named, \
+                    are measured whatever they take. Name fewer `--trials` or `--phases`, or give a larger `--budget`.";
         body.push_str(&paragraph(style, Tone::Warn, text));
     }
     let title = format!("Plan: {} on {}", plan.model, plan.device);

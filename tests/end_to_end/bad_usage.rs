@@ -21,8 +21,8 @@ fn flags() {
             &["driver_init", "the host device has none"],
         ),
         (
-            &["run", "--synthetic", "tiny", "--phases", "warm_up", "--budget", "1"],
-            &["--budget", "50 iterations"],
+            &["run", "--synthetic", "tiny", "--phases", "warm_up", "--trials", "100", "--budget", "1"],
+            &["--budget", "100 trials, 50 iterations"],
         ),
         (&["run", "--image", "Not An Image"], &["Not An Image", "repository"]),
         (&["run", "--trials", "0"], &["--trials"]),

@@ -19,7 +19,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
     version,
     max_term_width = 110,
     after_help = "Exit codes: 0 done · 1 gate: regression · 2 usage · 3 gate: cannot tell, machine unfit · 4 gate: no comparable baseline · \
-                  5 a requested phase failed, no plan meets the SLA · 6 internal error · 130 interrupted (the partial profile is written)"
+                  5 a requested phase failed, a command that was run gave no whole profile, no plan meets the SLA · 6 internal error · 130 interrupted (the partial profile is written)"
 )]
 pub struct Cli {
     /// What to do.
@@ -110,11 +110,12 @@ pub struct RunArgs {
     #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "What to measure")]
     pub strategies: Vec<String>,
 
-    /// The short form: under 20 s on two cores, about a minute on a GPU.
+    /// The short form, 3 trials and two ways of loading: under 20 s on two cores, about a minute on a GPU.
     #[arg(long, help_heading = "How much")]
     pub quick: bool,
-    /// Time for all measurements together: by default 90 s, 20 s with `--quick`, on a GPU 600 s and 60 s. Making a synthetic
-    /// model the first time is not counted.
+    /// Time for all measurements together: by default 90 s, 20 s with `--quick`, on a GPU 600 s and 60 s. Where the least
+    /// counts, or what was named (`--trials`), take longer than that, the plan says so before it starts; less than they take is
+    /// refused. Making a synthetic model the first time is not counted.
     #[arg(long, value_name = "SECONDS", help_heading = "How much")]
     pub budget: Option<u64>,
     /// Fresh processes for each cold measurement.

@@ -267,23 +267,27 @@ impl Drafting<'_> {
     fn limits(&self, round: u32) -> Vec<(StepKind, Demand)> {
         let bytes = self.machine.model.bytes;
         let probe = &self.machine.probe;
-        let read = at(bytes.min(READ_LIMIT), probe.read_bytes_per_s);
+        let most = bytes.min(READ_LIMIT);
+        let read = at(most, probe.read_bytes_per_s);
         let mut kinds: Vec<(LimitKind, Nanos)> = Vec::new();
         if self.wants(&[Phase::WeightsLoad]) {
             if self.machine.model.page_cache == PageCacheFacts::Evictable {
-                kinds.push((LimitKind::DirectRead, read));
+                let probes = times(at(bytes.min(DIRECT_PROBE), probe.read_bytes_per_s), DIRECT_PROBES);
+                kinds.push((LimitKind::DirectRead, read.saturating_add(probes)));
             }
             let cached = match self.machine.gpu {
                 None => LimitKind::CachedRead,
                 Some(_) => LimitKind::CachedReadStaged,
             };
-            kinds.push((cached, read.saturating_add(read)));
+            // Read to warm it, then by three ways into fresh memory.
+            let copies = times(at(most, probe.memcpy_bytes_per_s / FRESH), 3);
+            kinds.push((cached, read.saturating_add(read).saturating_add(copies)));
         }
         let every_limit = round == 0 || !self.request.quick;
         if every_limit && self.wants(&[Phase::WeightsLoad]) {
-            kinds.push((LimitKind::Memcpy, Nanos::from_millis(150)));
+            kinds.push((LimitKind::Memcpy, Nanos::from_millis(250)));
             match self.machine.gpu {
-                None => kinds.push((LimitKind::MemcpyFresh, Nanos::from_millis(200))),
+                None => kinds.push((LimitKind::MemcpyFresh, Nanos::from_millis(450))),
                 Some(_) => kinds.extend([
                     (LimitKind::HostToDevice, Nanos::from_secs(2)),
                     (LimitKind::DeviceToHost, Nanos::from_secs(2)),
@@ -307,7 +311,7 @@ impl Drafting<'_> {
         if every_limit && self.wants(&[Phase::ImagePull]) {
             kinds.push((LimitKind::InflateGzip, Nanos::from_millis(250)));
             kinds.push((LimitKind::InflateZstd, Nanos::from_millis(150)));
-            kinds.push((LimitKind::Sha256, Nanos::from_millis(100)));
+            kinds.push((LimitKind::Sha256, Nanos::from_millis(200)));
         }
         kinds
             .into_iter()
@@ -369,6 +373,10 @@ impl Drafting<'_> {
 const FRESH: f64 = 4.0;
 /// At most this much of the model is read for a reading of a limit.
 const READ_LIMIT: Bytes = Bytes::from_mib(1024);
+/// A reading of direct reads tries block sizes and queue depths before, so often and on so much each
+/// (`weights::limits::direct_read`).
+const DIRECT_PROBES: u32 = 16;
+const DIRECT_PROBE: Bytes = Bytes::from_mib(64);
 
 fn times(time: Nanos, count: u32) -> Nanos {
     Nanos::from_nanos(time.as_nanos().saturating_mul(u64::from(count)))

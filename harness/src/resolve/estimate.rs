@@ -45,7 +45,7 @@ const MARGIN: f64 = 1.4;
 pub(super) const PROCESS: Nanos = Nanos::from_millis(30);
 
 /// Creating, starting and removing a container.
-pub(super) const CONTAINER: Nanos = Nanos::from_millis(900);
+pub(super) const CONTAINER: Nanos = Nanos::from_millis(600);
 
 /// Time to move bytes at a rate.
 pub(super) fn at(bytes: Bytes, per_second: f64) -> Nanos {
@@ -57,7 +57,7 @@ pub(super) fn at(bytes: Bytes, per_second: f64) -> Nanos {
 pub(super) fn synthetic_pull(size: Bytes) -> Nanos {
     const BUILD: f64 = 100e6;
     const UNPACK: f64 = 80e6;
-    Nanos::from_millis(400).saturating_add(at(size, BUILD)).saturating_add(at(size, UNPACK))
+    Nanos::from_millis(200).saturating_add(at(size, BUILD)).saturating_add(at(size, UNPACK))
 }
 
 #[cfg(test)]
