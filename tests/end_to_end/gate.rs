@@ -285,6 +285,84 @@ fn two_commands_are_run_in_turn() {
 }
 
 #[test]
+fn a_comparison_that_breaks_off_loses_no_run_and_says_how_they_are_judged() {
+    let scratch = Scratch::new();
+    write(&scratch, "base.json", Phase::WeightsLoad, 1.0);
+    write(&scratch, "slow.json", Phase::WeightsLoad, 100.0);
+    let mut cut = scratch.profile("slow.json");
+    cut.state = RunState::Interrupted;
+    cut.write(&scratch.path("cut.json")).unwrap();
+    std::fs::write(scratch.path("gate.toml"), "on_inconclusive = \"pass\"\n").unwrap();
+    // The second run of the new side fails, and leaves what the file `left` holds the name of.
+    let new = "n=$(($(cat count 2>/dev/null || echo 0) + 1)); echo $n >count; \
+               if [ $n -eq 2 ]; then cp $(cat left) {out}; exit 9; fi; cp slow.json {out}";
+    let args = ["gate", "--baseline-cmd", "cp base.json {out}", "--new-cmd", new, "--runs", "3"];
+    let args = [&args[..], &["--rules", "gate.toml", "--verdict", "v.json"]].concat();
+    for (left, parts, told) in [
+        ("none.json", vec!["exit status: 9", "wrote no profile"], None),
+        ("cut.json", vec!["exit status: 9", "whole"], Some("coldstart run --resume ")),
+    ] {
+        let _ = std::fs::remove_file(scratch.path("count"));
+        std::fs::write(scratch.path("left"), left).unwrap();
+        let ran = scratch.run(&args);
+        ran.expect_error(
+            exit::FAILED,
+            &[&parts[..], &["finished runs are kept in", "judge them with"]].concat(),
+        );
+        assert!(!scratch.path("v.json").exists());
+        let told =
+            told.map(|told| ran.stderr.split(told).nth(1).and_then(|rest| rest.split('`').next()).unwrap());
+        assert!(told.is_none_or(|path| Path::new(path).exists()), "{}", ran.stderr);
+        // The command that the error names judges them.
+        let line = ran.stderr.split("`coldstart ").nth(1).and_then(|rest| rest.split('`').next()).unwrap();
+        assert!(line.starts_with("gate /") && line.ends_with(" --rules gate.toml"), "{line}");
+        let judged = scratch.run(&[&words(line)[..], &["--json"]].concat());
+        let verdict: Verdict = serde_json::from_str(&judged.expect_code(exit::REGRESSION).stdout).unwrap();
+        assert!(verdict.sources.new.len() == 1 && (1..=2).contains(&verdict.sources.baseline.len()));
+        let kept = Path::new(words(line)[1]).parent().unwrap();
+        std::fs::remove_dir_all(kept).unwrap();
+    }
+}
+
+#[test]
+fn profiles_of_two_commands_are_kept_where_they_are_wanted_or_needed() {
+    let scratch = Scratch::new();
+    write(&scratch, "base.json", Phase::WeightsLoad, 1.0);
+    let mut other = scratch.profile("base.json");
+    other.target.device.name = "another".to_owned();
+    other.write(&scratch.path("other.json")).unwrap();
+    let gate = |new: &'static str, more: &[&'static str]| {
+        let args = ["gate", "--baseline-cmd", "cp base.json {out}", "--new-cmd", new];
+        scratch.run(&[&args[..], more].concat())
+    };
+    let names = |directory: &str| {
+        let mut names: Vec<_> = std::fs::read_dir(scratch.path(directory))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    };
+    let keep = ["--runs", "2", "--keep", "runs"];
+    gate("cp base.json {out}", &keep).expect_code(exit::OK);
+    let all = ["baseline-001.json", "baseline-002.json", "new-001.json", "new-002.json"];
+    assert_eq!(names("runs"), all);
+    gate("cp base.json {out}", &keep).expect_error(exit::USAGE, &["runs", "is there already"]);
+    gate("cp base.json", &["--keep", "unused"]).expect_error(exit::USAGE, &["{out}"]);
+    assert!(!scratch.path("unused").exists());
+
+    // What the first pair shows can't be compared or judged is not run again.
+    let ran = gate("cp other.json {out}", &["--runs", "5", "--keep", "unlike"]);
+    assert!(ran.expect_code(exit::INCOMPARABLE).stdout.contains("`target.device.name`"), "{}", ran.stdout);
+    assert_eq!(names("unlike"), ["baseline-001.json", "new-001.json"]);
+    let nothing = "[[rule]]\nmatch = { params = { staging = \"gds\" } }\n";
+    std::fs::write(scratch.path("nothing.toml"), nothing).unwrap();
+    let ran = gate("cp base.json {out}", &["--runs", "5", "--rules", "nothing.toml", "--keep", "typo"]);
+    ran.expect_error(exit::USAGE, &["staging=gds", "2 finished runs are kept in typo", "coldstart gate"]);
+    assert_eq!(names("typo"), ["baseline-001.json", "new-001.json"]);
+}
+
+#[test]
 fn reports_are_written_whole_or_not_at_all() {
     let scratch = Scratch::new();
     write(&scratch, "p.json", Phase::Alloc, 1.0);

@@ -41,6 +41,14 @@ pub(super) enum CliError {
     /// A command of a gate that gave no profile.
     #[error("{0}")]
     Ab(#[from] AbError),
+    /// What broke off after commands of a gate had made profiles.
+    #[error("{why}: {kept}")]
+    Kept {
+        /// What happened.
+        why: Box<CliError>,
+        /// Where the profiles are, and what can be done with them.
+        kept: String,
+    },
     /// No plan.
     #[error("{0}")]
     Plan(#[from] OrderError),
@@ -66,9 +74,12 @@ impl CliError {
             CliError::Plan(OrderError::Plan(error)) if impossible(error) => exit::FAILED,
             CliError::Plan(_) => exit::USAGE,
             CliError::Ab(AbError::Interrupted) => exit::INTERRUPTED,
-            CliError::Ab(AbError::NoOut { .. } | AbError::Keep { .. }) => exit::USAGE,
+            CliError::Ab(AbError::NoOut { .. } | AbError::Keep { .. } | AbError::Taken { .. }) => exit::USAGE,
             CliError::Ab(_) | CliError::SelfTest(_) => exit::FAILED,
-            CliError::Print(_) | CliError::Json(_) | CliError::Internal(_) => exit::INTERNAL,
+            CliError::Kept { why, .. } => why.code(),
+            // A full disk behind stdout is a place that can't be used, as it is for a file.
+            CliError::Print(_) => exit::USAGE,
+            CliError::Json(_) | CliError::Internal(_) => exit::INTERNAL,
         }
     }
 }

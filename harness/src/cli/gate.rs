@@ -11,7 +11,7 @@ use super::exit::CliError;
 use super::history::{HistoryArgs, history};
 use super::run::cancel_on_ctrl_c;
 use super::{out_files, output};
-use crate::gate::{AbPlan, GateFiles, read_baseline, read_policy, read_rules, run_ab};
+use crate::gate::{AbPlan, AbRuns, GateFiles, quoted, read_baseline, read_policy, read_rules};
 use crate::resolve;
 use crate::say::say;
 
@@ -27,7 +27,9 @@ use crate::say::say;
         match = { phase = \"weights_load\", params = { staging = \"dir*\" } }\n  \
         threshold = 0.25\n\n\
         Exit codes, the first that applies: 2 usage · 4 the profiles can't be compared · 3 the machine was unfit · \
-        1 a regression, or a ceiling that is exceeded · 3 nobody can tell · 0 no regression")]
+        1 a regression, or a ceiling that is exceeded · 3 nobody can tell · 0 no regression\n\
+        Of commands that are run also 5, where one gives no whole profile, and 130, where it was stopped: those that are finished \
+        are kept, and the error says how they are judged.")]
 pub struct GateArgs {
     /// Profiles to be judged.
     #[arg(value_name = "NEW", required_unless_present_any = ["new_cmd", "history"])]
@@ -52,6 +54,9 @@ pub struct GateArgs {
     /// Decides which command goes first in each pair.
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "What is compared")]
     pub seed: u64,
+    /// Keep the profiles here as `baseline-001.json`, `new-001.json` and so on. Without, they are kept only where something breaks off.
+    #[arg(long, value_name = "DIR", requires = "new_cmd", help_heading = "What is compared")]
+    pub keep: Option<PathBuf>,
     #[command(flatten)]
     pub history: HistoryArgs,
     /// Rules: what is compared how strictly. Without, thresholds by phase.
@@ -93,16 +98,9 @@ pub enum Inconclusive {
 }
 
 /// The profiles of one side, with their names.
-#[derive(Default)]
-struct Side {
+struct Side<'p> {
     names: Vec<String>,
-    profiles: Vec<Profile>,
-}
-
-/// The profiles of both sides.
-struct Sides {
-    baseline: Side,
-    new: Side,
+    profiles: &'p [Profile],
 }
 
 /// What the profiles are judged by.
@@ -127,27 +125,28 @@ impl By {
         Ok(By { rules, policy, allow_stand_in: args.allow_stand_in, named })
     }
 
-    fn judge(&self, sides: &Sides) -> Result<Verdict, CliError> {
-        let (baseline, new): (Vec<&Profile>, Vec<&Profile>) =
-            (sides.baseline.profiles.iter().collect(), sides.new.profiles.iter().collect());
+    fn judge(&self, [baseline, new]: [Side<'_>; 2]) -> Result<Verdict, CliError> {
+        let [baseline_profiles, new_profiles] =
+            [&baseline, &new].map(|side| side.profiles.iter().collect::<Vec<&Profile>>());
         let [rules, policy] = self.named.clone();
         let asked = Asked {
             tool: Some(resolve::tool()),
             at: Some(format!("{:.0}", jiff::Timestamp::now())),
-            baseline: sides.baseline.names.clone(),
-            new: sides.new.names.clone(),
+            baseline: baseline.names,
+            new: new.names,
             rules,
             policy,
         };
         let asked = Gate {
-            baseline: &baseline,
-            new: &new,
+            baseline: &baseline_profiles,
+            new: &new_profiles,
             rules: &self.rules,
             policy: self.policy.as_ref(),
             allow_stand_in: self.allow_stand_in,
             asked: &asked,
         };
-        gate::gate(&asked).map_err(|error| CliError::Usage(error.to_string()))
+        let file = self.named[0].as_deref().unwrap_or_default();
+        gate::gate(&asked).map_err(|error| CliError::Usage(format!("{error} ({file})")))
     }
 }
 
@@ -164,76 +163,117 @@ pub(super) async fn gate(args: GateArgs, json: bool, style: &reports::Style) -> 
         return history(directory, &args, json, style);
     }
     let by = By::read(&args)?;
-    let verdict = match ab_plan(&args) {
-        Some(plan) => compare_commands(&plan, &by).await?,
-        None => {
-            let baseline = match read_baseline(&args.baseline) {
-                Ok(profiles) => Side { names: names(&args.baseline), profiles },
-                Err(error @ GateFiles::NoBaseline { .. }) => {
-                    say(format_args!("failed to {error}"));
-                    return Ok(exit::INCOMPARABLE);
-                }
-                Err(error) => return Err(error.into()),
-            };
-            let profiles = args.new.iter().map(|path| Profile::read(path)).collect::<Result<_, _>>()?;
-            by.judge(&Sides { baseline, new: Side { names: names(&args.new), profiles } })?
+    if let (Some(baseline), Some(new)) = (&args.baseline_cmd, &args.new_cmd) {
+        let plan = AbPlan { baseline: baseline.clone(), new: new.clone(), seed: args.seed };
+        return gate_commands(plan, &by, &args, json, style).await;
+    }
+    let baseline = match read_baseline(&args.baseline) {
+        Ok(profiles) => profiles,
+        Err(error @ GateFiles::NoBaseline { .. }) => {
+            say(format_args!("failed to {error}"));
+            return Ok(exit::INCOMPARABLE);
         }
+        Err(error) => return Err(error.into()),
     };
-    let as_json = format!("{}\n", serde_json::to_string_pretty(&verdict)?);
+    let new = args.new.iter().map(|path| Profile::read(path)).collect::<Result<Vec<_>, _>>()?;
+    let verdict = by.judge([
+        Side { names: names(&args.baseline), profiles: &baseline },
+        Side { names: names(&args.new), profiles: &new },
+    ])?;
+    deliver(&verdict, &args, json, style)
+}
+
+/// Writes and prints the verdict.
+fn deliver(verdict: &Verdict, args: &GateArgs, json: bool, style: &reports::Style) -> Result<u8, CliError> {
+    // A file is also shown on a terminal, by `cat`.
+    let as_json = reports::harmless_json(&format!("{}\n", serde_json::to_string_pretty(verdict)?));
     let junit = match &args.junit {
-        Some(path) => Some((path, reports::gate_junit(&verdict).map_err(CliError::Internal)?)),
+        Some(path) => Some((path, reports::gate_junit(verdict).map_err(CliError::Internal)?)),
         None => None,
     };
     let outputs = [
         args.verdict.as_ref().map(|path| (path, as_json.clone())),
         junit,
-        args.markdown.as_ref().map(|path| (path, reports::gate_markdown(&verdict))),
+        args.markdown.as_ref().map(|path| (path, reports::gate_markdown(verdict))),
     ];
     for (path, text) in outputs.into_iter().flatten() {
         write_atomic(path, text.as_bytes())?;
     }
     match (json, args.github) {
-        (true, _) => output::print_json(&as_json)?,
-        (false, true) => output::print(&reports::gate_annotations(&verdict))?,
-        (false, false) => output::print(&reports::gate_table(&verdict, args.all, style))?,
+        (true, _) => output::print(&as_json)?,
+        (false, true) => output::print(&reports::gate_annotations(verdict))?,
+        (false, false) => output::print(&reports::gate_table(verdict, args.all, style))?,
     }
     Ok(verdict.standing.exit_code())
 }
 
-fn ab_plan(args: &GateArgs) -> Option<AbPlan> {
-    Some(AbPlan {
-        baseline: args.baseline_cmd.clone()?,
-        new: args.new_cmd.clone()?,
-        runs: args.runs as usize,
-        seed: args.seed,
-    })
+/// Runs two commands in turn and judges their profiles; what breaks off on the way says where those are.
+async fn gate_commands(
+    plan: AbPlan,
+    by: &By,
+    args: &GateArgs,
+    json: bool,
+    style: &reports::Style,
+) -> Result<u8, CliError> {
+    let mut runs = AbRuns::open(plan, args.keep.as_deref())?;
+    let verdict = compare_commands(&mut runs, args.runs as usize, by).await;
+    let done = verdict.and_then(|verdict| deliver(&verdict, args, json, style));
+    match (runs.close(done.is_ok(), &options(args)), done) {
+        (Some(kept), Err(why)) => Err(CliError::Kept { why: Box::new(why), kept }),
+        (kept, done) => {
+            if let Some(kept) = kept {
+                say(kept);
+            }
+            done
+        }
+    }
 }
 
-/// Runs both commands in turn; where nobody can tell, once more as often.
-async fn compare_commands(plan: &AbPlan, by: &By) -> Result<Verdict, CliError> {
+/// Runs both commands in turn; where nobody can tell, once more as often. What the first pair shows can't be compared, or can't be
+/// judged by these rules, is not run again.
+async fn compare_commands(runs: &mut AbRuns, pairs: usize, by: &By) -> Result<Verdict, CliError> {
     let cancel = cancel_on_ctrl_c();
-    let mut sides = Sides { baseline: Side::default(), new: Side::default() };
-    for done in [0, plan.runs] {
-        let (baseline, new) = run_ab(plan, done, &cancel).await?;
-        sides.baseline.add(&plan.baseline, baseline);
-        sides.new.add(&plan.new, new);
-        let verdict = by.judge(&sides)?;
-        if verdict.standing != Standing::Inconclusive || done > 0 {
-            return Ok(verdict);
-        }
-        say("inconclusive: once more as many runs");
+    let judge = |runs: &AbRuns| {
+        let side = |command: &str, profiles| Side { names: numbered(command, profiles), profiles };
+        let baseline = side(&runs.plan().baseline, runs.baseline());
+        by.judge([baseline, side(&runs.plan().new, runs.new_side())])
+    };
+    runs.fill(1, pairs, &cancel).await?;
+    let first = judge(runs)?;
+    let mut all = runs.baseline().iter().chain(runs.new_side());
+    let hopeless = all.any(|profile| gate::unusable(profile, by.allow_stand_in).is_some());
+    if hopeless || !first.differences.is_empty() {
+        return Ok(first);
     }
-    by.judge(&sides)
+    runs.fill(pairs, pairs, &cancel).await?;
+    let verdict = judge(runs)?;
+    if verdict.standing != Standing::Inconclusive {
+        return Ok(verdict);
+    }
+    say("inconclusive: once more as many runs");
+    runs.fill(2 * pairs, 2 * pairs, &cancel).await?;
+    judge(runs)
 }
 
-impl Side {
-    /// More runs of a command.
-    fn add(&mut self, command: &str, profiles: Vec<Profile>) {
-        for profile in profiles {
-            self.names.push(format!("run {} of `{command}`", self.names.len() + 1));
-            self.profiles.push(profile);
+fn numbered(command: &str, profiles: &[Profile]) -> Vec<String> {
+    (1..=profiles.len()).map(|number| format!("run {number} of `{command}`")).collect()
+}
+
+/// The options by which the profiles are judged, as they were typed.
+fn options(args: &GateArgs) -> String {
+    let mut all = String::new();
+    for (flag, path) in [("--rules", &args.rules), ("--policy", &args.policy)] {
+        if let Some(path) = path {
+            all.push_str(&format!(" {flag} {}", quoted(path)));
         }
     }
+    if let Some(value) = args.inconclusive.and_then(|what| what.to_possible_value()) {
+        all.push_str(&format!(" --inconclusive {}", value.get_name()));
+    }
+    if args.allow_stand_in {
+        all.push_str(" --allow-stand-in");
+    }
+    all
 }
 
 fn names(paths: &[PathBuf]) -> Vec<String> {

@@ -14,13 +14,14 @@ use crate::gate::{profiles_in, read_policy};
 use crate::say::say;
 
 /// What can't be asked of a history.
-const COMPARISONS: [&str; 13] = [
+const COMPARISONS: [&str; 14] = [
     "new",
     "baseline",
     "baseline_cmd",
     "new_cmd",
     "runs",
     "seed",
+    "keep",
     "rules",
     "inconclusive",
     "allow_stand_in",

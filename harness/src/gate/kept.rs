@@ -7,7 +7,7 @@ use coldstart_profiles::Profile;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use super::ab::{AbError, run_one};
+use super::command::{AbError, run_one};
 use crate::say::say;
 
 /// Where a run's profile goes until it is whole.
@@ -76,6 +76,9 @@ impl Kept {
             say(format_args!("{} runs are in {} already", self.profiles.len(), self.directory.display()));
         }
         while self.profiles.len() < runs {
+            if cancel.is_cancelled() {
+                return Err(AbError::Interrupted);
+            }
             say(format_args!("run {} of {runs}", self.profiles.len() + 1));
             let part = self.directory.join(PART);
             let keep = |source| AbError::Keep { directory: self.directory.clone(), source };
