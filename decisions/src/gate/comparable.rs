@@ -1,6 +1,6 @@
 //! Whether two profiles can be compared at all: what must be the same, and what was not.
 
-use coldstart_profiles::{EngineTarget, ImageSource, Phase, Profile, RunState, TotalKind};
+use coldstart_profiles::{EngineTarget, ImageSource, Nanos, Phase, Profile, Replay, RunState, TotalKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -44,11 +44,21 @@ pub fn differences(baseline: &Profile, new: &Profile) -> Vec<Difference> {
 ///   and whether it is on this machine; of container starts also the image. Pulls have a user's image in their key; of a
 ///   synthetic one the compressibility counts.
 /// - loading weights, with what it is part of: the file system that the model lies on.
-/// - whatever a GPU's host does before and between the kernels: processor and cores.
+/// - whatever a GPU's host takes part in: its processor and cores. It opens libraries, compiles and loads kernels, reads files,
+///   launches each kernel of a pass, and both clocks of a pass run until its output was read back. Only a decode step that is
+///   replayed as one graph leaves so little to it that a long one is the same on any host (`HOST_IS_SMALL`).
 ///
 /// Sides that don't know a field (no engine in reach, no model) have nothing to be compared either.
 pub fn key_differences(baseline: &Profile, new: &Profile, key: &SeriesKey) -> Vec<Difference> {
-    differing(fields_of_key(baseline, key), fields_of_key(new, key))
+    let of_host = [baseline, new].iter().any(|profile| depends_on_host(profile, key));
+    let fields = |profile| {
+        let mut fields = fields_of_key(profile, key);
+        if of_host {
+            fields.extend(host(profile));
+        }
+        fields
+    };
+    differing(fields(baseline), fields(new))
 }
 
 fn differing(baseline: Vec<Field>, new: Vec<Field>) -> Vec<Difference> {
@@ -104,12 +114,32 @@ fn fields_of_key(profile: &Profile, key: &SeriesKey) -> Vec<Field> {
         let file_system = target.model.as_ref().and_then(|model| model.file_system.clone());
         fields.push(("target.model.file_system", file_system.unwrap_or_else(absent)));
     }
-    let on_device = matches!(key.phase, Phase::FirstBatch | Phase::WarmUp | Phase::Throughput) && !is_total;
-    if target.device.kind != "host" && !on_device {
-        fields.push(("target.host.cpu", target.host.cpu.clone()));
-        fields.push(("target.host.cores", target.host.cores.to_string()));
-    }
     fields
+}
+
+/// From this length on a replayed step is the same on any host: one launch, two waits and the tokens that are read back take tens
+/// of microseconds, and what another processor makes of them is less than the 5 % that a gate tells apart.
+const HOST_IS_SMALL: Nanos = Nanos::from_millis(1);
+
+/// Whether the processor beside a device has a part in what was measured. Of the host device itself all is said by the fields of the
+/// profile.
+fn depends_on_host(profile: &Profile, key: &SeriesKey) -> bool {
+    let replayed = || {
+        profile.throughput.iter().any(|point| {
+            let row = profile.measurements.iter().find(|row| row.key == point.key);
+            let summary = row.and_then(|row| Some(row.outcome.as_measured()?.1));
+            point.key.params == key.params
+                && point.replay == Some(Replay::Replayed)
+                && summary.is_some_and(|summary| summary.p50_ns >= HOST_IS_SMALL)
+        })
+    };
+    profile.target.device.kind != "host" && !(key.phase == Phase::Throughput && replayed())
+}
+
+/// The processor and its cores.
+fn host(profile: &Profile) -> [Field; 2] {
+    let host = &profile.target.host;
+    [("target.host.cpu", host.cpu.clone()), ("target.host.cores", host.cores.to_string())]
 }
 
 /// What a pull or a container start depends on. A patch release of the engine is no other engine.

@@ -1,7 +1,7 @@
 //! What verdicts, policies and histories tell of themselves.
 
 use coldstart_profiles::{
-    Bytes, EngineTarget, ImageSource, ImageSpec, ImageTarget, Nanos, Outcome, Params, Phase, Profile,
+    Bytes, EngineTarget, ImageSource, ImageSpec, ImageTarget, Nanos, Outcome, Params, Phase, Profile, Replay,
     Samples, SyntheticImage, Total, TotalKind, exit,
 };
 
@@ -122,6 +122,66 @@ fn what_single_keys_depend_on_makes_only_them_incomparable() {
             }
         }
     }
+}
+
+/// The profile as if it came from a GPU: every throughput point a decode step that was run as `replay` says, and takes `micros`.
+fn on_gpu(replay: Replay, micros: u64) -> Profile {
+    let mut profile = profile();
+    profile.target.device.kind = "cuda".to_owned();
+    profile.throughput.iter_mut().for_each(|point| point.replay = Some(replay.clone()));
+    for row in profile.measurements.iter_mut().filter(|row| row.key.phase == Phase::Throughput) {
+        row.outcome = Outcome::measured(Samples::new(vec![Nanos::from_nanos(micros * 1000); 9]).unwrap());
+    }
+    profile
+}
+
+/// A change of the host, and the field that tells of it.
+type Change = (fn(&mut Profile), &'static str);
+
+#[test]
+fn what_a_host_has_no_part_in_is_compared_between_hosts() {
+    let eager = Replay::Eager { why: "the driver refused".to_owned() };
+    let (replayed, eager, short) =
+        (on_gpu(Replay::Replayed, 5000), on_gpu(eager, 5000), on_gpu(Replay::Replayed, 100));
+    let changes: [Change; 2] = [
+        (|new| new.target.host.cpu = "another".to_owned(), "target.host.cpu"),
+        (|new| new.target.host.cores += 2, "target.host.cores"),
+    ];
+    for (change, field) in changes {
+        for (base, new, stays) in [
+            (&replayed, &replayed, true),
+            // One side that its host launches is enough, and so is one too short to hide a launch.
+            (&replayed, &eager, false),
+            (&eager, &replayed, false),
+            (&replayed, &short, false),
+            (&short, &replayed, false),
+        ] {
+            assert_eq!(run(&[base], &[new], "").of("incomparable").count(), 0, "on one host all is compared");
+            let mut new = new.clone();
+            change(&mut new);
+            let verdict = run(&[base], &[&new], "");
+            assert_eq!(verdict.differences, []);
+            for key in verdict.keys.iter().filter(|key| key.judgement.name() != "missing") {
+                let compared = key.judgement.name() != "incomparable";
+                assert_eq!(compared, stays && key.key.phase == Phase::Throughput, "{field}: {}", key.key);
+                assert!(compared || key.differences[0].field == field, "{field}: {}", key.key);
+            }
+            let phases: Vec<Phase> = verdict.of("incomparable").map(|key| key.key.phase).collect();
+            assert!(phases.contains(&Phase::FirstBatch) && phases.contains(&Phase::WarmUp), "{phases:?}");
+        }
+    }
+    // Prefills are launched kernel by kernel, however long they take.
+    let mut base = on_gpu(Replay::Replayed, 5000);
+    base.throughput.iter_mut().for_each(|point| point.replay = None);
+    let mut new = base.clone();
+    new.target.host.cpu = "another".to_owned();
+    let verdict = run(&[&base], &[&new], "");
+    assert_eq!(verdict.standing.exit_code(), exit::INCOMPARABLE);
+    assert!(
+        verdict.reasons[0].contains("no key can be compared: `target.host.cpu`"),
+        "{:?}",
+        verdict.reasons
+    );
 }
 
 #[test]
