@@ -77,7 +77,7 @@ pub enum ProfileError {
     #[error("write the profile as JSON: {0}")]
     Serialize(serde_json::Error),
     /// The file could not be read or written.
-    #[error("{action} {}: {source}", path.display())]
+    #[error("{action} {}: {source}{}", path.display(), remedy(action, source))]
     Io {
         /// `read` or `write`.
         action: &'static str,
@@ -86,6 +86,14 @@ pub enum ProfileError {
         /// What the system said.
         source: std::io::Error,
     },
+}
+
+/// What helps, where the system's own words do not say it.
+fn remedy(action: &str, source: &std::io::Error) -> &'static str {
+    match (action, source.kind()) {
+        ("read", std::io::ErrorKind::IsADirectory) => ": give the profiles in it",
+        _ => "",
+    }
 }
 
 fn phase_names() -> String {

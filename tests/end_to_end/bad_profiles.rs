@@ -8,7 +8,7 @@ use coldstart_profiles::{
     CanaryReading, ImageSource, ImageTarget, Nanos, Outcome, Profile, RunState, Samples, WarmUpClass, exit,
 };
 
-use crate::support::{Scratch, words};
+use crate::support::{Ran, Scratch, words};
 
 const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/profiles/profile-1.0.json");
 
@@ -98,6 +98,14 @@ fn profiles_that_say_little() {
         profile.warm_up.truncate(1);
         profile.derive();
     };
+    let mut one = quiet();
+    one_trial(&mut one);
+    one.write(&scratch.path("one.json")).unwrap();
+    Profile { started_at: "2026-12-01T00:00:00Z".to_owned(), ..one }
+        .write(&scratch.path("another.json"))
+        .unwrap();
+    let ran = scratch.run(&words("calibrate one.json another.json --out policy.json"));
+    assert!(ran.expect_code(exit::OK).stderr.contains("can decide nothing"), "{}", ran.stderr);
     let verdict = gate("one trial", &one_trial, exit::UNFIT);
     assert!(verdict.reasons[0].contains("nothing could be decided: 1 trial"), "{:?}", verdict.reasons);
     let few = verdict.keys.iter().filter_map(|key| Some((key, key.evidence.as_ref()?)));
@@ -175,8 +183,12 @@ fn rules_and_places_that_can_not_be_used() {
         std::fs::write(scratch.path("gate.toml"), rules).unwrap();
         let ran =
             scratch.run(&words("gate base.json --baseline base.json --rules gate.toml --verdict v.json"));
-        ran.expect_code(exit::USAGE);
-        assert!(ran.stderr.contains(part) && !ran.stderr.contains('\u{1b}'), "{rules:?}: {}", ran.stderr);
+        ran.expect_error(exit::USAGE, &["gate.toml", part]);
+        assert!(
+            !ran.stderr.contains('\u{1b}') && ran.stderr.lines().count() == 1,
+            "{rules:?}: {}",
+            ran.stderr
+        );
         assert!(!scratch.path("v.json").exists());
     }
     std::fs::create_dir(scratch.path("taken")).unwrap();
@@ -191,6 +203,7 @@ fn rules_and_places_that_can_not_be_used() {
         "gate base.json --baseline base.json --verdict v.json --junit j.xml --markdown no/such/m.md",
         "gate base.json --baseline base.json --verdict v.json --junit base.json/j.xml",
         "calibrate base.json other.json --out taken",
+        "gate --baseline-cmd true{out} --new-cmd true{out} --junit taken",
         "export bmf base.json --out taken",
         "plan base.json --slo-p99 1s --rate 1 --out taken",
         "plan base.json --slo-p99 1s --rate 1 --html no/such/plan.html",
@@ -204,8 +217,22 @@ fn rules_and_places_that_can_not_be_used() {
         "man --out base.json",
     ] {
         let ran = scratch.run(&words(line));
-        ran.expect_code(exit::USAGE);
-        assert!(ran.stderr.contains("failed to write"), "{line}: {}", ran.stderr);
+        ran.expect_error(exit::USAGE, &["failed to write", ": "]);
+    }
+    for line in ["report taken", "gate base.json --baseline taken", "export bmf taken"] {
+        scratch.run(&words(line)).expect_error(exit::USAGE, &["read taken", "give the profiles in it"]);
+    }
+    scratch
+        .run(&words("import criterion base.json"))
+        .expect_error(exit::USAGE, &["base.json", "target/criterion"]);
+    scratch
+        .run(&words("export bmf base.json --out taken"))
+        .expect_error(exit::USAGE, &["--out taken", "give a file"]);
+    // A full disk behind stdout.
+    for line in ["report base.json", "gate base.json --baseline base.json", "export bmf base.json"] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let ran = Ran::of(scratch.coldstart(&words(line)).stdout(full).output().unwrap());
+        ran.expect_error(exit::USAGE, &["failed to print the result"]);
     }
     let mut left: Vec<_> =
         std::fs::read_dir(scratch.path(".")).unwrap().map(|entry| entry.unwrap().file_name()).collect();

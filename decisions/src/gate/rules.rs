@@ -75,7 +75,7 @@ pub struct RuleMatch {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RulesError {
     /// Not TOML, or with a key or a value that means nothing.
-    #[error("read the rules: {0}")]
+    #[error("read the rules: {0}: `coldstart schema rules` prints what can stand there")]
     Toml(String),
     /// A number that can't be meant.
     #[error("use rule {number}: {what}")]
@@ -99,13 +99,23 @@ pub enum RulesError {
     },
 }
 
+/// A line that can't be read is quoted only so far.
+const SHOWN: usize = 80;
+
 impl Rules {
     /// Reads a rules file.
     ///
     /// # Errors
     /// When it is no TOML, has unknown keys, or numbers that can't be meant.
     pub fn from_toml(text: &str) -> Result<Rules, RulesError> {
-        let rules: Rules = toml::from_str(text).map_err(|error| RulesError::Toml(error.to_string()))?;
+        let rules: Rules = toml::from_str(text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start));
+            let line = before.map_or(0, |before| before.matches('\n').count());
+            let shown: String =
+                text.lines().nth(line).unwrap_or_default().trim().chars().take(SHOWN).collect();
+            let place = format!("line {} (`{shown}`): ", line + 1);
+            RulesError::Toml(format!("{place}{}", error.message()))
+        })?;
         for (index, rule) in rules.rule.iter().enumerate() {
             rule.check().map_err(|what| RulesError::Impossible { number: index + 1, what })?;
         }
@@ -115,6 +125,19 @@ impl Rules {
     /// The first rule for `key`.
     pub fn rule_for(&self, key: &SeriesKey) -> Option<&Rule> {
         self.rule.iter().find(|rule| rule.matches.matches(key))
+    }
+
+    /// Numbers (from 1) and patterns of rules that match some of `keys` and decide on none, since earlier ones match all of these.
+    pub fn shadowed<'k>(&self, keys: impl Iterator<Item = &'k SeriesKey> + Clone) -> Vec<(usize, String)> {
+        let decides = |at: usize, key: &SeriesKey| {
+            self.rule.iter().position(|rule| rule.matches.matches(key)).is_some_and(|first| first == at)
+        };
+        let shadowed = |(at, rule): &(usize, &Rule)| {
+            let mut matched = keys.clone().filter(|key| rule.matches.matches(key)).peekable();
+            matched.peek().is_some() && !matched.any(|key| decides(*at, key))
+        };
+        let all = self.rule.iter().enumerate().filter(shadowed);
+        all.map(|(at, rule)| (at + 1, rule.matches.to_string())).collect()
     }
 
     /// What rules require that is among none of `keys`, in words. `skipped` are the phases that the profiles list as
@@ -162,7 +185,8 @@ impl Rule {
         }
         let known = |name: &str| name.contains('*') || Phase::ALL.iter().any(|phase| phase.name() == name);
         if let Some(phase) = self.matches.phase.as_deref().filter(|name| !known(name)) {
-            return Err(phase.parse::<Phase>().err().map_or_else(String::new, |error| error.to_string()));
+            let all: Vec<&str> = Phase::ALL.iter().map(|phase| phase.name()).collect();
+            return Err(format!("there is no phase `{phase}`: the phases are {}", all.join(", ")));
         }
         let known = |name: &str| name.contains('*') || Metric::ALL.iter().any(|metric| metric.name() == name);
         match self.matches.metric.as_deref().filter(|name| !known(name)) {

@@ -236,6 +236,64 @@ fn an_incomparable_key_decides_where_a_rule_requires_it_or_there_is_no_other() {
     );
 }
 
+/// The reasons of a gate between profiles with names.
+fn reasons(baseline: &[(&str, &Profile)], new: &[(&str, &Profile)], rules: &str) -> (Verdict, Vec<String>) {
+    let names = |side: &[(&str, &Profile)]| side.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let asked = Asked { baseline: names(baseline), new: names(new), ..Asked::default() };
+    let [baseline, new] =
+        [baseline, new].map(|side| side.iter().map(|(_, profile)| *profile).collect::<Vec<_>>());
+    let rules = Rules::from_toml(rules).unwrap();
+    let gate = Gate {
+        baseline: &baseline,
+        new: &new,
+        rules: &rules,
+        policy: None,
+        allow_stand_in: false,
+        asked: &asked,
+    };
+    let verdict = super::gate(&gate).unwrap();
+    let reasons = verdict.reasons.clone();
+    (verdict, reasons)
+}
+
+#[test]
+fn of_several_profiles_the_one_that_can_not_be_compared_is_named() {
+    let base = profile();
+    let (mut partial, mut other) = (profile(), profile());
+    partial.state = coldstart_profiles::RunState::Partial;
+    other.target.device.name = "another".to_owned();
+    let good = ("good.json", &base);
+    for (baseline, new, part) in [
+        (vec![good], vec![good, ("bad.json", &partial)], "the new side, bad.json: the run is partial"),
+        (vec![good, ("bad.json", &partial)], vec![good], "the baseline, bad.json: the run is partial"),
+        (vec![good], vec![("bad.json", &other)], "in the baseline, another here"),
+        (vec![good], vec![good, ("bad.json", &other)], "in the baseline, another in bad.json"),
+        (vec![good, ("bad.json", &other)], vec![good], "in good.json, another in bad.json"),
+    ] {
+        let (verdict, reasons) = reasons(&baseline, &new, "");
+        assert_eq!(verdict.standing, Standing::Incomparable);
+        assert!(reasons[0].contains(part), "{reasons:?}");
+    }
+}
+
+#[test]
+fn a_rule_that_decides_on_nothing_is_told() {
+    let base = profile();
+    let wide = "[[rule]]\nmatch = { phase = \"weights_load\" }\n";
+    let narrow = "[[rule]]\nmatch = { params = { staging = \"direct\" }, phase = \"weights_load\" }\nthreshold = 0.3\n";
+    let codes = |rules: &str| {
+        let (verdict, _) = reasons(&[("a", &base)], &[("b", &base)], rules);
+        let all = verdict.warnings.into_iter().filter(|warning| warning.code == "rule_shadowed");
+        all.map(|warning| warning.text).collect::<Vec<_>>()
+    };
+    assert_eq!(codes(&format!("{narrow}{wide}")), [""; 0]);
+    let told = codes(&format!("{wide}{narrow}"));
+    assert!(
+        matches!(told.as_slice(), [one] if one.starts_with("rule 2 (`phase=weights_load staging=direct`)")),
+        "{told:?}"
+    );
+}
+
 #[test]
 fn a_verdict_says_who_judged_what_by_what() {
     let (base, new) = (profile(), slowed(profile(), Phase::Alloc, 1.01));

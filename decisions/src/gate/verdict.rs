@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::asked::{Asked, Sources, VERDICT_VERSION};
-use super::comparable::{Difference, differences, key_differences, unusable};
+use super::comparable::{Difference, cut, differences, key_differences, unusable};
 use super::compare::{Doubt, Evidence, Judgement, LEAST_TRIALS, judge};
 use super::defaults::{Calibrated, thresholds};
 use super::fit::unfit;
@@ -339,18 +339,48 @@ impl Reason {
 /// What the profiles themselves come to, whatever was measured.
 fn of_profiles(gate: &Gate<'_>, differences: &[Difference], unfit: &[String]) -> Vec<Reason> {
     let mut found = Vec::new();
-    for (side, profiles) in [("the baseline", gate.baseline), ("the new side", gate.new)] {
+    let sides =
+        [("the baseline", gate.baseline, &gate.asked.baseline), ("the new side", gate.new, &gate.asked.new)];
+    for (side, profiles, names) in sides {
         if profiles.is_empty() {
             found.push(Reason::new(Standing::Incomparable, format!("{side} has no profile")));
         }
-        let reasons = profiles.iter().filter_map(|profile| unusable(profile, gate.allow_stand_in));
-        found.extend(reasons.map(|why| Reason::new(Standing::Incomparable, format!("{side}: {why}"))));
+        for (at, profile) in profiles.iter().enumerate() {
+            let Some(why) = unusable(profile, gate.allow_stand_in) else { continue };
+            let name = names.get(at).map(|name| format!(", {}", cut(name.clone()))).unwrap_or_default();
+            found.push(Reason::new(Standing::Incomparable, format!("{side}{name}: {why}")));
+        }
     }
     found.extend(
-        differences.iter().map(|difference| Reason::new(Standing::Incomparable, difference.to_string())),
+        differences
+            .iter()
+            .map(|difference| Reason::new(Standing::Incomparable, where_told(gate, difference))),
     );
     found.extend(unfit.iter().map(|why| Reason::new(Standing::Unfit, why.clone())));
     found
+}
+
+/// A difference with the names of what differs, where a side has several profiles.
+fn where_told(gate: &Gate<'_>, difference: &Difference) -> String {
+    let shows = |profile: &&Profile| {
+        let first = gate.baseline.first();
+        first.is_some_and(|first| differences(first, profile).contains(difference))
+    };
+    let name = |names: &[String], at: usize| {
+        names.get(at).map_or_else(|| format!("number {}", at + 1), |name| cut(name.clone()))
+    };
+    let Difference { field, baseline, new } = difference;
+    if let Some(at) = gate.baseline.iter().position(shows) {
+        let [first, other] = [0, at].map(|at| name(&gate.asked.baseline, at));
+        return format!("`{field}` differs within the baseline: {baseline} in {first}, {new} in {other}");
+    }
+    match gate.new.iter().position(shows).filter(|_| gate.new.len() > 1) {
+        Some(at) => {
+            let name = name(&gate.asked.new, at);
+            format!("`{field}` differs: {baseline} in the baseline, {new} in {name}")
+        }
+        None => difference.to_string(),
+    }
 }
 
 /// What the comparisons come to: each by itself, and whether there was any to decide by. A gate that could decide nothing

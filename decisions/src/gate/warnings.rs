@@ -19,6 +19,12 @@ pub(super) fn warnings(gate: &Gate<'_>, keys: &[KeyVerdict]) -> Vec<Caveat> {
         found.push(caveat("stand_in", "it was measured on a stand-in driver: no number means anything"));
     }
     found.extend(repeated(gate));
+    found.extend(gate.rules.shadowed(keys.iter().map(|key| &key.key)).into_iter().map(|(number, pattern)| {
+        let text = format!(
+            "rule {number} (`{pattern}`) decides on nothing: earlier rules match all of its keys, and the first that matches decides"
+        );
+        caveat("rule_shadowed", text)
+    }));
     if let Some(policy) = gate.policy {
         found.extend(gate.new.first().map(|profile| policy.mismatches(profile)).unwrap_or_default());
         found.extend(of_policy(policy, gate.asked.at.as_deref()));

@@ -92,11 +92,16 @@ fn calibrate_on(
             blind.join("; ")
         ));
     }
-    let text = format!("{}\n", serde_json::to_string_pretty(&policy)?);
+    if !policy.keys.iter().any(|key| key.decides) {
+        say(
+            "a gate by this policy can decide nothing, for no key has three trials in nine of ten runs: calibrate on runs with `--trials 3` or more",
+        );
+    }
+    let text = reports::harmless_json(&format!("{}\n", serde_json::to_string_pretty(&policy)?));
     write_atomic(&args.out, text.as_bytes())?;
     say(format_args!("wrote {}", args.out.display()));
     match json {
-        true => output::print_json(&text)?,
+        true => output::print(&text)?,
         false => output::print(&reports::calibration(&policy, style))?,
     }
     Ok(exit::OK)

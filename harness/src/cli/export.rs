@@ -134,6 +134,10 @@ fn read(path: &Path, args: &ExportArgs) -> Result<Profile, CliError> {
 /// Writes what a target made; gives the paths of the files.
 fn write(out: &Path, exported: &Exported) -> Result<Vec<PathBuf>, CliError> {
     match exported {
+        Exported::File(_) if out.is_dir() => Err(CliError::Usage(format!(
+            "write --out {}: it is a directory, and this is one file: give a file",
+            out.display()
+        ))),
         Exported::File(text) => {
             write_atomic(out, text.as_bytes())?;
             Ok(vec![out.to_owned()])

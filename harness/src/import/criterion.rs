@@ -37,7 +37,7 @@ const TOLERANCE: f64 = 0.01;
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
     /// Something can't be read.
-    #[error("read {}: {source}", path.display())]
+    #[error("read {}: {source}: give the directory target/criterion", path.display())]
     Io {
         /// What.
         path: PathBuf,
