@@ -34,7 +34,7 @@ fn counted_cores(profile: &Profile) -> u32 {
 /// What to say of a load average with which everything has to wait.
 pub(crate) fn busy(load: f64, cores: u32) -> Option<String> {
     (load > BUSY * f64::from(cores.max(1))).then(|| {
-        format!("the load average was {load:.1} on {cores} cores before the run: it had to wait for them")
+        format!("the load average was {load:.1} on {cores} cores before the run, which had to wait for them: measure when nothing else runs")
     })
 }
 

@@ -2,14 +2,15 @@
 
 use coldstart_profiles::{CanaryReading, Profile, Spread};
 
-use crate::fitness::{CLOCK_DRIFT, unfit_gpu};
+use crate::fitness::{CLOCK_DRIFT, disturbed};
 
 /// A canary that moved by more than this, within a run or from the baseline's, was not taken on the same machine, so to speak.
 const DRIFT: f64 = 0.05;
 
 /// What speaks against judging by these profiles: each side's canary against itself, and the new side's against the
-/// baseline's. `tolerance` replaces 5 % where a calibration found that the machine's canary wanders further. Where the device
-/// is a GPU, what its telemetry says counts as well.
+/// baseline's, and more work than processors before a run: the canary's best of many readings hardly sees that, while half of
+/// the gates on runs beside builds called something slower. `tolerance` replaces 5 % where a calibration found that the machine's
+/// canary wanders further. Where the device is a GPU, what its telemetry says counts as well.
 pub fn unfit(baseline: &[&Profile], new: &[&Profile], tolerance: Option<f64>) -> Vec<String> {
     let tolerance = tolerance.unwrap_or(DRIFT);
     let mut reasons: Vec<String> = Vec::new();
@@ -18,8 +19,8 @@ pub fn unfit(baseline: &[&Profile], new: &[&Profile], tolerance: Option<f64>) ->
         reasons.extend(moved.map(|what| format!("{side}: the canary moved during the run ({what})")));
     }
     for (side, profiles) in [("baseline", baseline), ("new", new)] {
-        let told = profiles.iter().flat_map(|profile| unfit_gpu(profile));
-        reasons.extend(told.map(|caveat| format!("{side}: {}", caveat.text)));
+        let told = profiles.iter().flat_map(|profile| disturbed(profile));
+        reasons.extend(told.map(|text| format!("{side}: {text}")));
     }
     if let (Some(before), Some(now)) = (clock(baseline), clock(new)) {
         let change = now / before - 1.0;
@@ -100,6 +101,26 @@ mod tests {
         profile.telemetry.windows =
             vec![TelemetryWindow::cut("trial", of, WindowKind::Steady, span, None, &samples)];
         profile
+    }
+
+    #[test]
+    fn a_machine_with_more_work_than_processors_judges_nothing() {
+        let mut quiet = at(1_980, &[]);
+        quiet.target.host.cores = 1;
+        quiet.target.host.cores_online = Some(4);
+        // What an earlier run leaves behind, on one of four processors, is no other work.
+        quiet.fitness.load_average_before = Some(5.9);
+        let mut busy = quiet.clone();
+        busy.fitness.load_average_before = Some(6.1);
+        assert_eq!(unfit(&[&quiet], &[&quiet], None), [""; 0]);
+        for (baseline, new, side) in [(&quiet, &busy, "new"), (&busy, &quiet, "baseline")] {
+            let reasons = unfit(&[baseline], &[new], None);
+            let says = format!("{side}: the load average was 6.1 on 4 cores");
+            assert!(reasons.len() == 1 && reasons[0].starts_with(&says), "{reasons:?}");
+        }
+        // Where only the used ones are known they count.
+        quiet.target.host.cores_online = None;
+        assert_eq!(unfit(&[], &[&quiet], None).len(), 1);
     }
 
     #[test]

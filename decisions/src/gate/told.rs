@@ -350,7 +350,7 @@ fn what_a_reader_must_know_is_told_and_nothing_else_is() {
         change(&mut new);
         new
     };
-    let cases: [(Profile, &str); 7] = [
+    let cases: [(Profile, &str); 6] = [
         (base.clone(), "same_run"),
         (changed(&|new| new.target.host.cpu = "another".to_owned()), "policy_machine"),
         (changed(&|new| new.plan.trials = 9), "policy_conditions"),
@@ -359,7 +359,6 @@ fn what_a_reader_must_know_is_told_and_nothing_else_is() {
             changed(&|new| new.target.model.as_mut().unwrap().header_sha256 = "f00".to_owned()),
             "policy_conditions",
         ),
-        (changed(&|new| new.fitness.load_average_before = Some(1_000.0)), "load_before"),
         (changed(&|new| new.plan.seed += 1), ""),
     ];
     for (new, expected) in &cases {

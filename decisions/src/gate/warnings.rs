@@ -5,7 +5,6 @@ use jiff::Timestamp;
 
 use super::policy::{LEAST_RUNS, Policy};
 use super::verdict::{Gate, KeyVerdict};
-use crate::fitness::busy_before;
 
 /// A calibration, or a baseline, that is older than this was made on a machine that may have changed.
 const OLD_DAYS: f64 = 30.0;
@@ -35,9 +34,6 @@ pub(super) fn warnings(gate: &Gate<'_>, keys: &[KeyVerdict]) -> Vec<Caveat> {
         oldest.and_then(|oldest| old("baseline_old", "the baseline", oldest, gate.asked.at.as_deref())),
     );
     found.extend(other_length(gate));
-    for (side, profiles) in [("the baseline", gate.baseline), ("the new side", gate.new)] {
-        found.extend(loaded(side, profiles));
-    }
     found
 }
 
@@ -115,12 +111,4 @@ fn other_length(gate: &Gate<'_>) -> Option<Caveat> {
     let text =
         format!("`plan.quick` differs: {short} is of short runs and {other} is not; make both the same way");
     (!gate.baseline.is_empty() && !gate.new.is_empty()).then(|| caveat("other_length", text))
-}
-
-/// More work than cores before a run; of several runs the busiest.
-fn loaded(side: &str, profiles: &[&Profile]) -> Option<Caveat> {
-    let load = |profile: &&&Profile| profile.fitness.load_average_before.unwrap_or_default();
-    let busiest = profiles.iter().max_by(|a, b| load(a).total_cmp(&load(b)))?;
-    let text = busy_before(busiest)?;
-    Some(caveat("load_before", format!("{side}: {text}")))
 }

@@ -32,7 +32,7 @@ pub struct KeyWorth {
 pub struct Worth {
     /// All of them.
     pub gates: usize,
-    /// The canary had moved too far: no verdict.
+    /// The canary had moved too far, or other work kept the cores busy before a run: no verdict.
     pub unfit: usize,
     /// Some key that decides was called slower.
     pub alarmed: usize,
@@ -116,6 +116,11 @@ fn gate(policy: &Policy, baseline: &RecordedRun, new: &RecordedRun, worth: &mut 
         for (found, factor) in counts.found.iter_mut().zip(INJECTED) {
             *found += usize::from(pair.judge(factor, limits) == Judgement::Slower);
         }
+    }
+    if !(baseline.disturbed.is_empty() && new.disturbed.is_empty()) {
+        // What single keys would have said is counted all the same: it is shown, and shows why nothing is decided.
+        worth.unfit += 1;
+        return;
     }
     worth.alarmed += usize::from(alarmed);
     worth.inconclusive += usize::from(inconclusive && !alarmed);
