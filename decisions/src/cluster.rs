@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 pub struct ClusterFacts {
     /// Between two readings of a replica's metrics.
     pub scrape_interval_ns: Nanos,
-    /// The window of the query that a rate or percentile is taken over.
+    /// The window of the queries that a rate or percentile is taken over: of the exported ones, of the replayed ones, and of the lead
+    /// time. [`ClusterFacts::usual_window_ns`] where nothing else is said.
     pub query_window_ns: Nanos,
     /// Between two looks of the autoscaler.
     pub sync_interval_ns: Nanos,
@@ -26,12 +27,13 @@ pub struct ClusterFacts {
 }
 
 impl Default for ClusterFacts {
-    /// Prometheus' 15 s, a window of two scrapes (the least that has a rate), the horizontal pod autoscaler's 15 s and 10 %.
+    /// A scrape every 15 s, the window that follows from it, the horizontal pod autoscaler's 15 s and 10 %.
     fn default() -> Self {
+        let (scrape, sync) = (Nanos::from_secs(15), Nanos::from_secs(15));
         ClusterFacts {
-            scrape_interval_ns: Nanos::from_secs(15),
-            query_window_ns: Nanos::from_secs(30),
-            sync_interval_ns: Nanos::from_secs(15),
+            scrape_interval_ns: scrape,
+            query_window_ns: ClusterFacts::usual_window_ns(scrape, sync),
+            sync_interval_ns: sync,
             provisioning_ns: Nanos::ZERO,
             tolerance: 0.1,
             nodes: None,
@@ -42,6 +44,36 @@ impl Default for ClusterFacts {
 }
 
 impl ClusterFacts {
+    /// So many scrapes a window should hold: a lost one then still leaves a rate, and one that comes early or late changes it little.
+    pub const USUAL_SCRAPES: u64 = 4;
+    /// A rate is a difference of two scrapes: a window of fewer has none.
+    pub const LEAST_SCRAPES: u64 = 2;
+
+    /// The larger of four scrape intervals and of one sync and one scrape interval, rounded up to whole seconds: the rule of Grafana's
+    /// `$__rate_interval`, with the autoscaler's looks as its steps. The second keeps requests from falling between the windows of two
+    /// looks where scrapes are much more frequent than those.
+    pub const fn usual_window_ns(scrape: Nanos, sync: Nanos) -> Nanos {
+        const SECOND: u64 = 1_000_000_000;
+        let scrapes = scrape.as_nanos().saturating_mul(Self::USUAL_SCRAPES);
+        let look = scrape.saturating_add(sync).as_nanos();
+        let longer = if scrapes > look { scrapes } else { look };
+        Nanos::from_nanos(longer.div_ceil(SECOND).saturating_mul(SECOND))
+    }
+
+    /// The usual window as `--query-window` takes it: `60s`.
+    pub fn usual_window_flag(&self) -> String {
+        let window = Self::usual_window_ns(self.scrape_interval_ns, self.sync_interval_ns);
+        format!("{}s", window.as_nanos().div_ceil(1_000_000_000))
+    }
+
+    /// How many scrapes fall into a window, at the fewest.
+    pub const fn scrapes_in_window(&self) -> u64 {
+        match self.query_window_ns.as_nanos().checked_div(self.scrape_interval_ns.as_nanos()) {
+            Some(scrapes) => scrapes,
+            None => u64::MAX,
+        }
+    }
+
     /// D: from a change of the traffic until the autoscaler acts on it, at the latest but for half a window: scrape interval +
     /// half the query window + sync interval.
     pub const fn detection_ns(&self) -> Nanos {
@@ -61,4 +93,33 @@ pub struct Prices {
     pub registry_gb_month: Option<f64>,
     /// One request that missed its service level.
     pub miss: Option<f64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_holds_four_scrapes_and_leaves_no_request_between_two_looks() {
+        let (ms, s) = (Nanos::from_millis, Nanos::from_secs);
+        for (scrape, sync, window) in [
+            (s(15), s(15), s(60)),
+            (s(30), s(15), s(120)),
+            (s(5), s(15), s(20)),
+            (s(1), s(15), s(16)),
+            (ms(100), s(15), s(16)),
+            (ms(1100), ms(500), s(5)),
+            (Nanos::from_nanos(u64::MAX), s(15), Nanos::from_nanos(u64::MAX)),
+        ] {
+            assert_eq!(ClusterFacts::usual_window_ns(scrape, sync), window, "{scrape} {sync}");
+            let facts = ClusterFacts {
+                scrape_interval_ns: scrape,
+                query_window_ns: window,
+                ..ClusterFacts::default()
+            };
+            assert!(facts.scrapes_in_window() >= 4 || scrape > s(1_000_000), "{scrape}");
+        }
+        assert_eq!(ClusterFacts::default().query_window_ns, s(60));
+        assert_eq!(ClusterFacts::default().detection_ns(), s(60), "15 s + 60 s ÷ 2 + 15 s");
+    }
 }

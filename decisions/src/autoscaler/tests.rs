@@ -94,10 +94,10 @@ fn close(found: f64, expected: f64) -> bool {
     (found - expected).abs() < 1e-9 * expected.abs().max(1.0)
 }
 
-/// g(L) = 1/s² · (45 s + 15 s) = 60 per second, so ρ = 100 ÷ 160; n* = 8, T_hi = 50 ms, μ_SLA = 160 per second.
+/// g(L) = 0.8/s² · (60 s + 15 s) = 60 per second, so ρ = 100 ÷ 160; n* = 8, T_hi = 50 ms, μ_SLA = 160 per second.
 #[test]
 fn targets_follow_their_formulas() {
-    let settings = Case::new(100, 1.0).settings(15);
+    let settings = Case::new(100, 0.8).settings(15);
     assert!(close(settings.headroom.value, 0.625));
     let rate = target(&settings, Signal::RequestRate);
     assert_eq!(rate.metric_type, MetricType::AverageValue);
@@ -118,17 +118,17 @@ fn targets_follow_their_formulas() {
 
 #[test]
 fn the_case_in_which_no_threshold_helps() {
-    // 60/s · 60 s ÷ 2 = 1800 requests queue up; (100 − 50) ms · 160/s = 8 may wait on each replica.
-    let settings = Case::new(100, 1.0).settings(15);
+    // 60/s · 75 s ÷ 2 = 2250 requests queue up; (100 − 50) ms · 160/s = 8 may wait on each replica.
+    let settings = Case::new(100, 0.8).settings(15);
     let hopeless = settings.hopeless.as_ref().unwrap();
-    assert!(close(hopeless.queued.value, 1800.0));
+    assert!(close(hopeless.queued.value, 2250.0));
     for signal in [Signal::QueueDepth, Signal::TailLatency] {
         let usability = &target(&settings, signal).usability;
         let Usability::Unusable { why } = usability else { panic!("{usability:?}") };
-        assert!(why.contains("no threshold") && why.contains("1800.0"), "{why}");
+        assert!(why.contains("no threshold") && why.contains("2250.0"), "{why}");
     }
     assert_eq!(target(&settings, Signal::RequestRate).usability, Usability::Usable);
-    // Growth of 0.001/s² over 60 s: 1.8 requests queue up.
+    // Growth of 0.001/s² over 75 s: 2.8 requests queue up.
     let settings = Case::new(100, 0.001).settings(15);
     assert_eq!(settings.hopeless, None);
     assert_eq!(target(&settings, Signal::QueueDepth).usability, Usability::Usable);
@@ -158,7 +158,7 @@ fn behaviour_keeps_to_what_kubernetes_takes() {
         assert_eq!(behaviour.scale_up_window_s.value, 0);
     }
     // g(L) = 60/s; the target is 0.625 · 160 ÷ 1.1 = 90.9/s.
-    assert_eq!(Case::new(100, 1.0).settings(15).behaviour.scale_up.pods.value, 1);
+    assert_eq!(Case::new(100, 0.8).settings(15).behaviour.scale_up.pods.value, 1);
     // g(L) = 600/s, ρ = 1/7: the target is 20.8/s, which 29 replicas more would carry; there may be fewer.
     let settings = Case::new(100, 10.0).settings(15);
     let room = settings.max_replicas.value - settings.min_replicas.value;

@@ -49,6 +49,19 @@ pub enum PlanError {
         "plan a language model for requests of unknown length: give --tokens-in and --tokens-out, or a trace that has them"
     )]
     NoSizes,
+    /// A window without a rate.
+    #[error(
+        "take rates over {window}: that holds fewer than the two scrapes of {scrape} that a rate is the difference of: give --query-window \
+         {remedy}, or leave it out"
+    )]
+    QueryWindow {
+        /// The window.
+        window: Nanos,
+        /// The scrape interval.
+        scrape: Nanos,
+        /// The window that suits the scrape interval, as it is typed.
+        remedy: String,
+    },
     /// A quantile that is none.
     #[error("plan at quantile {value}: give one above 0 and below 1, such as 0.99")]
     Quantile {
@@ -103,7 +116,8 @@ impl<'a> Planner<'a> {
     /// Checks the demand against the service.
     ///
     /// # Errors
-    /// When the service level is none, or no number of replicas can meet it; when the quantile is none; when a rate is none.
+    /// When the service level is none, or no number of replicas can meet it; when the quantile is none; when a rate is none; when the
+    /// query window is too short for one.
     pub fn new(
         demand: Demand<'a>,
         service: &'a ServiceModel,
@@ -113,6 +127,13 @@ impl<'a> Planner<'a> {
         demand.traffic.check()?;
         if !(demand.quantile > 0.0 && demand.quantile < 1.0) {
             return Err(PlanError::Quantile { value: demand.quantile });
+        }
+        if cluster.scrapes_in_window() < ClusterFacts::LEAST_SCRAPES {
+            return Err(PlanError::QueryWindow {
+                window: cluster.query_window_ns,
+                scrape: cluster.scrape_interval_ns,
+                remedy: cluster.usual_window_flag(),
+            });
         }
         demand.traffic.sizes().can_meet(service, demand.sla)?;
         Ok(Planner { demand, service, service_basis, cluster, known: RefCell::default() })

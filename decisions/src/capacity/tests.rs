@@ -40,15 +40,15 @@ fn the_standby_is_what_the_growth_within_the_lead_time_takes() {
     let (traffic, service, cluster, basis) = (ramp(), service(), ClusterFacts::default(), Basis::default());
     let planner = Planner::new(demand(&traffic, &SLA), &service, &basis, &cluster).unwrap();
     let lead = LeadTime::new(&cluster, &cold(60));
-    assert_eq!(lead.detection_ns.value, Nanos::from_secs(45), "15 s + 30 s ÷ 2 + 15 s");
-    assert_eq!(lead.total_ns.value, Nanos::from_secs(105));
+    assert_eq!(lead.detection_ns.value, Nanos::from_secs(60), "15 s + 60 s ÷ 2 + 15 s");
+    assert_eq!(lead.total_ns.value, Nanos::from_secs(120));
     let warm = planner.warm(&lead).unwrap();
-    assert!((warm.growth_per_s.value - 5.0 * 105.0).abs() < 1e-9);
-    assert!((warm.peak_per_s.value - 625.0).abs() < 1e-9);
+    assert!((warm.growth_per_s.value - 5.0 * 120.0).abs() < 1e-9);
+    assert!((warm.peak_per_s.value - 700.0).abs() < 1e-9);
     assert_eq!(warm.replicas_now.value, planner.replicas(100.0).unwrap());
-    assert_eq!(warm.replicas_peak.value, planner.replicas(625.0).unwrap());
+    assert_eq!(warm.replicas_peak.value, planner.replicas(700.0).unwrap());
     assert_eq!(warm.standby.value, warm.replicas_peak.value - warm.replicas_now.value);
-    // One replica completes at most 16 ÷ 90 ms = 178 requests per second, so it takes at least four for 625.
+    // One replica completes at most 16 ÷ 90 ms = 178 requests per second, so it takes at least four for 700.
     assert!(warm.replicas_peak.value >= 4 && warm.standby.value >= 2, "{warm:?}");
     let fields: Vec<&str> =
         warm.standby.basis.inputs.iter().filter_map(|input| input.field.as_deref()).collect();
@@ -61,7 +61,7 @@ fn a_longer_cold_start_never_takes_fewer() {
     let planner = Planner::new(demand(&traffic, &SLA), &service, &basis, &cluster).unwrap();
     let rows = sensitivity(&planner, Nanos::from_secs(60), |_| None).unwrap();
     assert_eq!(rows.iter().map(|row| row.factor).collect::<Vec<_>>(), [0.5, 1.0, 2.0]);
-    assert_eq!(rows[2].lead_time_ns, Nanos::from_secs(165));
+    assert_eq!(rows[2].lead_time_ns, Nanos::from_secs(180));
     assert!(rows.windows(2).all(|pair| pair[0].warm.value <= pair[1].warm.value), "{rows:?}");
     assert!(rows[2].standby.value > rows[0].standby.value, "{rows:?}");
     let replayed = sensitivity(&planner, Nanos::from_secs(60), |factor| (factor < 2.0).then_some(1)).unwrap();
@@ -97,10 +97,13 @@ fn what_no_number_of_replicas_can_do_is_refused_with_both_numbers() {
     let lead = LeadTime::new(&few, &cold(60));
     match planner.warm(&lead) {
         Err(PlanError::TooFewReplicas { most: 3, needed, peak_per_s }) => {
-            assert!(needed > 3 && (peak_per_s - 625.0).abs() < 1e-9);
+            assert!(needed > 3 && (peak_per_s - 700.0).abs() < 1e-9);
         }
         other => panic!("{other:?}"),
     }
+    let short = ClusterFacts { query_window_ns: Nanos::from_secs(29), ..cluster };
+    let error = Planner::new(demand(&traffic, &SLA), &service, &basis, &short).unwrap_err().to_string();
+    assert!(error.contains("29.0 s") && error.contains("--query-window 60s"), "{error}");
     for quantile in [0.0, 1.0, f64::NAN] {
         let demand = Demand { quantile, ..demand(&traffic, &SLA) };
         assert!(matches!(Planner::new(demand, &service, &basis, &cluster), Err(PlanError::Quantile { .. })));

@@ -123,9 +123,9 @@ impl Alternatives<'_> {
             Watched::QueueDepth => (Signal::QueueDepth, TargetKind::AverageValue),
             Watched::Concurrency => (Signal::Concurrency, TargetKind::AverageValue),
             Watched::TailLatency if target.part == Some(SlaPart::Ttft) => {
-                (Signal::P99FirstToken, TargetKind::Value)
+                (Signal::TailFirstToken, TargetKind::Value)
             }
-            Watched::TailLatency => (Signal::P99Latency, TargetKind::Value),
+            Watched::TailLatency => (Signal::TailLatency, TargetKind::Value),
             Watched::MemoryPressure => (Signal::MemoryPressure, TargetKind::Value),
         };
         let metric = Metric { signal, target: value, target_kind, activation: 0.0 };

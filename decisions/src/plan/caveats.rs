@@ -7,6 +7,7 @@ use super::courses::Courses;
 use super::request::{PlanRequest, TrafficSource};
 use super::serving_plan::{Capacity, ServicePlan};
 use crate::capacity::Planner;
+use crate::cluster::ClusterFacts;
 use crate::measured::{ColdStart, Measured};
 use crate::service::ServiceModel;
 use crate::traffic::TrafficSummary;
@@ -45,6 +46,7 @@ impl Known<'_> {
         all.extend(self.measured.pods.iter().flat_map(|pods| pods.differs.iter().cloned()));
         all.extend(self.nothing_meets());
         all.extend(self.too_few());
+        all.extend(self.few_scrapes());
         all.extend(self.extrapolated());
         all.extend(self.poor_fits());
         all.extend(self.assumed(capacity));
@@ -82,6 +84,21 @@ impl Known<'_> {
             "the busiest moment of the traffic, λ_max = {rate:.2} requests/s, takes {needed} replicas: with --max-replicas {most} its \
              requests miss the SLA"
         ))
+    }
+
+    /// That a lost scrape leaves no rate.
+    fn few_scrapes(&self) -> Option<String> {
+        let cluster = &self.request.cluster;
+        let scrapes = cluster.scrapes_in_window();
+        (scrapes < ClusterFacts::USUAL_SCRAPES).then(|| {
+            format!(
+                "the query window of {} holds {scrapes} scrapes of {}: one that is lost or late leaves no rate, or a wrong one, and the \
+                 autoscaler waits: give --query-window {}, or leave it out",
+                cluster.query_window_ns,
+                cluster.scrape_interval_ns,
+                cluster.usual_window_flag()
+            )
+        })
     }
 
     /// That requests are longer than anything that was measured.

@@ -48,10 +48,10 @@ fn a_plan_holds_what_it_rests_on_and_survives_json() {
     let prices = Prices { replica_hour: Some(2.0), miss: Some(0.01), ..Prices::default() };
     let asked = PlanRequest { prices, ..request(100) };
     let plan = make_plan(&[("p.json", &profile)], &ramp(RequestSize::ONE), asked, "0.1.0").unwrap();
-    assert_eq!(plan.lead_time.total_ns.value, Nanos::from_secs(105));
+    assert_eq!(plan.lead_time.total_ns.value, Nanos::from_secs(120));
     assert_eq!(plan.node_class, "AMD EPYC, 2 cores");
     let warm = &plan.capacity.warm;
-    assert!((warm.peak_per_s.value - 125.0).abs() < 1e-9);
+    assert!((warm.peak_per_s.value - 140.0).abs() < 1e-9);
     assert_eq!(
         plan.capacity.cost_per_hour.as_ref().unwrap().value,
         2.0 * f64::from(warm.replicas_peak.value)
@@ -344,4 +344,24 @@ fn policies_are_compared_on_the_traffic() {
     assert_eq!(make_plan(&[("p.json", &profile)], &trace(), asked.clone(), "0").unwrap(), plan, "by seed");
     let drawn = make_plan(&[("p.json", &profile)], &ramp(RequestSize::ONE), asked, "0").unwrap();
     assert!(drawn.comparison.unwrap().drawn);
+}
+
+/// The window of the lead time is that of the replays, and one that holds fewer than four scrapes is said with the remedy.
+#[test]
+fn a_window_of_few_scrapes_is_said_with_the_remedy() {
+    let profile = with_cold_starts(encoder(10.0, 5.0), &[50_000, 60_000, 55_000]);
+    let of = |window: u64| {
+        let cluster = ClusterFacts { query_window_ns: Nanos::from_secs(window), ..ClusterFacts::default() };
+        let asked = PlanRequest { cluster, ..request(100) };
+        make_plan(&[("p.json", &profile)], &trace(), asked, "0").unwrap()
+    };
+    let (usual, short) = (of(60), of(45));
+    assert!(usual.caveats.iter().all(|text| !text.contains("--query-window")), "{:?}", usual.caveats);
+    let caveat = short.caveats.iter().find(|text| text.contains("--query-window 60s")).unwrap();
+    assert!(caveat.contains("45.0 s holds 3 scrapes of 15.0 s"), "{caveat}");
+    let replayed = &short.capacity.replayed_standby.as_ref().unwrap().basis;
+    for basis in [&short.lead_time.detection_ns.basis, replayed] {
+        let window = basis.inputs.iter().find(|input| input.name == "query window").unwrap();
+        assert_eq!(window.value, crate::basis::Quantity::Nanos(Nanos::from_secs(45)));
+    }
 }

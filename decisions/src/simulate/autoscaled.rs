@@ -174,8 +174,8 @@ impl<'a, S: Server> Run<'a, S> {
 
     fn start(&mut self) {
         let watch = |signal| self.controller.watches(signal).then(Watch::default);
-        self.cluster.recorder.watch = watch(Signal::P99Latency);
-        self.cluster.recorder.watch_first = watch(Signal::P99FirstToken);
+        self.cluster.recorder.watch = watch(Signal::TailLatency);
+        self.cluster.recorder.watch_first = watch(Signal::TailFirstToken);
         for _ in 0..self.controller.initial(self.scenario.initial_replicas) {
             self.cluster.order(0, 0);
         }

@@ -167,8 +167,11 @@ impl<'a> Controller<'a> {
             Decide::Static(_) => wanted,
             Decide::Hpa(at_work) => at_work.tick(&self.meter, cluster, now, wanted),
             Decide::Planned { plan, clock, recent } => {
-                let rate =
-                    if clock.is_due(now) { self.meter.value(cluster, Signal::RequestRate) } else { None };
+                let rate = if clock.is_due(now) {
+                    self.meter.value(cluster, Signal::RequestRate, now)
+                } else {
+                    None
+                };
                 rate.map_or(wanted, |rate| follow(plan, recent, now, rate))
             }
         }
@@ -235,7 +238,7 @@ fn is_active<S: Server>(
     let value = if metric.signal.of_pods() {
         meter.mean_of_pods(cluster, metric.signal, hpa, now)
     } else {
-        meter.value(cluster, metric.signal)
+        meter.value(cluster, metric.signal, now)
     };
     value.is_some_and(|value| value > metric.activation)
 }

@@ -109,10 +109,10 @@ pub enum Signal {
         /// More for each request a second.
         per_request_per_s: f64,
     },
-    /// The p99 of the answers of a window, in nanoseconds.
-    P99Latency,
-    /// The p99 of the times to the first token that came in a window, in nanoseconds; of single forwards that of the answers.
-    P99FirstToken,
+    /// The SLA's percentile of the answers of a window, in nanoseconds.
+    TailLatency,
+    /// The SLA's percentile of the times to the first token that came in a window, in nanoseconds; of single forwards that of the answers.
+    TailFirstToken,
     /// Requests that wait or run.
     Concurrency,
     /// Device memory for keys and values in use (for single forwards: the batch ÷ the largest), mean over ready replicas, 0..1.
@@ -136,7 +136,8 @@ impl Signal {
 pub struct Monitoring {
     /// Between two scrapes; an autoscaler sees the last one.
     pub scrape_ns: Nanos,
-    /// Rates, utilizations and percentiles are over this window before the last scrape.
+    /// Rates, percentiles and the use of a GPU are over the scrapes within this window before a look, as Prometheus has it. The use of a CPU
+    /// comes from the metrics server, from one scrape to the next.
     pub window_ns: Nanos,
 }
 

@@ -155,6 +155,13 @@ impl Recorder {
         }
     }
 
+    /// The SLA's percentile of what a policy watches, of answers or first tokens that came after `from_ns` and not after `until_ns`.
+    pub(super) fn tail(&mut self, first_token: bool, (from_ns, until_ns): (u64, u64)) -> Option<u64> {
+        let fraction = self.sla.percentile().fraction();
+        let watch = if first_token { &mut self.watch_first } else { &mut self.watch };
+        watch.as_mut()?.percentile((from_ns, until_ns), fraction)
+    }
+
     /// Requests that are sure to miss the bound that most miss.
     pub(super) fn misses(&self) -> u64 {
         self.unanswered + self.late.max(self.late_first)
@@ -196,12 +203,13 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// The nearest-rank percentile of the answers that ended after `from_ns`; older ones are forgotten.
-    pub(super) fn percentile(&mut self, from_ns: u64, fraction: f64) -> Option<u64> {
+    /// The nearest-rank percentile of the answers that ended after `from_ns` and not after `until_ns`; older ones are forgotten.
+    fn percentile(&mut self, (from_ns, until_ns): (u64, u64), fraction: f64) -> Option<u64> {
         while self.answers.front().is_some_and(|(end, _)| *end <= from_ns) {
             self.answers.pop_front();
         }
-        let mut latencies: Vec<u64> = self.answers.iter().map(|(_, latency)| *latency).collect();
+        let seen = self.answers.partition_point(|(end, _)| *end <= until_ns);
+        let mut latencies: Vec<u64> = self.answers.iter().take(seen).map(|(_, latency)| *latency).collect();
         let rank = ((latencies.len() as f64 * fraction).ceil() as usize).clamp(1, latencies.len().max(1));
         (!latencies.is_empty()).then(|| *latencies.select_nth_unstable(rank - 1).1)
     }

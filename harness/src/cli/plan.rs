@@ -67,7 +67,7 @@ pub struct PlanArgs {
     /// Between two scrapes of a replica's metrics.
     #[arg(long, value_name = "TIME", default_value = "15s", value_parser = duration, help_heading = "Cluster")]
     pub scrape_interval: Nanos,
-    /// The window of the queries that the autoscaler reads: two scrapes without.
+    /// The window of the queries that the autoscaler reads: without, four scrapes, and at least one sync and one scrape.
     #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Cluster")]
     pub query_window: Option<Nanos>,
     /// Between two looks of the autoscaler.
@@ -287,7 +287,7 @@ fn cluster(args: &PlanArgs) -> ClusterFacts {
         scrape_interval_ns: args.scrape_interval,
         query_window_ns: args
             .query_window
-            .unwrap_or(args.scrape_interval.saturating_add(args.scrape_interval)),
+            .unwrap_or_else(|| ClusterFacts::usual_window_ns(args.scrape_interval, args.sync_interval)),
         sync_interval_ns: args.sync_interval,
         provisioning_ns: args.provisioning,
         nodes: args.nodes,

@@ -252,8 +252,13 @@ pub(super) fn kept_standby(plan: &ServingPlan) -> &Figure<u32> {
     plan.capacity.replayed_standby.as_ref().unwrap_or(&plan.capacity.warm.standby)
 }
 
+/// A range as PromQL takes it, of whole seconds or else milliseconds: what is queried is what was replayed.
 fn window(time: Nanos) -> String {
-    format!("{}s", time.as_nanos().div_ceil(1_000_000_000).max(1))
+    let millis = time.as_nanos().div_ceil(1_000_000).max(1);
+    match millis % 1000 {
+        0 => format!("{}s", millis / 1000),
+        _ => format!("{millis}ms"),
+    }
 }
 
 /// Where a plan's object comes from.

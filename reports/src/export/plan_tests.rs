@@ -136,7 +136,7 @@ fn the_query_is_the_line_of_the_plan() {
     let keda: Value = serde_json::from_str(&text_with("keda", &plan, &settings)).unwrap();
     let query = keda["spec"]["triggers"][0]["metadata"]["query"].as_str().unwrap();
     let (line, rate) = query.split_once(" * (").unwrap();
-    assert_eq!(rate, "sum(rate(gateway_requests_total[30s])))");
+    assert_eq!(rate, "sum(rate(gateway_requests_total[60s])))");
     let numbers: Vec<f64> = line.split(" + ").map(|number| number.parse().unwrap()).collect();
     assert_eq!(numbers, [f64::from(wanted.standby.value), wanted.base.value, wanted.per_request_per_s.value]);
     assert_eq!(numbers[0] + numbers[1], wanted.without_traffic());
@@ -255,7 +255,7 @@ fn arrivals_are_counted_and_encoders_name_their_counter() {
         assert!(refused.contains("--request-metric"), "{refused}");
         for plan in [&plan, &encoder] {
             let Exported::File(text) = target.of_plan("p", plan, &named).unwrap() else { panic!("one file") };
-            assert!(text.contains("sum(rate(gateway_requests_total[30s]))"), "{text}");
+            assert!(text.contains("sum(rate(gateway_requests_total[60s]))"), "{text}");
         }
         let Exported::File(text) = target.of_plan("p", &encoder, &named).unwrap() else { panic!("one file") };
         assert!(!text.contains("vllm:"), "{text}");

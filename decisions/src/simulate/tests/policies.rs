@@ -122,12 +122,61 @@ fn utilization_saturates_where_queues_grow() {
         queue.missed,
         queue.peak_replicas
     );
-    let latency = run(metric(Signal::P99Latency, 100e6, TargetKind::Value));
+    let latency = run(metric(Signal::TailLatency, 100e6, TargetKind::Value));
     let concurrency = run(metric(Signal::Concurrency, 2.0, TargetKind::AverageValue));
     let pressure = run(metric(Signal::MemoryPressure, 0.8, TargetKind::Value));
     for found in [&latency, &concurrency, &pressure] {
         assert!(found.peak_replicas > 1 && found.missed < cpu.missed, "{:?}", found.policy);
     }
+}
+
+/// An SLA at the median is watched by the median: of three requests at once two wait, so that it lies above the target only where one of
+/// a hundred may miss it.
+#[test]
+fn the_tail_that_is_watched_is_the_percentile_of_the_sla() {
+    let service = single(20.0, 0.0, 1);
+    // 20 ms each but for the last two of every tenth second: 40 and 60 ms.
+    let times =
+        (0..600u64).flat_map(|second| (0..if second % 10 == 0 { 3 } else { 1 }).map(move |n| (second, n)));
+    let arrivals = times.map(|(second, n)| Arrival { time_ns: second * S + n, tokens_in: 0, tokens_out: 0 });
+    let trace = Trace::new(arrivals.collect(), false).unwrap();
+    let peak = |permille| {
+        let sla = Sla { permille, ..sla_ms(100) };
+        let metrics = vec![metric(Signal::TailLatency, 30e6, TargetKind::Value)];
+        let rule = Rule::Hpa { hpa: Hpa::new(1, 9), metrics };
+        autoscaled(&scenario(&service, &sla, &trace, &[]), &policy(rule)).peak_replicas
+    };
+    assert_eq!((peak(500), peak(990) > 1), (1, true));
+}
+
+/// As Prometheus has it: a rate is the slope between the first and the last scrape of the window that ends at the look, so that a window
+/// of two scrapes spans one interval, and one of a single scrape has no rate.
+#[test]
+fn a_rate_is_the_slope_within_its_window() {
+    let (service, sla) = (single(1.0, 0.0, 1), sla_ms(100));
+    // A minute of silence, then 40 requests a second.
+    let trace = Trace::new(
+        [(1, 0, 1), (40, 60, 180)].into_iter().flat_map(|(rate, from, to)| evenly(rate, from, to)).collect(),
+        false,
+    )
+    .unwrap();
+    let seen = |window_s: u64| {
+        let monitoring =
+            Monitoring { scrape_ns: Nanos::from_secs(15), window_ns: Nanos::from_secs(window_s) };
+        let rule = Rule::Hpa {
+            hpa: Hpa::new(1, 50),
+            metrics: vec![metric(Signal::RequestRate, 30.0, TargetKind::AverageValue)],
+        };
+        let scenario = Scenario { monitoring, ..scenario(&service, &sla, &trace, &[]) };
+        let found = autoscaled(&scenario, &policy(rule));
+        found.timeline.iter().find(|at| at.ordered >= 2).map(|at| at.time_ns.as_secs_f64())
+    };
+    let (one, two, four) = (seen(15), seen(30), seen(60));
+    assert_eq!(one, None, "no rate, no replica");
+    let (two, four) = (two.unwrap(), four.unwrap());
+    // Above the tolerance once the new rate fills 33 of 40 parts of one interval, or of three; a scrape and a look come up to 15 s later each.
+    assert!((72.0..=105.0).contains(&two), "{two}");
+    assert!((97.0..=135.0).contains(&four) && four > two, "{four}");
 }
 
 /// A first token comes long before the answer ends: who watches it for a target between the two sees no reason to add replicas.
@@ -147,8 +196,8 @@ fn the_first_token_is_watched_apart_from_the_answer() {
         let scenario = Scenario { initial_replicas: 4, ..scenario(&service, &sla, &trace, &[]) };
         autoscaled(&scenario, &policy(rule)).peak_replicas
     };
-    assert_eq!(peak(Signal::P99FirstToken), 4);
-    assert!(peak(Signal::P99Latency) > 4);
+    assert_eq!(peak(Signal::TailFirstToken), 4);
+    assert!(peak(Signal::TailLatency) > 4);
 }
 
 #[test]
@@ -173,9 +222,9 @@ fn keda_goes_to_zero_and_back_by_the_gateways_signal() {
     assert!(found.outcome.latency.max_ns >= starts[0], "{:?}", found.outcome.latency);
     assert!(found.missed > 300 && found.missed < 700, "{}", found.missed);
     // A signal of pods is silent without pods: nothing wakes it up.
-    let blind = autoscaled(&scenario(&service, &sla, &trace, &starts), &policy(rule(Signal::P99Latency)));
+    let blind = autoscaled(&scenario(&service, &sla, &trace, &starts), &policy(rule(Signal::TailLatency)));
     assert!(blind.outcome.unanswered >= 600, "{}", blind.outcome.unanswered);
-    assert!(!Signal::P99Latency.from_gateway() && Signal::RequestRate.from_gateway());
+    assert!(!Signal::TailLatency.from_gateway() && Signal::RequestRate.from_gateway());
 }
 
 #[test]
@@ -262,7 +311,7 @@ fn a_pause_that_is_skipped_changes_nothing() {
             scale_down_window_ns: Nanos::from_secs(900),
         };
         let usual = usual_policies(&hpa, &service.bound(&sla, RequestSize::ONE), true);
-        let latency = vec![metric(Signal::P99Latency, 200e6, TargetKind::Value)];
+        let latency = vec![metric(Signal::TailLatency, 200e6, TargetKind::Value)];
         usual.into_iter().map(|policy| policy.rule).chain([
             Rule::Keda { keda: idle, hpa: Hpa::new(2, 9), metrics },
             Rule::Hpa { hpa, metrics: latency },
