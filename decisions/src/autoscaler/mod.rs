@@ -3,6 +3,7 @@
 
 mod behaviour;
 mod keep_alive;
+mod pressure;
 mod settings;
 mod signal;
 mod target;

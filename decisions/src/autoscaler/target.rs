@@ -2,14 +2,13 @@
 //!
 //! Nothing happens until a metric is more than the tolerance above its target, so every target lies that much lower.
 
-use coldstart_profiles::{ForwardMode, Nanos};
+use coldstart_profiles::Nanos;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::settings::Situation;
 use super::signal::{MetricType, Signal};
 use crate::basis::{Basis, Figure, Quantity};
-use crate::measured::MemoryFacts;
 use crate::service::{ServiceModel, SlaPart};
 
 /// One metric with its target.
@@ -96,9 +95,16 @@ impl Slack {
     }
 }
 
+impl Target {
+    /// One that can't be scaled on, without a value.
+    pub(super) fn unusable(signal: Signal, metric_type: MetricType, why: String) -> Self {
+        Target { signal, metric_type, part: None, value: None, usability: Usability::Unusable { why } }
+    }
+}
+
 impl Situation<'_> {
     /// Everything that rests on ρ, μ_SLA and the tolerance.
-    fn with_headroom(&self, formula: &str, headroom: &Figure<f64>) -> Basis {
+    pub(super) fn with_headroom(&self, formula: &str, headroom: &Figure<f64>) -> Basis {
         Basis::of(formula)
             .figure("ρ", Quantity::Share(headroom.value), "autoscaler.headroom", &headroom.basis)
             .figure(
@@ -230,139 +236,11 @@ impl Situation<'_> {
             usability,
         }
     }
-
-    /// The share of the room for keys and values in use at ρ·n* requests at once; of a model without those, of the device's memory.
-    fn memory_target(&self, headroom: &Figure<f64>) -> Target {
-        let (signal, metric_type) = (Signal::MemoryPressure, MetricType::Value);
-        if let ServiceModel::LanguageModel(model) = self.service
-            && model.token_limit() < u64::MAX
-        {
-            return self.cache_target(headroom, model.token_limit());
-        }
-        let unusable = |why: String| Target {
-            signal,
-            metric_type,
-            part: None,
-            value: None,
-            usability: Usability::Unusable { why },
-        };
-        let device = self.memory.device_bytes.get() as f64;
-        let batch = f64::from(self.bound.batch.value);
-        let (Some(one), Some(all)) = (self.used_at(1.0), self.used_at(batch)) else {
-            return unusable("no memory was measured in the sweep".to_owned());
-        };
-        if device <= 0.0 {
-            return unusable("the size of the device's memory is not known".to_owned());
-        }
-        let at = (headroom.value * batch).max(1.0);
-        let used = one + (all - one) * if batch > 1.0 { (at - 1.0) / (batch - 1.0) } else { 0.0 };
-        let value = used / device / (1.0 + self.cluster.tolerance);
-        let basis = self
-            .with_headroom(
-                "memory in use at max(1, ρ·n*) requests ÷ memory of the device ÷ (1 + tolerance)",
-                headroom,
-            )
-            .figure(
-                "n*",
-                Quantity::Count(u64::from(self.bound.batch.value)),
-                "capacity.bound.batch",
-                &self.bound.batch.basis,
-            )
-            .input("in use at 1", Quantity::Share(one / device))
-            .input("in use at n*", Quantity::Share(all / device));
-        let usability = if all <= one * (1.0 + self.cluster.tolerance) {
-            Usability::Unusable {
-                why: format!(
-                    "memory in use grows by {:.1} % from one request to n* = {batch:.0}: less than the tolerance of {:.0} %",
-                    (all / one - 1.0) * 100.0,
-                    self.cluster.tolerance * 100.0
-                ),
-            }
-        } else {
-            Usability::Doubtful {
-                why: "servers that reserve their KV cache at the start show the same memory at every load: watch the share of \
-                      the cache in use"
-                    .to_owned(),
-            }
-        };
-        Target {
-            signal,
-            metric_type,
-            part: None,
-            value: Some(Figure::new(Quantity::Share(value), basis)),
-            usability,
-        }
-    }
-
-    /// max(1, ρ·n*) × tokens of a request ÷ tokens that fit ÷ (1 + tolerance): what vLLM's `kv_cache_usage_perc` shows.
-    fn cache_target(&self, headroom: &Figure<f64>, room: u64) -> Target {
-        let batch = f64::from(self.bound.batch.value);
-        let share = |requests: f64| requests * self.size.tokens() as f64 / room as f64;
-        let value = share((headroom.value * batch).max(1.0)) / (1.0 + self.cluster.tolerance);
-        let basis = self
-            .with_headroom("max(1, ρ·n*) × tokens of a request ÷ tokens that fit ÷ (1 + tolerance)", headroom)
-            .figure(
-                "n*",
-                Quantity::Count(u64::from(self.bound.batch.value)),
-                "capacity.bound.batch",
-                &self.bound.batch.basis,
-            )
-            .input("tokens of a request", Quantity::Count(self.size.tokens()))
-            .input("tokens that fit", Quantity::Count(room));
-        let usability = if share(batch)
-            < value * (1.0 + self.cluster.tolerance) * (1.0 + self.cluster.tolerance)
-        {
-            Usability::Unusable {
-                why: format!("from ρ·n* to n* = {batch:.0} requests it grows by less than the tolerance"),
-            }
-        } else {
-            Usability::Doubtful {
-                why: "the cache says how many tokens are held, not how many requests wait: take it as a second signal".to_owned(),
-            }
-        };
-        Target {
-            signal: Signal::MemoryPressure,
-            metric_type: MetricType::Value,
-            part: None,
-            value: Some(Figure::new(Quantity::Share(value), basis)),
-            usability,
-        }
-    }
-
-    /// Weights, and what `n` requests hold besides, in bytes.
-    fn used_at(&self, n: f64) -> Option<f64> {
-        let MemoryFacts { weights_bytes, kv_bytes_per_token, at_batch, .. } = self.memory;
-        let weights = weights_bytes.get() as f64;
-        if let (ServiceModel::LanguageModel(_), Some(kv)) = (self.service, kv_bytes_per_token) {
-            return Some(weights + n * kv.value.get() as f64 * self.size.tokens() as f64);
-        }
-        let mode = match self.service {
-            ServiceModel::SingleForward(_) => ForwardMode::Encode,
-            ServiceModel::LanguageModel(_) => ForwardMode::Decode,
-        };
-        let mut points: Vec<(f64, f64)> = (at_batch.iter())
-            .filter(|point| point.mode == mode)
-            .map(|point| (f64::from(point.batch), point.workspace_bytes.get() as f64))
-            .collect();
-        points.sort_by(|a, b| a.0.total_cmp(&b.0).then(b.1.total_cmp(&a.1)));
-        points.dedup_by(|next, kept| next.0 == kept.0);
-        Some(weights + between(&points, n)?)
-    }
-}
-
-/// On the line between the two points around `n`; the nearest point beyond them.
-fn between(points: &[(f64, f64)], n: f64) -> Option<f64> {
-    let after = points.partition_point(|(at, _)| *at < n);
-    match (after.checked_sub(1).and_then(|before| points.get(before)), points.get(after)) {
-        (None, None) => None,
-        (None, Some((_, value))) | (Some((_, value)), None) => Some(*value),
-        (Some((low, from)), Some((high, to))) => Some(from + (to - from) * (n - low) / (high - low)),
-    }
 }
 
 fn without_queue(signal: Signal, metric_type: MetricType) -> Target {
     let why = "only the inter-token latency is bounded, and it does not depend on how many wait".to_owned();
-    Target { signal, metric_type, part: None, value: None, usability: Usability::Unusable { why } }
+    Target::unusable(signal, metric_type, why)
 }
 
 fn too_late(hopeless: &Hopeless) -> Usability {
