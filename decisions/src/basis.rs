@@ -137,6 +137,13 @@ impl Basis {
         self
     }
 
+    /// The same without the fields of its inputs: of an answer that stands beside the one whose fields those are.
+    #[must_use]
+    pub fn apart(mut self) -> Self {
+        self.inputs.iter_mut().for_each(|input| input.field = None);
+        self
+    }
+
     fn rest_on(&mut self, below: &Basis) {
         self.add_keys(below.keys.iter().cloned());
         for flag in &below.assumed {

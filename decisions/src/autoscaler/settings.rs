@@ -29,7 +29,7 @@ pub struct Autoscaler {
     /// The most replicas.
     pub max_replicas: Figure<u32>,
     /// The largest rate of the traffic, in requests per second: what the most replicas are for.
-    pub largest_per_s: f64,
+    pub largest_per_s: Figure<f64>,
     /// How often the metrics are looked at, in whole seconds.
     pub polling_interval_s: Figure<u32>,
 }
@@ -68,7 +68,7 @@ impl Autoscaler {
     pub fn derive(
         situation: &Situation<'_>,
         planner: &Planner<'_>,
-        (lowest_per_s, largest_per_s): (f64, f64),
+        (lowest_per_s, largest_per_s): (f64, Figure<f64>),
     ) -> Result<Self, PlanError> {
         let headroom = headroom(situation.warm);
         let hopeless = Hopeless::of(situation);
@@ -80,7 +80,7 @@ impl Autoscaler {
                 .input("scrape interval", Quantity::Nanos(polling)),
         );
         let min_replicas = least(situation.warm, planner, lowest_per_s)?;
-        let max_replicas = most(situation, planner, largest_per_s)?;
+        let max_replicas = most(situation, planner, &largest_per_s)?;
         Ok(Autoscaler {
             targets: situation.targets(&headroom, hopeless.as_ref()),
             behaviour: Behaviour::of(situation, &rate_target, (&min_replicas, &max_replicas)),
@@ -119,15 +119,22 @@ fn least(warm: &Warm, planner: &Planner<'_>, lowest_per_s: f64) -> Result<Figure
 fn most(
     situation: &Situation<'_>,
     planner: &Planner<'_>,
-    largest_per_s: f64,
+    largest_per_s: &Figure<f64>,
 ) -> Result<Figure<u32>, PlanError> {
     let peak = &situation.warm.replicas_peak;
     if let Some(most) = situation.cluster.max_replicas {
-        return Ok(Figure::new(most, Basis::of("given with --max-replicas")));
+        let basis =
+            Basis::of("given with --max-replicas").input("--max-replicas", Quantity::Count(u64::from(most)));
+        return Ok(Figure::new(most, basis));
     }
-    let replicas = planner.replicas(largest_per_s)?.max(peak.value);
+    let replicas = planner.replicas(largest_per_s.value)?.max(peak.value);
     let basis = Basis::of("the larger of replicas(λ_max) and replicas(λ_peak)")
-        .input("λ_max", Quantity::PerSecond(largest_per_s))
+        .figure(
+            "λ_max",
+            Quantity::PerSecond(largest_per_s.value),
+            "autoscaler.largest_per_s",
+            &largest_per_s.basis,
+        )
         .figure(
             "replicas(λ_peak)",
             Quantity::Count(u64::from(peak.value)),

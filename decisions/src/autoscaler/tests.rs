@@ -46,6 +46,7 @@ impl Case {
                 free_bytes: Figure::by_hand(Bytes::new(9_000), "--free-memory"),
                 kv_bytes_per_token: None,
                 at_batch: vec![at(1, 500), at(8, 4_000)],
+                basis: Basis::default(),
             },
             basis: Basis::default(),
         }
@@ -81,9 +82,13 @@ impl Case {
 
     fn settings(&self, cold_s: u64) -> Autoscaler {
         self.with(cold_s, |situation, planner| {
-            Autoscaler::derive(situation, planner, (100.0, 5000.0)).unwrap()
+            Autoscaler::derive(situation, planner, (100.0, per_s(5000.0))).unwrap()
         })
     }
+}
+
+fn per_s(value: f64) -> Figure<f64> {
+    Figure::new(value, Basis::of("given"))
 }
 
 fn target(settings: &Autoscaler, signal: Signal) -> &Target {
@@ -172,10 +177,10 @@ fn behaviour_keeps_to_what_kubernetes_takes() {
 fn limits_hold_the_lowest_and_the_largest_rate() {
     let case = Case::new(100, 1.0);
     case.with(15, |situation, planner| {
-        let settings = Autoscaler::derive(situation, planner, (100.0, 5000.0)).unwrap();
+        let settings = Autoscaler::derive(situation, planner, (100.0, per_s(5000.0))).unwrap();
         assert_eq!(settings.max_replicas.value, planner.replicas(5000.0).unwrap());
         assert_eq!(settings.min_replicas.value, planner.replicas(160.0).unwrap());
-        let low = Autoscaler::derive(situation, planner, (0.0, 100.0)).unwrap();
+        let low = Autoscaler::derive(situation, planner, (0.0, per_s(100.0))).unwrap();
         assert_eq!(low.min_replicas.value, planner.replicas(60.0).unwrap());
         assert_eq!(
             low.max_replicas.value, situation.warm.replicas_peak.value,

@@ -29,7 +29,8 @@ impl LeadTime {
             .input("query window", nanos(cluster.query_window_ns))
             .input("sync interval", nanos(cluster.sync_interval_ns));
         let detection_ns = Figure::new(cluster.detection_ns(), detection);
-        let provisioning = Basis::of("what a new node takes, as given with --provisioning; zero without");
+        let provisioning = Basis::of("what a new node takes, as given with --provisioning; zero without")
+            .input("--provisioning", nanos(cluster.provisioning_ns));
         let provisioning_ns = Figure::new(cluster.provisioning_ns, provisioning);
         let total = detection_ns.value.saturating_add(provisioning_ns.value).saturating_add(cold_start.value);
         let basis = Basis::of("L = D + provisioning + C")

@@ -13,5 +13,6 @@ mod warm;
 
 pub use lead_time::LeadTime;
 pub use planner::{AtColdStart, Demand, PlanError, Planner};
+pub(crate) use sensitivity::standby_at;
 pub use sensitivity::{Sensitivity, sensitivity};
 pub use warm::{SlaBound, Warm};

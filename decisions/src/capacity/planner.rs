@@ -226,7 +226,7 @@ impl<'a> Planner<'a> {
     /// When no number of replicas does, or it takes more than there may be.
     pub fn warm(&self, lead: &LeadTime) -> Result<Warm, PlanError> {
         let (traffic, demand) = (self.demand.traffic, &self.demand);
-        let now_per_s = Figure::new(traffic.now_per_s(), Basis::of(now_rule(traffic)));
+        let now_per_s = Figure::new(traffic.now_per_s(), now_basis(traffic));
         let now = Quantity::PerSecond(now_per_s.value);
         let growth = Basis::of(growth_rule(traffic))
             .figure("L", Quantity::Nanos(lead.total_ns.value), "lead_time.total_ns", &lead.total_ns.basis)
@@ -310,11 +310,15 @@ impl<'a> Planner<'a> {
     }
 }
 
-fn now_rule(traffic: &Traffic) -> &'static str {
+fn now_basis(traffic: &Traffic) -> Basis {
     match traffic {
-        Traffic::Steady(_) => "λ_now = the rate that was given",
-        Traffic::Ramp(_) => "λ_now = the base rate that was given",
-        Traffic::Trace(_) => "λ_now = the mean rate of the trace: (requests − 1) ÷ duration",
+        Traffic::Steady(steady) => Basis::of("λ_now = the rate that was given")
+            .input("--rate", Quantity::PerSecond(steady.rate_per_s)),
+        Traffic::Ramp(ramp) => Basis::of("λ_now = the base rate that was given")
+            .input("--base", Quantity::PerSecond(ramp.base_per_s)),
+        Traffic::Trace(trace) => Basis::of("λ_now = the mean rate of the trace: (requests − 1) ÷ duration")
+            .input("requests", Quantity::Count(trace.len() as u64))
+            .input("duration", Quantity::Nanos(Nanos::from_nanos(trace.duration_ns()))),
     }
 }
 

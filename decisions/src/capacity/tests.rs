@@ -59,12 +59,12 @@ fn the_standby_is_what_the_growth_within_the_lead_time_takes() {
 fn a_longer_cold_start_never_takes_fewer() {
     let (traffic, service, cluster, basis) = (ramp(), service(), ClusterFacts::default(), Basis::default());
     let planner = Planner::new(demand(&traffic, &SLA), &service, &basis, &cluster).unwrap();
-    let rows = sensitivity(&planner, Nanos::from_secs(60), |_| None).unwrap();
+    let rows = sensitivity(&planner, &cold(60), |_| None).unwrap();
     assert_eq!(rows.iter().map(|row| row.factor).collect::<Vec<_>>(), [0.5, 1.0, 2.0]);
     assert_eq!(rows[2].lead_time_ns, Nanos::from_secs(180));
     assert!(rows.windows(2).all(|pair| pair[0].warm.value <= pair[1].warm.value), "{rows:?}");
     assert!(rows[2].standby.value > rows[0].standby.value, "{rows:?}");
-    let replayed = sensitivity(&planner, Nanos::from_secs(60), |factor| (factor < 2.0).then_some(1)).unwrap();
+    let replayed = sensitivity(&planner, &cold(60), |factor| (factor < 2.0).then_some(1)).unwrap();
     let standby: Vec<u32> = replayed.iter().map(|row| row.standby.value).collect();
     assert_eq!(standby, [1, 1, rows[2].standby.value], "the formula where no replay has an answer");
 }

@@ -21,7 +21,7 @@ pub struct AffinityWeight {
     /// Its name, or its class's.
     pub node: String,
     /// A start there.
-    pub start_ns: Nanos,
+    pub start_ns: Figure<Nanos>,
     /// round(1 + 99·(t_max − t) ÷ (t_max − t_min)); 100 where all are equal.
     pub weight: Figure<u32>,
 }
@@ -44,9 +44,13 @@ pub fn affinity_weights(nodes: &[NodeTime]) -> Vec<AffinityWeight> {
                 .input("t_min", Quantity::Nanos(least))
                 .input("t_max", Quantity::Nanos(most))
                 .resting_on(&node.start_ns.basis);
-            AffinityWeight { node: node.node.clone(), start_ns: start, weight: Figure::new(weight, basis) }
+            AffinityWeight {
+                node: node.node.clone(),
+                start_ns: node.start_ns.clone(),
+                weight: Figure::new(weight, basis),
+            }
         })
         .collect();
-    weights.sort_by(|a, b| (a.start_ns, &a.node).cmp(&(b.start_ns, &b.node)));
+    weights.sort_by(|a, b| (a.start_ns.value, &a.node).cmp(&(b.start_ns.value, &b.node)));
     weights
 }

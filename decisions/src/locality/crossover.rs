@@ -5,13 +5,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::strategy::{NEARLY, Strategy, StrategyLine, choice};
+use crate::basis::{Basis, Quantity};
 use crate::cluster::ClusterFacts;
 
 /// No model is larger than a pebibyte.
 const LARGEST: u64 = 1 << 50;
 
 /// Sizes at which one strategy is the choice.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Segment {
     /// The choice from `from_bytes` on …
     pub strategy: Strategy,
@@ -19,6 +20,8 @@ pub struct Segment {
     pub from_bytes: Bytes,
     /// … up to here; `null` where nothing larger is better off with another.
     pub below_bytes: Option<Bytes>,
+    /// What both sizes rest on.
+    pub basis: Basis,
 }
 
 /// The choice at every size, by the rule that chooses for one size.
@@ -36,10 +39,31 @@ pub(super) fn segments(lines: &[StrategyLine], cluster: &ClusterFacts) -> Vec<Se
         known = size;
     }
     let ends = starts.iter().skip(1).map(|(from, _)| Some(Bytes::new(*from))).chain([None]);
+    let basis = basis(lines, cluster);
     let segment = |((from, strategy), below_bytes): (&(u64, Option<Strategy>), _)| {
-        Some(Segment { strategy: (*strategy)?, from_bytes: Bytes::new(*from), below_bytes })
+        Some(Segment {
+            strategy: (*strategy)?,
+            from_bytes: Bytes::new(*from),
+            below_bytes,
+            basis: basis.clone(),
+        })
     };
     starts.iter().zip(ends).filter_map(segment).collect()
+}
+
+/// What the sizes rest on: the expected start of every strategy as a line over the size, and the disk of a node.
+fn basis(lines: &[StrategyLine], cluster: &ClusterFacts) -> Basis {
+    let formula = "the sizes at which the rule of locality.choice takes another strategy: the least disk of those whose expected start is \
+                   within 5 % of the least";
+    let basis = lines.iter().fold(Basis::of(formula), |basis, line| {
+        let expected = &line.expected;
+        let text = format!("{:.0} ns + {:.4} ns · bytes", expected.at_zero, expected.per_byte);
+        basis.input(line.strategy.name(), Quantity::Text(text)).resting_on(&line.basis)
+    });
+    match cluster.disk_per_node_bytes {
+        Some(disk) => basis.input("disk of a node", Quantity::Bytes(disk)),
+        None => basis,
+    }
 }
 
 /// A size between each two at which the choice may change: where two lines meet, where one is just nearly as quick as another, and

@@ -19,7 +19,7 @@ use coldstart_profiles::{Bytes, Nanos};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::basis::Figure;
+use crate::basis::{Basis, Figure, Quantity};
 use crate::cluster::{ClusterFacts, Prices};
 
 pub use affinity::{AffinityWeight, NodeTime, affinity_weights};
@@ -43,7 +43,7 @@ pub struct Question {
     /// Bytes per second at which the engine unpacks layers; `None` where it was not measured.
     pub unpack_bytes_per_s: Option<Figure<f64>>,
     /// Replicas that load at once, m: they share what is shared. At least 1.
-    pub simultaneous: u32,
+    pub simultaneous: Figure<u32>,
     /// Share of the starts that find the weights on their node where the scheduler prefers such nodes, 0 to 1.
     pub hit_ratio: Figure<f64>,
     /// Number of nodes and the disk of each.
@@ -56,9 +56,9 @@ pub struct Question {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Locality {
     /// The size that it is about.
-    pub model_bytes: Bytes,
+    pub model_bytes: Figure<Bytes>,
     /// Replicas that load at once.
-    pub simultaneous: u32,
+    pub simultaneous: Figure<u32>,
     /// How long a start takes with the weights in each place, from the nearest on.
     pub tiers: Vec<TierTime>,
     /// Places of which too little is known.
@@ -87,8 +87,12 @@ pub fn locality(question: &Question) -> Locality {
     strategies.sort_by(strategy::order);
     let choice = strategy::choice(&lines, &question.cluster, question.model_bytes.get());
     Locality {
-        model_bytes: question.model_bytes,
-        simultaneous: question.simultaneous,
+        model_bytes: Figure::new(
+            question.model_bytes,
+            Basis::of("bytes of all tensors, by the headers of the model's files")
+                .input("bytes", Quantity::Bytes(question.model_bytes)),
+        ),
+        simultaneous: question.simultaneous.clone(),
         tiers,
         missing: question.missing.clone(),
         why: strategy::why(choice, &strategies),

@@ -176,5 +176,7 @@ fn registry(measured: &Measured, by_hand: &PlacesByHand) -> Found {
     let rate = image.and_then(|image| image.pull_bytes_per_s).ok_or(
         "image_pull was not measured from a registry of yours: run with `--image`, or give --registry-bandwidth",
     )?;
-    Ok((Figure::new(rate, Basis::of("compressed bytes ÷ time of the pulls of the image")), Nanos::ZERO))
+    let formula = "compressed bytes ÷ time of the pulls of the image";
+    let pulls = image.map(|image| image.basis.clone()).unwrap_or_default();
+    Ok((Figure::new(rate, Basis { formula: formula.to_owned(), ..pulls }), Nanos::ZERO))
 }

@@ -86,9 +86,9 @@ pub enum StrategyOutcome {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StrategyFigures {
     /// A start that finds the weights on its node.
-    pub hit_ns: Nanos,
+    pub hit_ns: Figure<Nanos>,
     /// A start that does not.
-    pub miss_ns: Nanos,
+    pub miss_ns: Figure<Nanos>,
     /// h: the share of starts that do.
     pub hit_ratio: Figure<f64>,
     /// h·hit + (1 − h)·miss.
@@ -107,6 +107,8 @@ pub struct StrategyFigures {
     pub disk_cost_per_month: Option<f64>,
     /// The price of the weights in the image's registry for a month; `null` where they are not there, or no price was given.
     pub registry_cost_per_month: Option<f64>,
+    /// What disk, network, prices and the line over the size rest on.
+    pub basis: Basis,
 }
 
 impl StrategyTime {
@@ -128,7 +130,9 @@ pub(super) struct StrategyLine {
     h: Figure<f64>,
     /// Of hits and misses.
     pub(super) expected: Line,
-    basis: Basis,
+    pub(super) basis: Basis,
+    /// How a start that finds the weights, and one that does not, come to their times.
+    rules: (&'static str, &'static str),
 }
 
 /// The strategies of which enough is known.
@@ -145,15 +149,24 @@ fn place(question: &Question, tier: Tier) -> Result<&Place, String> {
 }
 
 fn line(question: &Question, strategy: Strategy) -> Result<StrategyLine, String> {
-    let m = question.simultaneous;
+    let m = question.simultaneous.value;
     let around = Line { at_zero: question.around_ns.value.as_nanos() as f64, per_byte: 0.0 };
     let basis = Basis::of("h·t_hit + (1 − h)·t_miss").resting_on(&question.around_ns.basis);
     let certain = || Figure::new(1.0, Basis::of("1: every start is alike"));
-    let (hit, miss, h, places) = match strategy {
+    let (hit, miss, h, places, rules) = match strategy {
         Strategy::SharedMount => {
             let shared = place(question, Tier::SharedStorage)?;
             let line = shared.line(m).then(around);
-            (line, line, certain(), vec![shared])
+            (
+                line,
+                line,
+                certain(),
+                vec![shared],
+                (
+                    "load from the shared mount + what a start does besides",
+                    "the same as a hit: every start reads the mount",
+                ),
+            )
         }
         Strategy::Bake => {
             let (local, registry) = (place(question, Tier::LocalDisk)?, place(question, Tier::Registry)?);
@@ -163,7 +176,13 @@ fn line(question: &Question, strategy: Strategy) -> Result<StrategyLine, String>
             // The pull of the image has paid for the registry's latency already.
             let bytes = Line { at_zero: 0.0, ..registry.line(m) };
             let miss = bytes.then(Line::of_rate(unpack.value)).then(hit);
-            (hit, miss, question.hit_ratio.clone(), vec![local, registry])
+            (
+                hit,
+                miss,
+                question.hit_ratio.clone(),
+                vec![local, registry],
+                (FROM_DISK, "bytes ÷ registry + bytes ÷ unpacking + t_hit"),
+            )
         }
         Strategy::NodeCache | Strategy::PreDistribute => {
             let local = place(question, Tier::LocalDisk)?;
@@ -174,13 +193,13 @@ fn line(question: &Question, strategy: Strategy) -> Result<StrategyLine, String>
                 Strategy::NodeCache => question.hit_ratio.clone(),
                 _ => Figure::new(1.0, Basis::of("1: every node has them before a replica starts there")),
             };
-            (hit, miss, h, vec![local, source])
+            (hit, miss, h, vec![local, source], (FROM_DISK, "load from where the weights come from + t_hit"))
         }
     };
     let basis = places.iter().fold(basis, |basis, place| basis.resting_on(&place.bytes_per_s.basis));
     let h = Figure::new(h.value.clamp(0.0, 1.0), h.basis);
     let basis = basis.resting_on(&h.basis);
-    Ok(StrategyLine { strategy, hit, miss, expected: hit.or(h.value, miss), h, basis })
+    Ok(StrategyLine { strategy, hit, miss, expected: hit.or(h.value, miss), h, basis, rules })
 }
 
 /// What a strategy comes to for this model.
@@ -207,6 +226,14 @@ fn possible(question: &Question, line: &StrategyLine) -> StrategyOutcome {
     let bytes = model.get() as f64;
     let time = |line: Line| Nanos::from_nanos_f64(line.at(bytes));
     let (hit_ns, miss_ns) = (time(line.hit), time(line.miss));
+    let of = |formula: &str, line: &StrategyLine| {
+        let basis = Basis { formula: formula.to_owned(), ..line.basis.clone() };
+        basis.input("bytes", Quantity::Bytes(model))
+    };
+    let around = Quantity::Nanos(question.around_ns.value);
+    let part = |rule: &str| of(rule, line).input("besides", around.clone());
+    let hit_figure = Figure::new(hit_ns, part(line.rules.0));
+    let miss_figure = Figure::new(miss_ns, part(line.rules.1).input("t_hit", Quantity::Nanos(hit_ns)));
     let basis = line
         .basis
         .clone()
@@ -224,8 +251,8 @@ fn possible(question: &Question, line: &StrategyLine) -> StrategyOutcome {
     };
     let price = |bytes: Bytes| Some(bytes.get() as f64 / 1e9 * question.prices.disk_gb_month?);
     StrategyOutcome::Possible(Box::new(StrategyFigures {
-        hit_ns,
-        miss_ns,
+        hit_ns: hit_figure,
+        miss_ns: miss_figure,
         hit_ratio: line.h.clone(),
         expected_ns: Figure::new(time(line.expected), basis),
         expected_at_zero_ns: line.expected.at_zero,
@@ -238,7 +265,27 @@ fn possible(question: &Question, line: &StrategyLine) -> StrategyOutcome {
             .flatten()
             .map(|price| bytes / 1e9 * price),
         disk_bytes,
+        basis: resources(question, line),
     }))
+}
+
+/// What a start that finds the weights on its node does.
+const FROM_DISK: &str = "load from the disk of the node + what a start does besides";
+
+/// What disk, network, prices and the line over the size rest on.
+fn resources(question: &Question, line: &StrategyLine) -> Basis {
+    let formula = "disk = nodes that hold the weights × bytes; network of a start = share of misses × bytes, once = nodes × bytes where they are \
+                   distributed beforehand; prices = GB × price of a GB-month; expected = h·t_hit + (1 − h)·t_miss at no bytes, and for each more";
+    let text =
+        |value: Option<f64>| value.map_or_else(|| Quantity::Text("not given".to_owned()), Quantity::Number);
+    let nodes = question.cluster.nodes.map(f64::from);
+    Basis { formula: formula.to_owned(), ..line.basis.clone() }
+        .input("bytes", Quantity::Bytes(question.model_bytes))
+        .input("h", Quantity::Share(line.h.value))
+        .input("nodes", text(nodes))
+        .input("nodes that hold them", text(holding(line, &question.cluster)))
+        .input("price of a GB-month of disk", text(question.prices.disk_gb_month))
+        .input("price of a GB-month in the registry", text(question.prices.registry_gb_month))
 }
 
 /// Disk on all nodes: every node has them in the end, but with affinity only the share that starts hit needs them.

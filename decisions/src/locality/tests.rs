@@ -16,6 +16,10 @@ fn rate(bytes_per_s: f64) -> Figure<f64> {
     Figure::new(bytes_per_s, Basis::of("test"))
 }
 
+fn at_once(replicas: u32) -> Figure<u32> {
+    Figure::new(replicas, Basis::of("test"))
+}
+
 fn place(tier: Tier, latency_ms: u64, bytes_per_s: f64) -> Place {
     let latency_ns = Nanos::from_millis(latency_ms);
     Place { tier, queue_ns: Nanos::ZERO, latency_ns, bytes_per_s: rate(bytes_per_s) }
@@ -33,7 +37,7 @@ fn question() -> Question {
         missing: vec![MissingTier { tier: Tier::Pinned, why: "not measured".to_owned() }],
         around_ns: Figure::new(Nanos::from_secs(3), Basis::of("test")),
         unpack_bytes_per_s: Some(rate(1e9)),
-        simultaneous: 1,
+        simultaneous: at_once(1),
         hit_ratio: Figure::new(0.8, Basis::of("test")),
         cluster: ClusterFacts { nodes: Some(10), ..ClusterFacts::default() },
         prices: Prices { disk_gb_month: Some(0.1), registry_gb_month: Some(0.2), ..Prices::default() },
@@ -62,7 +66,7 @@ fn tiers_worked_by_hand() {
             (Tier::Registry, 0.4 + 40.0 + 5.0 + 3.0),
         ]
     );
-    let four = locality(&Question { simultaneous: 4, ..question() }).tiers;
+    let four = locality(&Question { simultaneous: at_once(4), ..question() }).tiers;
     let starts: Vec<f64> = four.iter().map(|tier| seconds(tier.start_ns.value)).collect();
     assert_eq!(starts, [0.0, 8.0, 43.1, 0.4 + 160.0 + 8.0], "four loads share what is shared");
 }
@@ -82,7 +86,7 @@ fn strategies_worked_by_hand() {
         registry_cost_per_month,
         ..
     } = &**figures;
-    assert_eq!((seconds(*hit_ns), seconds(*miss_ns)), (8.0, 58.0));
+    assert_eq!((seconds(hit_ns.value), seconds(miss_ns.value)), (8.0, 58.0));
     assert!((seconds(expected_ns.value) - (0.8 * 8.0 + 0.2 * 58.0)).abs() < 1e-6);
     assert_eq!(disk_bytes.unwrap().get(), 100_000_000_000);
     assert_eq!(transfer_bytes_per_start.get(), 2_000_000_000);
@@ -162,25 +166,22 @@ fn crossovers_lie_where_lines_meet() {
         ..question.cluster
     };
     let segments = crossover::segments(&lines, &disk(None));
-    let segment = |strategy, from: u64, below: Option<u64>| Segment {
-        strategy,
-        from_bytes: Bytes::new(from),
-        below_bytes: below.map(Bytes::new),
-    };
+    let told =
+        |segment: &Segment| (segment.strategy, segment.from_bytes.get(), segment.below_bytes.map(Bytes::get));
     // At just 2 GB both are as good: the first of them stays.
     assert_eq!(
-        segments,
-        [segment(Strategy::Bake, 0, Some(2_000_000_001)), segment(Strategy::NodeCache, 2_000_000_001, None),]
+        segments.iter().map(told).collect::<Vec<_>>(),
+        [(Strategy::Bake, 0, Some(2_000_000_001)), (Strategy::NodeCache, 2_000_000_001, None)]
     );
     // On one of ten nodes the cache takes the least disk: it is the choice as soon as it is nearly as quick:
     // 5 + 1.5 b ≤ 1.05·(3 + 2.5 b), from b = 1.85 s ÷ 1.125 s/GB on.
     let segments = crossover::segments(&lines, &question.cluster);
-    assert_eq!(segments[1], segment(Strategy::NodeCache, 1_644_444_445, None));
+    assert_eq!(told(&segments[1]), (Strategy::NodeCache, 1_644_444_445, None));
     // Beyond the disk nothing is left of these two; of all it is the mount.
     let segments = crossover::segments(&lines, &disk(Some(3)));
     assert_eq!(segments.last().unwrap().below_bytes.unwrap().get(), 3_000_000_001);
     let segments = crossover::segments(&strategy::lines(&question), &disk(Some(3)));
-    assert_eq!(*segments.last().unwrap(), segment(Strategy::SharedMount, 3_000_000_001, None));
+    assert_eq!(told(segments.last().unwrap()), (Strategy::SharedMount, 3_000_000_001, None));
 }
 
 #[test]
@@ -214,7 +215,7 @@ proptest! {
             places,
             unpack_bytes_per_s: Some(rate(unpack)),
             around_ns: Figure::new(Nanos::from_secs(around), Basis::of("test")),
-            simultaneous: m,
+            simultaneous: at_once(m),
             hit_ratio: Figure::new(h, Basis::of("test")),
             cluster: ClusterFacts { nodes, disk_per_node_bytes: room.map(bytes), ..ClusterFacts::default() },
             ..question()
@@ -254,7 +255,7 @@ proptest! {
             }
         }
         // More loads at once never make a start quicker.
-        let crowded = locality(&Question { simultaneous: m + 1, ..question.clone() });
+        let crowded = locality(&Question { simultaneous: at_once(m + 1), ..question.clone() });
         for (alone, beside) in answer.tiers.iter().zip(&crowded.tiers) {
             prop_assert!(beside.start_ns.value >= alone.start_ns.value);
         }

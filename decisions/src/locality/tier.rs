@@ -95,7 +95,7 @@ impl Place {
 
     /// What its load rests on.
     pub(super) fn basis(&self, question: &Question) -> Basis {
-        let shared = self.tier.is_shared() && question.simultaneous > 1;
+        let shared = self.tier.is_shared() && question.simultaneous.value > 1;
         let formula = if shared {
             "queue + latency + m·bytes ÷ bandwidth"
         } else {
@@ -110,7 +110,9 @@ impl Place {
             }
         }
         if shared {
-            basis = basis.input("m", Quantity::Count(u64::from(question.simultaneous)));
+            basis = basis
+                .input("m", Quantity::Count(u64::from(question.simultaneous.value)))
+                .resting_on(&question.simultaneous.basis);
         }
         basis.resting_on(&self.bytes_per_s.basis)
     }
@@ -128,12 +130,12 @@ pub(super) fn times(question: &Question) -> Vec<TierTime> {
 
 fn time(question: &Question, place: &Place) -> TierTime {
     let bytes = question.model_bytes.get() as f64;
-    let mut line = place.line(question.simultaneous);
+    let mut line = place.line(question.simultaneous.value);
     let mut basis = place.basis(question);
     // What a registry gives lands on a disk first, and is loaded from there.
     let disk = question.places.iter().find(|place| place.tier == Tier::LocalDisk);
     if let (Tier::Registry, Some(disk)) = (place.tier, disk) {
-        line = line.then(disk.line(question.simultaneous));
+        line = line.then(disk.line(question.simultaneous.value));
         basis.formula.push_str(" onto the disk, and from there");
         basis = basis.resting_on(&disk.bytes_per_s.basis);
     }

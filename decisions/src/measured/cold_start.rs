@@ -48,6 +48,8 @@ pub struct ColdStart {
     pub hi_ns: Figure<Nanos>,
     /// The largest total without pull: what a probe of a container that starts has to wait for. `null` where no trial was seen.
     pub start_hi_ns: Option<Figure<Nanos>>,
+    /// What the trials, their totals and the largest times of parts rest on.
+    pub basis: Basis,
 }
 
 /// One phase of a cold start.
@@ -128,6 +130,7 @@ impl ColdStart {
             ends_with: Some(trials.ends_with),
             trials: trials.n(),
             parts: parts(trials, spans),
+            basis: Basis { caveats: Vec::new(), ..basis.clone() },
             unattributed_ns: OrderStatistics::new(trials.unattributed()).ok()?.nearest_rank(Percentile::P50),
             pull,
             median_ns: Figure::new(order.nearest_rank(Percentile::P50), basis),
@@ -175,6 +178,7 @@ impl ColdStart {
             median_ns: Figure::by_hand(p99, COLD_P99),
             hi_ns: Figure::by_hand(p99, COLD_P99),
             start_hi_ns: None,
+            basis: Basis::of("given by hand").assumed(COLD_P99),
         }
     }
 

@@ -9,7 +9,7 @@ use coldstart_profiles::{Detail, Scope};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::basis::{Basis, Figure};
+use crate::basis::{Basis, Figure, Quantity};
 
 /// The model that all profiles of a plan are of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -78,6 +78,8 @@ pub struct ImageFacts {
     /// Share of the pulls' time in which unpacking was all that they waited for; `null` without a pull.
     #[serde(default)]
     pub unpack_share: Option<f64>,
+    /// What sizes and rates rest on.
+    pub basis: Basis,
 }
 
 /// What the hardware of a class allows: the best reading over its profiles.
@@ -172,9 +174,14 @@ impl ImageFacts {
             });
             Work::Bytes(Bytes::new(bytes)).rate(time).filter(|rate| *rate > 0.0)
         };
+        let keys = profile.of_phase(Phase::ImagePull).filter(|row| row.outcome.as_measured().is_some());
+        let formula = "sizes as the engine and the registry told them; rates = bytes ÷ time, summed over the pulls; share = time in which a pull waited \
+                       for unpacking only ÷ time of the pulls";
+        let basis = Basis::measured(formula, keys.map(|row| row.key.clone()), pulls.len());
         let waited = pulls.iter().map(|pull| pull.critical_path.extract_ns.as_secs_f64()).sum::<f64>();
         let whole = pulls.iter().map(|pull| pull.total_ns.as_secs_f64()).sum::<f64>();
         Some(ImageFacts {
+            basis,
             reference: image.reference.clone(),
             synthetic: image.source == ImageSource::Synthetic,
             compressed_bytes: image.compressed_bytes,
@@ -216,6 +223,7 @@ pub(super) fn limits(profiles: &[&Profile]) -> Vec<LimitRate> {
                 n: Some(samples.included().len()),
                 ..Basis::of(format!("the best reading of limit `{}`", limit.kind))
             };
+            let basis = basis.input("read with", Quantity::Text(limit.params.to_string()));
             let found = LimitRate {
                 kind: limit.kind,
                 params: limit.params.clone(),

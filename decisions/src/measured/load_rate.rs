@@ -28,6 +28,8 @@ pub struct LoadRate {
     pub bytes_per_s: Figure<f64>,
     /// Achieved ÷ limit at the median of the first profile; `null` where no limit was measured.
     pub of_limit: Option<f64>,
+    /// What its numbers rest on.
+    pub basis: Basis,
 }
 
 /// Every strategy's loads to one device, those of equal conditions on one storage together; the fastest first of each state
@@ -71,6 +73,11 @@ fn load_rate(storage: String, rows: &[&Measurement]) -> Option<LoadRate> {
     let median = order.nearest_rank(Percentile::P50);
     let params = &first.key.params;
     let basis = Basis::measured("median over fresh processes", [first.key.clone()], n);
+    let all = Basis {
+        formula: "loads of all tensors by fresh processes; of_limit = achieved ÷ the limit of the same run"
+            .to_owned(),
+        ..basis.clone()
+    };
     let rate = Basis { formula: "bytes ÷ median time of a load".to_owned(), ..basis.clone() };
     Some(LoadRate {
         storage,
@@ -82,5 +89,6 @@ fn load_rate(storage: String, rows: &[&Measurement]) -> Option<LoadRate> {
         max_ns: order.max(),
         bytes_per_s: Figure::new(Work::Bytes(bytes).rate(median)?, rate),
         of_limit: first.achieved(),
+        basis: all,
     })
 }

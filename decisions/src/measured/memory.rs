@@ -23,6 +23,8 @@ pub struct MemoryFacts {
     pub kv_bytes_per_token: Option<Figure<Bytes>>,
     /// What the sweep's points held, besides the weights.
     pub at_batch: Vec<MemoryAtBatch>,
+    /// What sizes and the sweep's points rest on.
+    pub basis: Basis,
 }
 
 /// Memory besides the weights at one point of the sweep.
@@ -55,7 +57,14 @@ impl MemoryFacts {
             .collect();
         at_batch.sort_unstable();
         at_batch.dedup();
+        let keys: Vec<_> = points.iter().map(|point| point.key.clone()).collect();
+        let formula = "the device's size as its driver says it, all tensors by the headers of the model's files, and besides them what each point of \
+                       the sweep held";
+        let basis = Basis::measured(formula, keys, points.len())
+            .input("device", Quantity::Bytes(device_bytes))
+            .input("weights", Quantity::Bytes(weights_bytes));
         Some(MemoryFacts {
+            basis,
             device_bytes,
             weights_bytes,
             free_bytes: free(profiles, by_hand, device_bytes, weights_bytes),

@@ -33,6 +33,8 @@ pub struct ServiceFits {
     /// Why there are no points; empty where there are.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub no_points: String,
+    /// What points and fits rest on.
+    pub basis: Basis,
 }
 
 /// One measured point.
@@ -87,7 +89,11 @@ impl ServiceFits {
             .collect();
         let no_points =
             if points.is_empty() { why_missing(profiles, Phase::Throughput) } else { String::new() };
+        let keys = points.iter().map(|point| point.key.clone());
+        let formula = "medians, tails and quantiles of the steady iterations of each point; lines and planes by least squares over the medians";
+        let basis = Basis::measured(formula, keys, points.iter().map(|point| point.n).sum());
         ServiceFits {
+            basis,
             single_forward,
             prefill: fitted(line(&prefill)),
             decode: fitted(plane(&decode)),

@@ -104,13 +104,13 @@ pub struct Prediction {
     /// The cold start that a request then waits for.
     pub cold_start_ns: Figure<Nanos>,
     /// By how much that is shorter.
-    pub saves_ns: Nanos,
+    pub saves_ns: Figure<Nanos>,
     /// What it costs besides in a month.
     pub cost: Cost,
     /// Warm replicas beyond those that the present load needs; `null` where no traffic was given.
     pub standby: Option<Figure<u32>>,
     /// Seconds of cold start saved for each unit of money in a month; `null` of what costs nothing or has no price.
-    pub saves_s_per_cost: Option<f64>,
+    pub saves_s_per_cost: Option<Figure<f64>>,
 }
 
 /// What a mitigation costs.
@@ -142,7 +142,7 @@ pub struct Question<'q> {
     /// What things cost.
     pub prices: &'q Prices,
     /// Standby replicas for a cold start; `None` where no traffic was given.
-    pub standby_for: &'q dyn Fn(Nanos) -> Option<u32>,
+    pub standby_for: &'q dyn Fn(Nanos) -> Option<Figure<u32>>,
 }
 
 /// Every mitigation, those first that bring most for their price: free ones by what they save, then the others by what
@@ -157,24 +157,34 @@ pub fn mitigations(question: &Question<'_>) -> Vec<Mitigation> {
 }
 
 fn effect(question: &Question<'_>, kind: MitigationKind) -> Effect {
-    let cold = question.cold_start.median_ns.value;
+    let cold = &question.cold_start.median_ns;
     let Found { cold_start_ns, cost } = match predict(question, kind) {
         Ok(found) => found,
         Err(Lack::Measurement { phase, why }) => return Effect::Lacking { phase, why },
         Err(Lack::Effect { why }) => return Effect::Nothing { why },
     };
-    let saves_ns = cold.saturating_sub(cold_start_ns.value);
+    let saves_basis = Basis::of("C − the cold start that is then waited for, at least 0")
+        .input("C", Quantity::Nanos(cold.value))
+        .resting_on(&cold.basis)
+        .input("cold start", Quantity::Nanos(cold_start_ns.value))
+        .resting_on(&cold_start_ns.basis);
+    let saves_ns = Figure::new(cold.value.saturating_sub(cold_start_ns.value), saves_basis);
     let saves_s_per_cost = match &cost {
-        Cost::PerMonth { amount } if amount.value > 0.0 => Some(saves_ns.as_secs_f64() / amount.value),
+        Cost::PerMonth { amount } if amount.value > 0.0 => {
+            let basis = Basis::of("seconds saved ÷ cost of a month")
+                .input("saved", Quantity::Nanos(saves_ns.value))
+                .resting_on(&saves_ns.basis)
+                .input("cost of a month", Quantity::Number(amount.value))
+                .resting_on(&amount.basis);
+            Some(Figure::new(saves_ns.value.as_secs_f64() / amount.value, basis))
+        }
         _ => None,
     };
     // A standby does not change how long a replica takes, only who waits for it.
-    let waits = if kind == MitigationKind::WarmStandby { cold } else { cold_start_ns.value };
-    let standby = (question.standby_for)(waits).map(|standby| {
-        let basis = Basis::of("standby by the rule of capacity.warm.standby, or of capacity.replayed_standby, at this cold start")
-            .input("cold start", Quantity::Nanos(waits))
-            .resting_on(&cold_start_ns.basis);
-        Figure::new(standby, basis)
+    let waits = if kind == MitigationKind::WarmStandby { cold } else { &cold_start_ns };
+    let standby = (question.standby_for)(waits.value).map(|standby| {
+        let basis = standby.basis.resting_on(&waits.basis);
+        Figure::new(standby.value, basis)
     });
     Effect::Predicted(Box::new(Prediction { cold_start_ns, saves_ns, cost, standby, saves_s_per_cost }))
 }
@@ -199,7 +209,8 @@ fn place(mitigation: &Mitigation) -> u8 {
 fn by_benefit(a: &Mitigation, b: &Mitigation) -> Ordering {
     let benefit = |mitigation: &Mitigation| match &mitigation.effect {
         Effect::Predicted(prediction) => {
-            prediction.saves_s_per_cost.unwrap_or_else(|| prediction.saves_ns.as_secs_f64())
+            let per_cost = prediction.saves_s_per_cost.as_ref().map(|figure| figure.value);
+            per_cost.unwrap_or_else(|| prediction.saves_ns.value.as_secs_f64())
         }
         Effect::Nothing { .. } | Effect::Lacking { .. } => 0.0,
     };

@@ -62,7 +62,7 @@ fn nothing(why: impl Into<String>) -> Answer {
 }
 
 /// The price of so many replicas that are always up.
-fn replicas(question: &Question<'_>, replicas: Option<u32>) -> Cost {
+fn replicas(question: &Question<'_>, replicas: Option<&Figure<u32>>) -> Cost {
     let Some(replicas) = replicas else {
         return Cost::Unpriced {
             why: "how many it takes follows from the traffic, and none was given".to_owned(),
@@ -72,23 +72,24 @@ fn replicas(question: &Question<'_>, replicas: Option<u32>) -> Cost {
         return Cost::Unpriced { why: "the price of a replica: give --replica-hour".to_owned() };
     };
     let basis = Basis::of("replicas × 730 h × price of a replica-hour")
-        .input("replicas", Quantity::Count(u64::from(replicas)))
+        .input("replicas", Quantity::Count(u64::from(replicas.value)))
+        .resting_on(&replicas.basis)
         .input("price", Quantity::Number(hour))
         .assumed("--replica-hour");
-    Cost::PerMonth { amount: Figure::new(f64::from(replicas) * HOURS_PER_MONTH * hour, basis) }
+    Cost::PerMonth { amount: Figure::new(f64::from(replicas.value) * HOURS_PER_MONTH * hour, basis) }
 }
 
 fn warm_standby(question: &Question<'_>) -> Answer {
     let cold = question.cold_start.median_ns.value;
     let standby = (question.standby_for)(cold);
-    if standby == Some(0) {
+    if standby.as_ref().is_some_and(|standby| standby.value == 0) {
         return nothing("the traffic grows by nothing that the running replicas can't carry");
     }
     let basis = Basis::of(
         "0: the replica is ready before the traffic is, as long as growth stays within the chosen quantile",
     )
     .resting_on(&question.cold_start.median_ns.basis);
-    Ok(Found { cold_start_ns: Figure::new(Nanos::ZERO, basis), cost: replicas(question, standby) })
+    Ok(Found { cold_start_ns: Figure::new(Nanos::ZERO, basis), cost: replicas(question, standby.as_ref()) })
 }
 
 /// The median pull in the cold start.
@@ -255,12 +256,12 @@ fn pool(question: &Question<'_>) -> Answer {
     }
     let cold_start_ns = less(question, saved, basis);
     let members = (question.standby_for)(question.cold_start.median_ns.value);
-    if members == Some(0) {
+    if members.as_ref().is_some_and(|members| members.value == 0) {
         return nothing(
             "the traffic grows by nothing that the running replicas can't carry: the pool would have no member",
         );
     }
-    let cost = match replicas(question, members) {
+    let cost = match replicas(question, members.as_ref()) {
         Cost::PerMonth { amount } => {
             let caveat = "a member holds its device: one pool for several models shares this price";
             Cost::PerMonth { amount: Figure::new(amount.value, amount.basis.caveat(caveat)) }

@@ -36,6 +36,7 @@ fn known() -> (Measured, ColdStart) {
         pull_bytes_per_s: Some(0.125e9),
         unpack_bytes_per_s: Some(0.4e9),
         unpack_share: Some(0.5),
+        basis: Basis::of("test"),
     });
     measured.limits = vec![
         limit(LimitKind::InflateGzip, 0.5e9),
@@ -64,7 +65,9 @@ fn known() -> (Measured, ColdStart) {
 
 /// One standby replica for each 20 s of cold start.
 fn answer(measured: &Measured, cold_start: &ColdStart, prices: &Prices) -> Vec<Mitigation> {
-    let standby = |cold: Nanos| Some((cold.as_secs_f64() / 20.0).ceil() as u32);
+    let standby = |cold: Nanos| {
+        Some(Figure::new((cold.as_secs_f64() / 20.0).ceil() as u32, Basis::of("a replica for each 20 s")))
+    };
     let cluster = ClusterFacts { nodes: Some(10), ..ClusterFacts::default() };
     mitigations(&Question { measured, cold_start, cluster: &cluster, prices, standby_for: &standby })
 }
@@ -145,7 +148,7 @@ fn prices_replicas_and_order() {
     let standby = standby.unwrap();
     assert_eq!((amount.value, standby.value), (5.0 * 730.0 * 2.0, 5), "a replica still takes 100 s");
     assert!(!standby.basis.keys.is_empty(), "{:?}", standby.basis);
-    assert!((saves_s_per_cost.unwrap() - 100.0 / 7300.0).abs() < 1e-12);
+    assert!((saves_s_per_cost.as_ref().unwrap().value - 100.0 / 7300.0).abs() < 1e-12);
     let Prediction { standby, cost: Cost::PerMonth { amount }, .. } =
         predicted(&all, MitigationKind::PreloadedStorage)
     else {
@@ -214,7 +217,7 @@ fn what_would_change_nothing_says_so() {
     let all = answer(&measured, &cold, &PRICES);
     let (_, why) = why_of(&all, MitigationKind::ZstdImage);
     assert!(why.contains("--image"), "a synthetic image says nothing of another: {why}");
-    let nobody = |_: Nanos| Some(0);
+    let nobody = |_: Nanos| Some(Figure::new(0, Basis::of("none")));
     let cluster = ClusterFacts::default();
     let question = Question {
         measured: &measured,
@@ -238,7 +241,7 @@ fn on_a_profile_of_this_release_every_kind_has_an_answer() {
         if let Effect::Predicted(prediction) = &mitigation.effect {
             let Prediction { cold_start_ns, saves_ns, .. } = &**prediction;
             let cold = measured.cold_start().unwrap().median_ns.value;
-            assert_eq!(cold_start_ns.value.saturating_add(*saves_ns), cold, "{mitigation:?}");
+            assert_eq!(cold_start_ns.value.saturating_add(saves_ns.value), cold, "{mitigation:?}");
         }
         let json = serde_json::to_string(mitigation).unwrap();
         assert_eq!(serde_json::from_str::<Mitigation>(&json).unwrap(), *mitigation);

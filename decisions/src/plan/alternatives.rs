@@ -5,7 +5,7 @@ use coldstart_profiles::Nanos;
 use super::request::PlanRequest;
 use crate::autoscaler::{Autoscaler, KeepAlive, PodsPolicy, Signal as Watched, Wanted};
 use crate::basis::Quantity;
-use crate::capacity::{PlanError, Planner, Warm};
+use crate::capacity::{LeadTime, PlanError, Planner, Warm};
 use crate::measured::{ColdStart, Measured};
 use crate::scaling::{
     Behavior, Hpa, Keda, PolicyKind, ScalingPolicy, ScalingRules, SelectPolicy, TargetKind,
@@ -16,8 +16,13 @@ use crate::simulate::{
 };
 use crate::traffic::{Trace, Traffic};
 
-/// Numbers are simulated over an hour, but not over more requests than this.
+/// Numbers are replayed over an hour at least, but not over more requests than this …
 const MOST_REQUESTS: f64 = 500_000.0;
+/// … and not over fewer, since a percentile needs some that miss it: slow traffic is drawn for longer …
+const LEAST_REQUESTS: f64 = 1000.0;
+/// … but not for longer than this.
+const HOUR_S: f64 = 3600.0;
+const DAY_S: f64 = 24.0 * HOUR_S;
 
 /// One service under one demand, with the settings that follow from them.
 pub(super) struct Alternatives<'a> {
@@ -40,15 +45,39 @@ impl Alternatives<'_> {
         self.cold.totals_ns.iter().map(start).collect()
     }
 
-    /// A trace of numbers: an hour; less where that would be too many requests.
-    pub(super) fn drawn(&self, traffic: &Traffic) -> Result<Trace, PlanError> {
-        let most = match traffic {
-            Traffic::Steady(steady) => steady.rate_per_s,
-            Traffic::Ramp(ramp) => ramp.peak_per_s,
-            Traffic::Trace(_) => 0.0,
+    /// Poisson arrivals of numbers, with a ramp that starts after a quarter, reaches its peak, and stays there for a lead time at least; or
+    /// why there are none to replay.
+    pub(super) fn drawn(&self, traffic: &Traffic) -> Result<Trace, String> {
+        let (most, climb_s) = match traffic {
+            Traffic::Steady(steady) => (steady.rate_per_s, 0.0),
+            Traffic::Ramp(ramp) => {
+                let climb = (ramp.peak_per_s - ramp.base_per_s) / ramp.growth_per_s_per_s;
+                // Nothing to climb at no pace.
+                (ramp.peak_per_s, if climb.is_nan() { 0.0 } else { climb })
+            }
+            Traffic::Trace(trace) => return Ok(trace.clone()),
         };
-        let seconds = if most > 0.0 { (MOST_REQUESTS / most).min(3600.0) } else { 3600.0 };
-        Ok(traffic.to_trace(Nanos::from_nanos_f64(seconds * 1e9), self.request.seed)?)
+        let lead = LeadTime::new(&self.request.cluster, &self.cold.hi_ns).total_ns.value.as_secs_f64();
+        let least_s = if climb_s > 0.0 { (climb_s + lead) * 4.0 / 3.0 } else { 0.0 };
+        let wanted_s = HOUR_S.max(least_s).max(LEAST_REQUESTS / traffic.now_per_s());
+        if wanted_s > DAY_S {
+            return Err(match least_s > DAY_S {
+                true => "the ramp takes longer than a day to reach its peak and stay there for a lead time"
+                    .to_owned(),
+                false => format!(
+                    "fewer than {LEAST_REQUESTS} requests come in a day, of which no percentile is certain"
+                ),
+            });
+        }
+        let seconds = wanted_s.min(MOST_REQUESTS / most);
+        if seconds < least_s {
+            return Err(format!(
+                "it takes more than {MOST_REQUESTS} requests until the ramp has reached its peak and stayed there for a lead time"
+            ));
+        }
+        traffic
+            .to_trace(Nanos::from_nanos_f64(seconds * 1e9), self.request.seed)
+            .map_err(|error| error.to_string())
     }
 
     /// `starts_ns` are the times that replicas take until they are ready, of which each draws one.
@@ -74,7 +103,7 @@ impl Alternatives<'_> {
 
     /// The largest rate that 1, 2, 3 … replicas carry.
     pub(super) fn table(&self, traffic: &Traffic) -> Result<Vec<f64>, PlanError> {
-        let most = self.autoscaler.largest_per_s.max(self.warm.peak_per_s.value);
+        let most = self.autoscaler.largest_per_s.value.max(self.warm.peak_per_s.value);
         let search = self.planner.search();
         Ok(largest_rates(self.service, &self.request.sla, traffic.sizes(), search, most)?)
     }

@@ -30,6 +30,8 @@ pub(super) struct Known<'a> {
     pub(super) largest_per_s: f64,
     /// What was replayed.
     pub(super) courses: Option<&'a Courses>,
+    /// What stood in for numbers in a replay, or why nothing did.
+    pub(super) of_numbers: Option<&'a str>,
 }
 
 impl Known<'_> {
@@ -51,6 +53,7 @@ impl Known<'_> {
         all.extend(self.poor_fits());
         all.extend(self.assumed(capacity));
         all.extend(bursty(traffic));
+        all.extend(self.of_numbers.map(str::to_owned));
         if let TrafficSource::Trace { caveats, .. } = &self.request.traffic_from {
             all.extend(caveats.iter().cloned());
         }

@@ -17,7 +17,7 @@ pub struct Course {
     /// Whether only KEDA carries it out: it goes to zero.
     pub to_zero: bool,
     /// The fewest replicas that it keeps.
-    pub min_replicas: u32,
+    pub min_replicas: Figure<u32>,
     /// Whether it meets the SLA.
     pub meets: bool,
     /// Requests within all bounds ÷ requests.
@@ -46,7 +46,7 @@ impl Course {
     pub(super) fn of(
         found: &PolicyOutcome,
         export: Option<Signal>,
-        min_replicas: u32,
+        (min_replicas, least): (u32, &str),
         basis: &Basis,
     ) -> Self {
         let of = |formula: &str| Basis { formula: format!("{formula}, {}", basis.formula), ..basis.clone() };
@@ -54,7 +54,7 @@ impl Course {
             name: found.policy.name.clone(),
             export,
             to_zero: false,
-            min_replicas,
+            min_replicas: Figure::new(min_replicas, of(least)),
             meets: found.outcome.meets,
             attainment: Figure::new(found.outcome.attainment, of("requests within the SLA ÷ requests")),
             replica_hours: Figure::new(

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use super::given;
 use super::serving_plan::ServingPlan;
 use crate::basis::Basis;
 
@@ -28,18 +29,42 @@ pub fn fields(plan: &ServingPlan) -> Result<Vec<Explanation>, serde_json::Error>
     Ok(found)
 }
 
-/// The field and, by name, every field below it that has a basis; empty where there is none.
+/// Every number of a plan, with its own basis, that of the group which it stands in, or that of what was given; `None` where nothing says
+/// what it rests on. Numbers within a basis are part of it.
+///
+/// # Errors
+/// When the plan has no JSON.
+pub fn numbers(plan: &ServingPlan) -> Result<Vec<(String, Option<Explanation>)>, serde_json::Error> {
+    let mut found = Vec::new();
+    leaves(&serde_json::to_value(plan)?, &mut String::new(), None, &mut |field, value, group| {
+        let basis = group.and_then(|basis| serde_json::from_value(basis.clone()).ok());
+        let basis = basis.or_else(|| given::basis(plan, field));
+        let explained =
+            basis.map(|basis| Explanation { field: field.to_owned(), value: value.clone(), basis });
+        found.push((field.to_owned(), explained));
+    });
+    Ok(found)
+}
+
+/// The field; of a group of numbers also, by name, every field below it that has a basis; of a number without a basis of its own that of
+/// its group. Empty where there is none.
 ///
 /// # Errors
 /// When the plan has no JSON.
 pub fn explain(plan: &ServingPlan, field: &str) -> Result<Vec<Explanation>, serde_json::Error> {
     let all = fields(plan)?;
     let exact: Vec<Explanation> = all.iter().filter(|known| known.field == field).cloned().collect();
-    if !exact.is_empty() {
+    if exact.iter().any(|known| !known.value.is_null()) {
         return Ok(exact);
     }
     let below = format!("{field}.");
-    Ok(all.into_iter().filter(|known| known.field.starts_with(&below)).collect())
+    let below = all.into_iter().filter(|known| known.field.starts_with(&below));
+    let found: Vec<Explanation> = exact.into_iter().chain(below).collect();
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let named = numbers(plan)?.into_iter().filter(|(name, _)| name == field);
+    Ok(named.filter_map(|(_, explained)| explained).collect())
 }
 
 fn walk(value: &Value, path: &mut String, found: &mut Vec<Explanation>) {
@@ -69,6 +94,38 @@ fn walk(value: &Value, path: &mut String, found: &mut Vec<Explanation>) {
                 path.truncate(length);
             }
         }
+        _ => {}
+    }
+}
+
+/// Calls `each` with every number outside of a basis: its field, its value, and the nearest basis around it. The value of a figure goes by
+/// the figure's name.
+fn leaves<'v>(
+    value: &'v Value,
+    path: &mut String,
+    group: Option<&'v Value>,
+    each: &mut impl FnMut(&str, &Value, Option<&Value>),
+) {
+    let length = path.len();
+    match value {
+        Value::Object(members) => {
+            let own = members.get("basis");
+            for (name, member) in members.iter().filter(|(name, _)| *name != "basis") {
+                if !(own.is_some() && name == "value") {
+                    step(path, name);
+                }
+                leaves(member, path, own.or(group), each);
+                path.truncate(length);
+            }
+        }
+        Value::Array(elements) => {
+            for (index, element) in elements.iter().enumerate() {
+                step(path, &name_of(element).unwrap_or_else(|| index.to_string()));
+                leaves(element, path, group, each);
+                path.truncate(length);
+            }
+        }
+        Value::Number(_) => each(path, value, group),
         _ => {}
     }
 }

@@ -5,7 +5,7 @@ use crate::autoscaler::{Line, Wanted};
 use crate::basis::{Basis, Figure, Quantity};
 use crate::traffic::Traffic;
 
-/// The line for numbers, which nothing was replayed for: the formula's standby, and as many as the tolerance may leave out.
+/// The line for numbers that nothing was replayed for: the formula's standby, and as many as the tolerance may leave out.
 pub(super) fn wanted_of_numbers(alternatives: &Alternatives<'_>, traffic: &Traffic) -> Option<Wanted> {
     let line = line(alternatives, &alternatives.table(traffic).ok()?);
     let (warm, tolerance) = (alternatives.warm, alternatives.request.cluster.tolerance);
@@ -35,7 +35,7 @@ pub(super) fn line(alternatives: &Alternatives<'_>, table: &[f64]) -> Line {
 }
 
 pub(super) fn wanted(alternatives: &Alternatives<'_>, line: Line, standby: Figure<u32>) -> Wanted {
-    let largest = alternatives.autoscaler.largest_per_s.max(alternatives.warm.peak_per_s.value);
+    let largest = alternatives.autoscaler.largest_per_s.value.max(alternatives.warm.peak_per_s.value);
     let now = &alternatives.warm.now_per_s;
     let basis = Basis::of(
         "the straight line that, rounded up, is nowhere below replicas(λ), and least of all such lines at the mean rate",
@@ -57,7 +57,10 @@ pub(super) fn wanted(alternatives: &Alternatives<'_>, line: Line, standby: Figur
     let max_basis = ends("ceil(base + replicas for each request per second · λ_max) + standby")
         .input("λ_max", Quantity::PerSecond(largest));
     let (min, max, max_basis) = match alternatives.request.cluster.max_replicas {
-        Some(most) => (min.min(most), most, Basis::of("given with --max-replicas")),
+        Some(most) => {
+            let given = Basis::of("given with --max-replicas");
+            (min.min(most), most, given.input("--max-replicas", Quantity::Count(u64::from(most))))
+        }
         None => (min, max, max_basis),
     };
     let min_replicas = Figure::new(min, ends("max(1, ceil(base)) + standby: as many as without any traffic"));

@@ -1,5 +1,7 @@
 //! From profiles, traffic and a request to a plan.
 
+use coldstart_profiles::Nanos;
+
 use super::alternatives::Alternatives;
 use super::caveats::Known;
 use super::comparison::PolicyComparison;
@@ -17,7 +19,7 @@ use crate::capacity::{Demand, LeadTime, PlanError, Planner, SlaBound, Warm, sens
 use crate::measured::{Fleet, Measured, NamedProfile};
 use crate::mitigations::Mitigation;
 use crate::service::{RequestSize, ServiceModel};
-use crate::traffic::{RateSeries, Traffic};
+use crate::traffic::{RateSeries, Trace, Traffic};
 
 /// Makes a plan. Pure: the same for the same arguments.
 ///
@@ -49,7 +51,7 @@ pub fn make_plan(
         keep_alive: &keep_alive,
         request: &request,
     };
-    let Replays { wanted, courses, comparison, capacity, mitigations } =
+    let Replays { wanted, courses, comparison, capacity, mitigations, of_numbers } =
         Replays::of(&alternatives, traffic, bound)?;
     let summary = traffic.summary(request.window_ns);
     let service = ServicePlan { size: planner.size(), model: model.clone(), basis: basis.clone() };
@@ -59,8 +61,9 @@ pub fn make_plan(
         request: &request,
         planner: &planner,
         service: &service,
-        largest_per_s: autoscaler.largest_per_s,
+        largest_per_s: autoscaler.largest_per_s.value,
         courses: courses.as_ref(),
+        of_numbers: of_numbers.as_deref(),
     };
     Ok(ServingPlan {
         format: PlanFormat::CURRENT,
@@ -125,15 +128,25 @@ struct Replays {
     comparison: Option<PolicyComparison>,
     capacity: Capacity,
     mitigations: Vec<Mitigation>,
+    /// Of numbers: what was replayed in their place, or why nothing was.
+    of_numbers: Option<String>,
 }
 
 impl Replays {
-    /// A trace is always replayed; numbers only as a trace that is drawn of them, and only where policies are simulated.
+    /// A trace is replayed, numbers as a trace that is drawn of them, where that says something.
     fn of(alternatives: &Alternatives<'_>, traffic: &Traffic, bound: SlaBound) -> Result<Self, PlanError> {
         let (request, warm) = (alternatives.request, alternatives.warm);
-        let drawn = match traffic {
-            Traffic::Trace(_) => None,
-            _ => request.simulate.then(|| alternatives.drawn(traffic)).transpose()?,
+        let (drawn, of_numbers) = match traffic {
+            Traffic::Trace(_) => (None, None),
+            _ => match alternatives.drawn(traffic) {
+                Ok(trace) => {
+                    let said = replayed_numbers(&trace);
+                    (Some(trace), Some(said))
+                }
+                Err(why) => {
+                    (None, Some(format!("nothing was replayed: {why}: give --trace, or other numbers")))
+                }
+            },
         };
         let trace = if let Traffic::Trace(trace) = traffic { Some(trace) } else { drawn.as_ref() };
         let replay = trace
@@ -150,7 +163,7 @@ impl Replays {
             .unzip();
         let comparison = (replay.as_ref().filter(|_| request.simulate).zip(outcomes))
             .map(|(replay, outcomes)| replay.comparison(outcomes, drawn.is_some()));
-        // What was drawn only compares: numbers have the formula.
+        // Standby and fixed number of numbers are those of the formula: what was drawn is one of many draws, and compares.
         let of_trace = replay.as_ref().filter(|_| drawn.is_none());
         let replayed = of_trace.and_then(|replay| replay.replayed.as_ref());
         let (replayed_standby, replayed_peak) =
@@ -159,7 +172,7 @@ impl Replays {
         let replayed_at = |factor: f64| of_trace?.standby_at(factor, standby);
         let cold = alternatives.cold;
         let capacity = Capacity {
-            sensitivity: sensitivity(alternatives.planner, cold.hi_ns.value, replayed_at)?,
+            sensitivity: sensitivity(alternatives.planner, &cold.hi_ns, replayed_at)?,
             cost_per_hour: cost_per_hour(warm, replayed_standby.as_ref(), request.prices.replica_hour),
             replayed_standby,
             replayed_peak,
@@ -169,7 +182,7 @@ impl Replays {
         };
         let mitigations =
             mitigations_of(alternatives.measured, cold, alternatives.planner, request, replayed_at);
-        Ok(Replays { wanted, courses, comparison, capacity, mitigations })
+        Ok(Replays { wanted, courses, comparison, capacity, mitigations, of_numbers })
     }
 }
 
@@ -199,17 +212,33 @@ pub(super) fn service_of(
     Ok(found)
 }
 
+/// What stands in for numbers in a replay.
+fn replayed_numbers(trace: &Trace) -> String {
+    format!(
+        "the numbers are replayed as {} Poisson arrivals over {}, a ramp from a quarter of that on: how long its peak lasts is part of the \
+         replica-hours: --trace replays your own traffic",
+        trace.len(),
+        Nanos::from_nanos(trace.duration_ns())
+    )
+}
+
 /// The lowest and the largest rate: of a trace the rate at the complement of the quantile, and that of its busiest window.
-fn ends(traffic: &Traffic, request: &PlanRequest) -> (f64, f64) {
+fn ends(traffic: &Traffic, request: &PlanRequest) -> (f64, Figure<f64>) {
+    let largest = |per_s: f64, formula: &str, flag: &str| {
+        Figure::new(per_s, Basis::of(formula).input("given", Quantity::Text(flag.to_owned())))
+    };
     match traffic {
-        Traffic::Steady(steady) => (steady.rate_per_s, steady.rate_per_s),
-        Traffic::Ramp(ramp) => (ramp.base_per_s, ramp.peak_per_s),
+        Traffic::Steady(steady) => (steady.rate_per_s, largest(steady.rate_per_s, "the rate", "--rate")),
+        Traffic::Ramp(ramp) => (ramp.base_per_s, largest(ramp.peak_per_s, "the peak of the ramp", "--peak")),
         Traffic::Trace(trace) => {
             let rates = RateSeries::new(trace, request.window_ns.as_nanos());
             let mut values = rates.values().to_vec();
             values.sort_by(f64::total_cmp);
             let rank = ((values.len() as f64 * (1.0 - request.quantile)).ceil() as usize).max(1);
-            (values.get(rank - 1).copied().unwrap_or(0.0), rates.peak_per_s())
+            let basis = Basis::of("the largest rate of a window of the trace")
+                .input("window", Quantity::Nanos(request.window_ns))
+                .input("requests", Quantity::Count(trace.len() as u64));
+            (values.get(rank - 1).copied().unwrap_or(0.0), Figure::new(rates.peak_per_s(), basis))
         }
     }
 }

@@ -9,7 +9,10 @@ mod caveats;
 mod comparison;
 mod courses;
 mod explain;
+#[cfg(test)]
+mod explained_tests;
 mod format;
+mod given;
 mod line;
 mod make;
 mod outlook;
@@ -23,7 +26,7 @@ mod tests;
 
 pub use comparison::{Moment, PolicyComparison};
 pub use courses::{Course, Courses};
-pub use explain::{Explanation, explain, fields};
+pub use explain::{Explanation, explain, fields, numbers};
 pub use format::PlanFormat;
 pub use make::make_plan;
 pub use request::{PlacesRequest, PlanRequest, TrafficSource};

@@ -5,6 +5,7 @@ use super::make::{Settings, demand, service_of};
 use super::replay::Replay;
 use super::request::PlanRequest;
 use super::serving_plan::{Capacity, ClassOutlook};
+use crate::basis::{Basis, Figure, Quantity};
 use crate::capacity::{LeadTime, PlanError, Planner};
 use crate::measured::{Fleet, Measured};
 use crate::traffic::Traffic;
@@ -28,21 +29,21 @@ pub(super) fn outlooks(
 }
 
 struct Answer {
-    rate_per_s: f64,
-    replicas_peak: u32,
-    standby: u32,
-    replayed_standby: Option<u32>,
-    fixed_replicas: Option<u32>,
+    rate_per_s: Figure<f64>,
+    replicas_peak: Figure<u32>,
+    standby: Figure<u32>,
+    replayed_standby: Option<Figure<u32>>,
+    fixed_replicas: Option<Figure<u32>>,
 }
 
 impl Answer {
     fn of_plan(capacity: &Capacity) -> Self {
         Answer {
-            rate_per_s: capacity.bound.rate_per_s.value,
-            replicas_peak: capacity.warm.replicas_peak.value,
-            standby: capacity.warm.standby.value,
-            replayed_standby: capacity.replayed_standby.as_ref().map(|figure| figure.value),
-            fixed_replicas: capacity.fixed_replicas.as_ref().map(|figure| figure.value),
+            rate_per_s: capacity.bound.rate_per_s.clone(),
+            replicas_peak: capacity.warm.replicas_peak.clone(),
+            standby: capacity.warm.standby.clone(),
+            replayed_standby: capacity.replayed_standby.clone(),
+            fixed_replicas: capacity.fixed_replicas.clone(),
         }
     }
 
@@ -69,12 +70,14 @@ impl Answer {
             Traffic::Steady(_) | Traffic::Ramp(_) => None,
         };
         let replayed = replay.as_ref().and_then(|replay| replay.replayed.as_ref());
+        // The fields that its inputs are named after are those of the class that the plan is for.
+        let apart = |figure: &Figure<u32>| Figure::new(figure.value, figure.basis.clone().apart());
         Ok(Answer {
-            rate_per_s: bound.rate_per_s.value,
-            replicas_peak: warm.replicas_peak.value,
-            standby: warm.standby.value,
-            replayed_standby: replayed.map(|found| found.standby.value),
-            fixed_replicas: replay.as_ref().and_then(Replay::fixed).map(|figure| figure.value),
+            rate_per_s: Figure::new(bound.rate_per_s.value, bound.rate_per_s.basis.apart()),
+            replicas_peak: apart(&warm.replicas_peak),
+            standby: apart(&warm.standby),
+            replayed_standby: replayed.map(|found| apart(&found.standby)),
+            fixed_replicas: replay.as_ref().and_then(Replay::fixed).map(|figure| apart(&figure)),
         })
     }
 }
@@ -84,17 +87,20 @@ fn outlook(measured: &Measured, found: Result<Answer, PlanError>) -> ClassOutloo
     let mut hosts: Vec<&str> = measured.profiles.iter().map(|profile| profile.host.as_str()).collect();
     hosts.sort_unstable();
     hosts.dedup();
+    let names: Vec<&str> = measured.profiles.iter().map(|profile| profile.name.as_str()).collect();
+    let counted =
+        Basis::of("hosts of the profiles, each once").input("profiles", Quantity::Text(names.join(", ")));
     let answer = found.as_ref().ok();
     ClassOutlook {
         node_class: measured.class.name.clone(),
-        nodes: hosts.len(),
-        cold_median_ns: cold.map(|cold| cold.median_ns.value),
-        cold_hi_ns: cold.map(|cold| cold.hi_ns.value),
-        rate_per_s: answer.map(|answer| answer.rate_per_s),
-        replicas_peak: answer.map(|answer| answer.replicas_peak),
-        standby: answer.map(|answer| answer.standby),
-        replayed_standby: answer.and_then(|answer| answer.replayed_standby),
-        fixed_replicas: answer.and_then(|answer| answer.fixed_replicas),
+        nodes: Figure::new(hosts.len(), counted),
+        cold_median_ns: cold.map(|cold| cold.median_ns.clone()),
+        cold_hi_ns: cold.map(|cold| cold.hi_ns.clone()),
+        rate_per_s: answer.map(|answer| answer.rate_per_s.clone()),
+        replicas_peak: answer.map(|answer| answer.replicas_peak.clone()),
+        standby: answer.map(|answer| answer.standby.clone()),
+        replayed_standby: answer.and_then(|answer| answer.replayed_standby.clone()),
+        fixed_replicas: answer.and_then(|answer| answer.fixed_replicas.clone()),
         why: found.as_ref().err().map(|error| format!("failed to {error}")),
     }
 }

@@ -5,7 +5,7 @@ use coldstart_profiles::{Nanos, Phase, TotalKind};
 
 use super::request::PlanRequest;
 use crate::basis::{Basis, Figure, Quantity};
-use crate::capacity::{Planner, Warm};
+use crate::capacity::{Planner, Warm, standby_at};
 use crate::locality::{self, AffinityWeight, Locality, NodeTime, PlacesByHand, affinity_weights, places_of};
 use crate::measured::{ColdStart, Fleet, Measured};
 use crate::mitigations::{self, Mitigation};
@@ -38,11 +38,19 @@ pub(super) fn locality_of(
         missing,
         around_ns: around(measured, cold),
         unpack_bytes_per_s: measured.image.as_ref().and_then(|image| {
-            let basis = Basis::of("unpacked bytes ÷ time in which at least one layer was unpacked");
+            let formula = "unpacked bytes ÷ time in which at least one layer was unpacked";
+            let basis = Basis { formula: formula.to_owned(), ..image.basis.clone() };
             Some(Figure::new(image.unpack_bytes_per_s?, basis))
         }),
-        // What the growth takes is ordered together.
-        simultaneous: warm.standby.value.max(1),
+        simultaneous: Figure::new(
+            warm.standby.value.max(1),
+            Basis::of("max(1, standby): what the growth takes is ordered together").figure(
+                "standby",
+                Quantity::Count(u64::from(warm.standby.value)),
+                "capacity.warm.standby",
+                &warm.standby.basis,
+            ),
+        ),
         hit_ratio,
         cluster: request.cluster,
         prices: request.prices,
@@ -88,10 +96,11 @@ pub(super) fn mitigations_of(
     replayed_at: impl Fn(f64) -> Option<u32>,
 ) -> Vec<Mitigation> {
     let median = cold.median_ns.value.as_nanos() as f64;
-    // What can't be carried with another cold start has no number; the plan itself was refused before.
-    let standby_for = |cold: Nanos| {
-        let replayed = (median > 0.0).then(|| replayed_at(cold.as_nanos() as f64 / median)).flatten();
-        replayed.or_else(|| planner.at_cold_start(cold).ok().map(|at| at.standby))
+    let standby_for = |start: Nanos| {
+        let factor = (median > 0.0).then(|| start.as_nanos() as f64 / median);
+        let replayed = factor.and_then(|factor| Some((factor, replayed_at(factor)?)));
+        // What can't be carried with another cold start has no number; the plan itself was refused before.
+        standby_at(planner, start, replayed).ok()
     };
     mitigations::mitigations(&mitigations::Question {
         measured,

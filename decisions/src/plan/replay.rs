@@ -175,7 +175,12 @@ impl<'a> Replay<'a> {
             let replicas = fixed.replicas;
             let policy = Policy { name: format!("static {replicas}"), rule: Rule::Static { replicas } };
             let found = self.run(&policy, 0);
-            courses.push(Course::of(&found, None, replicas, &basis));
+            courses.push(Course::of(
+                &found,
+                None,
+                (replicas, "the fewest that meet the SLA without ever changing"),
+                &basis,
+            ));
             outcomes.push(found);
         }
         let others = Signal::ALL.into_iter().filter(|signal| all && *signal != Signal::Plan);
@@ -186,16 +191,24 @@ impl<'a> Replay<'a> {
         let to_zero = matches!(self.alternatives.keep_alive.advice, Advice::ScaleToZero);
         for to_zero in [false, true].into_iter().take(1 + usize::from(to_zero)) {
             let found = self.run(&self.alternatives.on_plan(wanted, to_zero), wanted.standby.value);
-            let min = if to_zero { 0 } else { wanted.min_replicas.value };
+            let min = match to_zero {
+                true => (0, "0: in pauses none is kept"),
+                false => (wanted.min_replicas.value, "wanted.min_replicas: as many as without any traffic"),
+            };
             let course = Course::of(&found, Some(Signal::Plan), min, &basis);
-            courses.push(Course { to_zero, floor_carries: !to_zero && self.is_floor(min), ..course });
+            courses.push(Course { to_zero, floor_carries: !to_zero && self.is_floor(min.0), ..course });
             outcomes.push(found);
         }
         let exactly = self.replayed.as_ref().map(|found| {
             let mut outcome = found.outcome.clone();
             outcome.policy.name = EXACTLY.to_owned();
             outcomes.push(outcome.clone());
-            Course::of(&outcome, None, self.planned.min_replicas, &basis)
+            Course::of(
+                &outcome,
+                None,
+                (self.planned.min_replicas, "1: it follows the rate as low as that goes"),
+                &basis,
+            )
         });
         (Courses::new(exactly, courses), outcomes)
     }
@@ -211,7 +224,11 @@ impl<'a> Replay<'a> {
         });
         let floor = found.unwrap_or(most);
         let outcome = self.run(&policy(floor)?, 0);
-        let course = Course::of(&outcome, Some(signal), floor, basis);
+        let least = match found {
+            Some(_) => "the fewest with which this target meets the SLA on the traffic",
+            None => "the most that were tried: with none of them this target meets the SLA on the traffic",
+        };
+        let course = Course::of(&outcome, Some(signal), (floor, least), basis);
         Some((Course { floor_carries: self.is_floor(floor), ..course }, outcome))
     }
 

@@ -43,7 +43,8 @@ pub struct ServingPlan {
     /// replicas(λ) + standby as a line that an autoscaler follows: what `coldstart export --signal plan` writes. `null` where a rate of
     /// the traffic can't be carried.
     pub wanted: Option<Wanted>,
-    /// What can be carried out, replayed on the traffic, and the cheapest of it; `null` for numbers that were not simulated.
+    /// What can be carried out, replayed on the traffic, and the cheapest of it; of numbers on arrivals that are drawn of them. `null` where
+    /// those would say nothing: a caveat says why.
     pub courses: Option<Courses>,
     /// Scaling to zero.
     pub keep_alive: KeepAlive,
@@ -101,21 +102,21 @@ pub struct ClassOutlook {
     /// The class.
     pub node_class: String,
     /// How many of its nodes were measured.
-    pub nodes: usize,
+    pub nodes: Figure<usize>,
     /// The median cold start; `null` where none is known.
-    pub cold_median_ns: Option<Nanos>,
+    pub cold_median_ns: Option<Figure<Nanos>>,
     /// C_hi; `null` where none is known.
-    pub cold_hi_ns: Option<Nanos>,
+    pub cold_hi_ns: Option<Figure<Nanos>>,
     /// μ_SLA of one replica; `null` without an answer.
-    pub rate_per_s: Option<f64>,
+    pub rate_per_s: Option<Figure<f64>>,
     /// Warm replicas at the peak; `null` without an answer.
-    pub replicas_peak: Option<u32>,
+    pub replicas_peak: Option<Figure<u32>>,
     /// Those of them that stand by; `null` without an answer. By the formula.
-    pub standby: Option<u32>,
+    pub standby: Option<Figure<u32>>,
     /// Those that stand by where the trace was replayed on this class; `null` for numbers, and where no standby is enough.
-    pub replayed_standby: Option<u32>,
+    pub replayed_standby: Option<Figure<u32>>,
     /// The fewest replicas that meet the SLA on the trace without ever changing; `null` for numbers, and where none are enough.
-    pub fixed_replicas: Option<u32>,
+    pub fixed_replicas: Option<Figure<u32>>,
     /// Why there is no answer; `null` where there is one.
     pub why: Option<String>,
 }

@@ -1,6 +1,6 @@
 //! A ScaledObject of KEDA (keda.sh/v1alpha1, 2.21).
 
-use coldstart_decisions::autoscaler::{Advice, Signal};
+use coldstart_decisions::autoscaler::{Advice, MetricType, Signal};
 use coldstart_decisions::plan::ServingPlan;
 use coldstart_decisions::{Basis, Figure, Quantity};
 use serde_json::json;
@@ -13,6 +13,9 @@ use super::{ExportError, ExportSettings, Exported};
 const NAME: &str = "keda";
 /// Failed looks at the metrics in a row after which the fallback holds.
 const FAILURES: u32 = 3;
+/// Older releases take a fallback for metrics of type AverageValue only, and their admission refuses others.
+const FALLBACK_ON_VALUE: &str = "KEDA 2.18 or newer: it is the first that takes a fallback with a metric of type Value; for an older one remove spec.fallback, \
+     which leaves the replicas as they are while metrics are gone";
 
 /// A ScaledObject on Prometheus; without metrics the replicas of now and the standby that the plan keeps stay.
 pub(super) fn export(
@@ -26,6 +29,10 @@ pub(super) fn export(
     let annotations = scaling_up(annotations, &of, plan)
         .with("fallback", &explained(fallback.value, &fallback.basis))
         .with("cooldown", &explained(cooldown.value, &cooldown.basis));
+    let annotations = match of.metric_type {
+        MetricType::Value => annotations.with("requires", FALLBACK_ON_VALUE),
+        MetricType::AverageValue => annotations,
+    };
     let (idle, annotations) = idle(&of, plan, settings, annotations);
     let mut metadata_of_trigger = json!({
         "serverAddress": settings.prometheus,

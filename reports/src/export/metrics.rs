@@ -41,7 +41,10 @@ pub(super) fn watched(
     if let Usability::Unusable { why } = &found.usability
         && !saved
     {
-        return Err(refused(format!("--signal {flag} can't be scaled on: {why}")));
+        return Err(refused(format!(
+            "--signal {flag} can't be scaled on: {why}{}",
+            replay_remedy(plan, course)
+        )));
     }
     let (threshold, basis) = threshold(found)
         .ok_or_else(|| refused(format!("no target for --signal {flag} follows from the plan")))?;
@@ -110,6 +113,17 @@ fn with_line(annotations: Annotations, plan: &ServingPlan) -> Annotations {
         .with("per-request-per-second", &explained(slope.value, &slope.basis))
 }
 
+/// How a replay could find a least number of replicas with which an unusable signal does after all.
+fn replay_remedy(plan: &ServingPlan, course: Option<&Course>) -> &'static str {
+    match (&plan.courses, course) {
+        (_, Some(_)) => "",
+        (Some(_), None) => "; with some replicas at least it may do: `coldstart plan --simulate` replays it",
+        (None, None) => {
+            "; nothing was replayed that would say with how many replicas at least it does: the plan's caveats say why"
+        }
+    }
+}
+
 /// Whether a signal comes from the counter of arrivals, which the gateway has even while no replica is there.
 pub(super) const fn by_arrivals(signal: Signal) -> bool {
     matches!(signal, Signal::Plan | Signal::RequestRate)
@@ -122,14 +136,7 @@ fn bounds(signal: Signal, plan: &ServingPlan, course: Option<&Course>) -> Option
         return Some((wanted.min_replicas.clone(), wanted.max_replicas.clone()));
     }
     let autoscaler = &plan.autoscaler;
-    let min = course.map_or_else(
-        || autoscaler.min_replicas.clone(),
-        |course| {
-            let basis = Basis::of("the fewest with which this target meets the SLA on the traffic, replayed")
-                .resting_on(&course.attainment.basis);
-            Figure::new(course.min_replicas, basis)
-        },
-    );
+    let min = course.map_or(&autoscaler.min_replicas, |course| &course.min_replicas).clone();
     let mut max = autoscaler.max_replicas.clone();
     max.value = max.value.max(min.value).max(1);
     Some((min, max))

@@ -167,7 +167,7 @@ fn zero_is_an_idle_number_below_the_least() {
         name: "plan, to zero".to_owned(),
         export: Some(Signal::Plan),
         to_zero: true,
-        min_replicas: 0,
+        min_replicas: Figure::new(0, basis()),
         meets: false,
         attainment: Figure::new(0.98, basis()),
         replica_hours: Figure::new(1.5, basis()),
@@ -234,6 +234,10 @@ fn the_tail_is_that_of_the_bound() {
         target.unwrap().part = Some(part);
         let text = text_with("keda", &plan, &settings);
         assert!(text.contains(metric), "{text}");
+        // Fallbacks of metrics that are no sums are younger than the others.
+        let requires = "\"coldstart-rs.github.io/requires\": \"KEDA 2.18 or newer";
+        assert!(text.contains("\"metricType\": \"Value\"") && text.contains(requires), "{text}");
+        assert!(!self::text("keda", &plan).contains("2.18"), "a sum has always had one");
     }
 }
 

@@ -56,7 +56,7 @@ fn saved(plan: &ServingPlan, target: &Target) -> Option<String> {
     let Usability::Unusable { .. } = target.usability else { return None };
     let course = plan.courses.as_ref()?.of_export(target.signal)?;
     (course.meets && !course.floor_carries).then(|| {
-        format!("usable with {} at least, replayed; by itself it comes too late", course.min_replicas)
+        format!("usable with {} at least, replayed; by itself it comes too late", course.min_replicas.value)
     })
 }
 

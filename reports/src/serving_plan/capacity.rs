@@ -1,5 +1,6 @@
 //! How one replica serves, how long a new one takes, and how many must be warm.
 
+use coldstart_decisions::Figure;
 use coldstart_decisions::measured::{ColdStart, Measured, PullTime};
 use coldstart_decisions::plan::ServingPlan;
 use coldstart_decisions::service::{LanguageModel, ServiceModel, SingleForward};
@@ -266,27 +267,28 @@ pub(super) fn classes(plan: &ServingPlan, style: &Style) -> String {
         ],
     );
     let dash = || "–".to_owned();
+    let count = |figure: Option<&Figure<u32>>| figure.map_or_else(dash, |count| count.value.to_string());
     // Of a trace what its replays say, of numbers the formula.
     let replayed = plan.classes.iter().any(|class| class.fixed_replicas.is_some());
     for class in &plan.classes {
         let tone = if class.node_class == plan.node_class { Tone::Strong } else { Tone::Plain };
         let cells = [
             class.node_class.clone(),
-            class.nodes.to_string(),
-            class.cold_median_ns.map_or_else(dash, |time| time.to_string()),
-            class.cold_hi_ns.map_or_else(dash, |time| time.to_string()),
-            class.rate_per_s.map_or_else(dash, number),
-            class.replicas_peak.map_or_else(dash, |count| count.to_string()),
-            class.replayed_standby.or(class.standby).map_or_else(dash, |count| count.to_string()),
+            class.nodes.value.to_string(),
+            class.cold_median_ns.as_ref().map_or_else(dash, |time| time.value.to_string()),
+            class.cold_hi_ns.as_ref().map_or_else(dash, |time| time.value.to_string()),
+            class.rate_per_s.as_ref().map_or_else(dash, |rate| number(rate.value)),
+            count(class.replicas_peak.as_ref()),
+            count(class.replayed_standby.as_ref().or(class.standby.as_ref())),
             match replayed {
-                true => class.fixed_replicas.map_or_else(dash, |count| count.to_string()),
+                true => count(class.fixed_replicas.as_ref()),
                 false => String::new(),
             },
             class.why.clone().unwrap_or_default(),
         ];
         grid.row(cells.map(|text| Cell::new(tone, text)));
     }
-    let nodes: usize = plan.classes.iter().map(|class| class.nodes).sum();
+    let nodes: usize = plan.classes.iter().map(|class| class.nodes.value).sum();
     let aside = counted(u32::try_from(nodes).unwrap_or(u32::MAX), "node");
     section(style, "The fleet", &format!("all traffic on one class of nodes · {aside}"), &grid.render())
 }

@@ -1,6 +1,6 @@
 //! Policies side by side, and what more or less standby brings.
 
-use coldstart_decisions::plan::{Course, ServingPlan};
+use coldstart_decisions::plan::{Course, ServingPlan, TrafficSource};
 
 use super::quantity::number;
 use crate::grid::{Cell, Column, Grid};
@@ -38,7 +38,7 @@ pub(super) fn courses(plan: &ServingPlan, style: &Style) -> String {
         };
         grid.row([
             Cell::new(tone, course.name.as_str()),
-            Cell::new(tone, course.min_replicas.to_string()),
+            Cell::new(tone, course.min_replicas.value.to_string()),
             Cell::new(if course.meets { Tone::Good } else { Tone::Warn }, share(course.attainment.value)),
             Cell::new(tone, number(course.replica_hours.value)),
             Cell::new(tone, course.cost.as_ref().map_or_else(String::new, |cost| number(cost.value))),
@@ -54,7 +54,13 @@ pub(super) fn courses(plan: &ServingPlan, style: &Style) -> String {
         "A number is set with `kubectl scale --replicas N`, a signal with `coldstart export hpa|keda PLAN --signal NAME`. A number that never changes fits this traffic only.{more}"
     );
     text.push_str(&paragraph(style, Tone::Faint, &how));
-    section(style, "What it takes", "the fewest replicas with which each way meets the SLA, replayed", &text)
+    let aside = match plan.request.traffic_from {
+        TrafficSource::Numbers => {
+            "the fewest replicas with which each way meets the SLA, replayed on arrivals drawn of the numbers"
+        }
+        TrafficSource::Trace { .. } => "the fewest replicas with which each way meets the SLA, replayed",
+    };
+    section(style, "What it takes", aside, &text)
 }
 
 /// Every policy on the same trace; nothing where none was simulated.

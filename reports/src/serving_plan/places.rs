@@ -33,8 +33,8 @@ pub(super) fn locality(plan: &ServingPlan, style: &Style) -> String {
         match &strategy.outcome {
             StrategyOutcome::Possible(figures) => grid.row([
                 Cell::new(tone, name),
-                Cell::new(tone, figures.hit_ns.to_string()),
-                Cell::new(tone, figures.miss_ns.to_string()),
+                Cell::new(tone, figures.hit_ns.value.to_string()),
+                Cell::new(tone, figures.miss_ns.value.to_string()),
                 Cell::new(tone, figures.expected_ns.value.to_string()),
                 Cell::new(tone, figures.disk_bytes.map_or_else(String::new, |bytes| bytes.to_string())),
                 Cell::new(tone, per_month(figures)),
@@ -63,8 +63,8 @@ pub(super) fn locality(plan: &ServingPlan, style: &Style) -> String {
     body.push_str(&notes(style, Tone::Faint, impossible.chain(missing)));
     let aside = format!(
         "{} of weights, {} load at once",
-        locality.model_bytes,
-        super::quantity::counted(locality.simultaneous, "replica")
+        locality.model_bytes.value,
+        super::quantity::counted(locality.simultaneous.value, "replica")
     );
     section(style, "Where the model should live", &aside, &body)
 }
@@ -116,7 +116,7 @@ pub(super) fn mitigations(plan: &ServingPlan, style: &Style) -> String {
                 grid.row([
                     name.into(),
                     found.cold_start_ns.value.to_string().into(),
-                    found.saves_ns.to_string().into(),
+                    found.saves_ns.value.to_string().into(),
                     found
                         .standby
                         .as_ref()

@@ -28,13 +28,13 @@ fn cheapest(plan: &ServingPlan) -> Option<String> {
     let mut text = match best.export {
         None => format!(
             "{}, always: {} replica-hours for this traffic",
-            counted(best.min_replicas, "replica"),
+            counted(best.min_replicas.value, "replica"),
             hours(best)
         ),
         Some(signal) => {
             let (tool, least) = match best.to_zero {
                 true => ("keda", "none in pauses".to_owned()),
-                false => ("hpa|keda", format!("{} at least", best.min_replicas)),
+                false => ("hpa|keda", format!("{} at least", best.min_replicas.value)),
             };
             format!(
                 "scale with `coldstart export {tool} --signal {}`, {least}: {} replica-hours for this traffic",
@@ -45,7 +45,7 @@ fn cheapest(plan: &ServingPlan) -> Option<String> {
     };
     let fixed = courses.carried_out.iter().find(|course| course.export.is_none());
     if let Some(fixed) = fixed.filter(|_| best.export.is_some()) {
-        let count = fixed.min_replicas;
+        let count = fixed.min_replicas.value;
         text.push_str(&format!(
             ", where a number that never changes would have to be {count} and take {}",
             hours(fixed)
