@@ -90,6 +90,7 @@ fn odd_traces_are_planned_with_and_what_is_odd_is_said() {
         ("time_s\n0\n1\n2\n".to_owned(), "--tokens-in 7 --tokens-out 7", "7 tokens in, 7 out"),
         (format!("{head}0,0,10\n5,100,0\n9,100,10\n"), "", "2 requests of the trace have 0 tokens"),
         ("0,100,10\n5,100,10\n".to_owned(), "", "have no unit; taken for seconds"),
+        ("time_s,tokens in,tokens out\n0,100,10\n9,100,10\n".to_owned(), "", "the trace has 2 requests"),
     ] {
         std::fs::write(scratch.path("t.csv"), &text).unwrap();
         let line = format!("plan p.json --slo-p99 60s --assume-cold-p99 60s --trace t.csv {flags}");

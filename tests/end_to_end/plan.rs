@@ -272,6 +272,12 @@ fn what_is_typed_wrong_is_named_with_the_remedy() {
         ("plan p.json --slo-p99 1s --rate 1 --replica-hour -1", vec!["no price"]),
         ("plan p.json --slo-p99 1s --rate 1 --image-bytes 8GB", vec!["--registry-bandwidth"]),
         ("plan p.json --slo-p99 1s --rate 1 --quantile 2", vec!["0.99"]),
+        ("plan p.json --slo-p99 NaN --rate 1", vec!["not a time"]),
+        ("plan p.json --slo-p99 1s --rate 1 --nodes -1", vec!["-1", "1..=1000000"]),
+        ("plan p.json --slo-p99 1s --rate 1 --provisioning -1s", vec!["`-1s` is not above zero"]),
+        ("plan p.json --slo-p99 1s --rate 1 --scrape-interval 0s", vec!["above zero"]),
+        ("plan p.json --slo-p99 1s --rate 1 --scrape-interval 100000h", vec!["between 1 ms and a day"]),
+        ("plan p.json --slo-p99 1s --rate 1 --hit-ratio 2", vec!["a share", "90%"]),
     ] {
         let ran = scratch.run(&words(line));
         ran.expect_code(exit::USAGE);
@@ -285,6 +291,10 @@ fn what_is_typed_wrong_is_named_with_the_remedy() {
         (
             "plan p.json --slo-p99 1s --rate 0.0000001 --tokens-in 9 --tokens-out 9",
             vec!["the rate is 0.0000001", "at least 0.000001"],
+        ),
+        (
+            "plan p.json --slo-p99 1s --rate 1 --tokens-in 9 --tokens-out 9 --query-window 29s",
+            vec!["29.0 s", "two scrapes of 15.0 s", "--query-window 60s"],
         ),
         ("plan none --slo-p99 1s --rate 1", vec!["none", "no profile"]),
         ("plan q.json --slo-p99 1s --rate 1", vec!["q.json"]),
@@ -326,7 +336,7 @@ fn profiles_that_can_not_be_planned_with() {
     write("partial.json", &|profile| profile.state = RunState::Partial);
     let rest = "--slo-p99 60s --rate 1 --tokens-in 100 --tokens-out 10";
     for (files, parts) in [
-        ("p.json other.json", vec!["different models", "p.json", "other.json"]),
+        ("p.json other.json", vec!["different models", "p.json", "other.json", "with headers ff"]),
         ("stand-in.json", vec!["stand-in driver", "--allow-stand-in"]),
         ("idle.json", vec!["throughput", "coldstart run"]),
         ("warm.json", vec!["first_batch", "--assume-cold-p99"]),

@@ -34,7 +34,8 @@ pub enum PlanError {
     Capacity(#[from] CapacityError),
     /// More traffic than there may be replicas for.
     #[error(
-        "carry {peak_per_s:.2} requests per second with {most} replicas: it takes {needed}: raise --max-replicas, or allow more time"
+        "carry {peak_per_s:.2} requests per second with {most} {}: it takes {needed}: raise --max-replicas, or allow more time",
+        if *most == 1 { "replica" } else { "replicas" }
     )]
     TooFewReplicas {
         /// λ_peak.

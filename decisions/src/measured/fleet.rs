@@ -101,10 +101,22 @@ impl Fleet {
         for (name, profile) in &machines {
             let other = ModelFacts::of(profile);
             if other.as_ref().is_none_or(|other| other.header_sha256 != model.header_sha256) {
-                let other_model = other.map_or_else(|| "no model".to_owned(), |other| other.source);
+                // Files may lie under one name, and be of two models.
+                let told = |of: &ModelFacts| match other
+                    .as_ref()
+                    .is_some_and(|other| other.source == model.source)
+                {
+                    true => format!(
+                        "{} with headers {}",
+                        of.source,
+                        of.header_sha256.get(..12).unwrap_or(&of.header_sha256)
+                    ),
+                    false => of.source.clone(),
+                };
+                let other_model = other.as_ref().map_or_else(|| "no model".to_owned(), told);
                 return Err(MeasuredError::SeveralModels {
                     first: (*first_name).to_owned(),
-                    first_model: model.source.clone(),
+                    first_model: told(&model),
                     other: (*name).to_owned(),
                     other_model,
                 });

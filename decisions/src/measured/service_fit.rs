@@ -207,7 +207,10 @@ impl ServiceFits {
             max_batch: max_batch.unwrap_or_else(|| largest_batch(&decodes)),
             variation: variation(&all),
         };
-        model.check().map_err(|error| unusable(&error))?;
+        model.check().map_err(|error| match memory.free_bytes.is_assumed() {
+            true => missing(format!("failed to {error}"), "give more with --free-memory, or leave it out"),
+            false => unusable(&error),
+        })?;
         Ok((ServiceModel::LanguageModel(model), basis.resting_on(&memory.free_bytes.basis)))
     }
 

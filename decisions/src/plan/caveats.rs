@@ -12,6 +12,8 @@ use crate::measured::{ColdStart, Measured};
 use crate::service::ServiceModel;
 use crate::traffic::TrafficSummary;
 
+/// Fewer requests carry no 99th percentile at 95 % confidence: n with 0.99ⁿ ≤ 0.05.
+const LEAST_REQUESTS: u64 = 299;
 /// Arrivals whose gaps vary more than this (CV²) make closed formulas optimistic.
 const BURSTY: f64 = 1.5;
 /// A fit that explains less of the variance than this is a poor one.
@@ -53,6 +55,7 @@ impl Known<'_> {
         all.extend(self.poor_fits());
         all.extend(self.assumed(capacity));
         all.extend(bursty(traffic));
+        all.extend(few_requests(traffic));
         all.extend(self.of_numbers.map(str::to_owned));
         if let TrafficSource::Trace { caveats, .. } = &self.request.traffic_from {
             all.extend(caveats.iter().cloned());
@@ -165,6 +168,17 @@ impl Known<'_> {
         flags.dedup();
         (!flags.is_empty()).then(|| format!("assumed, not measured: {}", flags.join(", ")))
     }
+}
+
+/// A percentile of fewer requests may be missed by none of them.
+fn few_requests(traffic: &TrafficSummary) -> Option<String> {
+    let TrafficSummary::Trace { requests, .. } = traffic else { return None };
+    (*requests < LEAST_REQUESTS).then(|| {
+        format!(
+            "the trace has {requests} requests, and a 99th percentile takes {LEAST_REQUESTS}: its rates, growth and replays are of few: give a \
+             longer one"
+        )
+    })
 }
 
 fn bursty(traffic: &TrafficSummary) -> Option<String> {

@@ -113,6 +113,9 @@ fn language_models_take_the_lengths_of_their_requests() {
     let asked = request(20_000);
     let error = make_plan(&profiles, &ramp(RequestSize::ONE), asked.clone(), "0").unwrap_err();
     assert!(matches!(error, PlanError::NoSizes), "{error}");
+    let by_hand = ByHand { free_memory_bytes: Some(coldstart_profiles::Bytes::new(1)), ..ByHand::default() };
+    let error = make_plan(&profiles, &trace(), PlanRequest { by_hand, ..asked.clone() }, "0").unwrap_err();
+    assert!(error.to_string().contains("give more with --free-memory"), "{error}");
     let plan = make_plan(&profiles, &trace(), asked, "0").unwrap();
     assert_eq!(plan.service.size, RequestSize { tokens_in: 100, tokens_out: 20 });
     assert!(plan.capacity.warm.replicas_now.value >= 1);

@@ -13,7 +13,9 @@ use coldstart_reports as reports;
 
 use super::exit::CliError;
 use super::{out_files, output};
-use crate::planning::quantity::{bandwidth, duration, duration_or_zero, price, quantile, rate, size};
+use crate::planning::quantity::{
+    bandwidth, duration, duration_or_zero, interval, price, quantile, rate, share, size,
+};
 use crate::planning::{Arrivals, Order, make};
 use crate::say::say;
 
@@ -52,38 +54,38 @@ pub struct PlanArgs {
     #[arg(long, value_name = "FILE", help_heading = "Traffic")]
     pub trace: Option<PathBuf>,
     /// Tokens of every prompt; a trace that says its own keeps them.
-    #[arg(long, value_name = "N", requires = "tokens_out", value_parser = clap::value_parser!(u32).range(1..=10_000_000), help_heading = "Traffic")]
+    #[arg(long, value_name = "N", requires = "tokens_out", value_parser = clap::value_parser!(u32).range(1..=10_000_000), allow_hyphen_values = true, help_heading = "Traffic")]
     pub tokens_in: Option<u32>,
     /// Tokens of every answer; a trace that says its own keeps them.
-    #[arg(long, value_name = "N", requires = "tokens_in", value_parser = clap::value_parser!(u32).range(1..=10_000_000), help_heading = "Traffic")]
+    #[arg(long, value_name = "N", requires = "tokens_in", value_parser = clap::value_parser!(u32).range(1..=10_000_000), allow_hyphen_values = true, help_heading = "Traffic")]
     pub tokens_out: Option<u32>,
     /// Rates are over windows of this length.
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration, help_heading = "Traffic")]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration, allow_hyphen_values = true, help_heading = "Traffic")]
     pub window: Nanos,
     /// The quantile of the growth within the lead time that is planned for.
-    #[arg(long, value_name = "Q", default_value = "0.99", value_parser = quantile, help_heading = "Traffic")]
+    #[arg(long, value_name = "Q", default_value = "0.99", value_parser = quantile, allow_hyphen_values = true, help_heading = "Traffic")]
     pub quantile: f64,
 
     /// Between two scrapes of a replica's metrics.
-    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = duration, help_heading = "Cluster")]
+    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = interval, allow_hyphen_values = true, help_heading = "Cluster")]
     pub scrape_interval: Nanos,
     /// The window of the queries that the autoscaler reads: without, four scrapes, and at least one sync and one scrape.
-    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Cluster")]
+    #[arg(long, value_name = "TIME", value_parser = interval, allow_hyphen_values = true, help_heading = "Cluster")]
     pub query_window: Option<Nanos>,
     /// Between two looks of the autoscaler.
-    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = duration, help_heading = "Cluster")]
+    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = interval, allow_hyphen_values = true, help_heading = "Cluster")]
     pub sync_interval: Nanos,
     /// Until a new node is there; 0s where nodes are there already.
-    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = duration_or_zero, help_heading = "Cluster")]
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = duration_or_zero, allow_hyphen_values = true, help_heading = "Cluster")]
     pub provisioning: Nanos,
     /// Number of nodes.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000), help_heading = "Cluster")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000), allow_hyphen_values = true, help_heading = "Cluster")]
     pub nodes: Option<u32>,
     /// Disk of one node for models and images: such as 500GB.
-    #[arg(long, value_name = "SIZE", value_parser = size, help_heading = "Cluster")]
+    #[arg(long, value_name = "SIZE", value_parser = size, allow_hyphen_values = true, help_heading = "Cluster")]
     pub disk_per_node: Option<Bytes>,
     /// The most replicas that there can be.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000), help_heading = "Cluster")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000), allow_hyphen_values = true, help_heading = "Cluster")]
     pub max_replicas: Option<u32>,
     /// Which replica gets a request.
     #[arg(long, value_enum, value_name = "HOW", default_value_t = DispatchArg::LeastLoaded, help_heading = "Cluster")]
@@ -106,25 +108,25 @@ pub struct PlanArgs {
     pub miss_cost: Option<f64>,
 
     /// The 99th percentile of a cold start, in place of what was measured.
-    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "In place of measurements: marked as assumed")]
+    #[arg(long, value_name = "TIME", value_parser = duration, allow_hyphen_values = true, help_heading = "In place of measurements: marked as assumed")]
     pub assume_cold_p99: Option<Nanos>,
     /// Compressed size of the image, for a pull that was not measured: such as 8GB.
-    #[arg(long, value_name = "SIZE", value_parser = size, requires = "registry_bandwidth", help_heading = "In place of measurements: marked as assumed")]
+    #[arg(long, value_name = "SIZE", value_parser = size, requires = "registry_bandwidth", allow_hyphen_values = true, help_heading = "In place of measurements: marked as assumed")]
     pub image_bytes: Option<Bytes>,
     /// What a node gets of the registry: such as 1.2GB/s or 10Gbit/s.
-    #[arg(long, value_name = "RATE", value_parser = bandwidth, requires = "image_bytes", help_heading = "In place of measurements: marked as assumed")]
+    #[arg(long, value_name = "RATE", value_parser = bandwidth, requires = "image_bytes", allow_hyphen_values = true, help_heading = "In place of measurements: marked as assumed")]
     pub registry_bandwidth: Option<f64>,
     /// What a node gets of storage that all nodes mount: such as 1GB/s.
-    #[arg(long, value_name = "RATE", value_parser = bandwidth, help_heading = "In place of measurements: marked as assumed")]
+    #[arg(long, value_name = "RATE", value_parser = bandwidth, allow_hyphen_values = true, help_heading = "In place of measurements: marked as assumed")]
     pub shared_bandwidth: Option<f64>,
     /// Share of the starts that find the weights on their node where the scheduler prefers such nodes: 0.9 without.
-    #[arg(long, value_name = "SHARE", value_parser = quantile, help_heading = "In place of measurements: marked as assumed")]
+    #[arg(long, value_name = "SHARE", value_parser = share, allow_hyphen_values = true, help_heading = "In place of measurements: marked as assumed")]
     pub hit_ratio: Option<f64>,
     /// Device memory that is left for requests in flight.
-    #[arg(long, value_name = "SIZE", value_parser = size, help_heading = "In place of measurements: marked as assumed")]
+    #[arg(long, value_name = "SIZE", value_parser = size, allow_hyphen_values = true, help_heading = "In place of measurements: marked as assumed")]
     pub free_memory: Option<Bytes>,
     /// The most requests that a server works on at once: the largest measured batch without.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536), help_heading = "In place of measurements: marked as assumed")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536), allow_hyphen_values = true, help_heading = "In place of measurements: marked as assumed")]
     pub max_batch: Option<u32>,
     /// Take profiles of a stand-in driver: for trying the command, never for numbers.
     #[arg(long, help_heading = "In place of measurements: marked as assumed")]
@@ -134,7 +136,7 @@ pub struct PlanArgs {
     #[arg(long, help_heading = "Result")]
     pub simulate: bool,
     /// Seed of every simulation.
-    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Result")]
+    #[arg(long, value_name = "N", default_value_t = 1, allow_hyphen_values = true, help_heading = "Result")]
     pub seed: u64,
     /// Say where the number in this field of the plan comes from; `list` names the fields.
     #[arg(long, value_name = "FIELD", help_heading = "Result")]

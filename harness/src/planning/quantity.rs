@@ -42,10 +42,26 @@ pub fn duration(text: &str) -> Result<Nanos, QuantityError> {
     }
 }
 
+/// The shortest and the longest time between two looks of a monitoring system that make sense: Prometheus counts in milliseconds.
+const INTERVALS: (Nanos, Nanos) = (Nanos::from_millis(1), Nanos::from_secs(24 * 3600));
+
+/// A time between two scrapes or looks, or the window of a query: of 1 ms to a day.
+pub fn interval(text: &str) -> Result<Nanos, QuantityError> {
+    let time = duration(text)?;
+    match (INTERVALS.0..=INTERVALS.1).contains(&time) {
+        true => Ok(time),
+        false => Err(QuantityError::Unknown {
+            text: text.to_owned(),
+            what: "an interval between 1 ms and a day",
+            example: "15s or 1m",
+        }),
+    }
+}
+
 /// A time that may be zero: `0s`, `90s`, `3m`.
 pub fn duration_or_zero(text: &str) -> Result<Nanos, QuantityError> {
     const EXAMPLE: &str = "100ms, 1.5s or 2m";
-    if text.trim().parse::<f64>().is_ok() {
+    if text.trim().parse::<f64>().is_ok_and(f64::is_finite) {
         return Err(QuantityError::NoUnit { text: text.to_owned(), example: EXAMPLE });
     }
     let parsed: SignedDuration = text.trim().parse().map_err(|_| QuantityError::Unknown {
@@ -105,6 +121,15 @@ pub fn bandwidth(text: &str) -> Result<f64, QuantityError> {
         false => factor(&SIZES, amount),
     };
     Ok(value * bytes.ok_or_else(unknown)?)
+}
+
+/// A share above 0 and below 1: `0.9` or `90%`.
+pub fn share(text: &str) -> Result<f64, QuantityError> {
+    quantile(text).map_err(|_| QuantityError::Unknown {
+        text: text.to_owned(),
+        what: "a share above 0 and below 1",
+        example: "0.9 or 90%",
+    })
 }
 
 /// A share above 0 and below 1, also as a percentage or percentile: `0.99`, `99%`, `p99`.
@@ -182,12 +207,22 @@ mod tests {
             ("soon", "not a time"),
             ("", "not a time"),
             ("1e400s", "not a time"),
+            ("NaN", "not a time"),
         ] {
             let error = duration(text).unwrap_err().to_string();
             assert!(error.contains(part) && error.contains("100ms"), "{text}: {error}");
         }
         assert_eq!(duration_or_zero("0s"), Ok(Nanos::ZERO));
         assert!(duration_or_zero("-1s").is_err());
+        assert_eq!(interval("1ms"), Ok(Nanos::from_millis(1)));
+        for (text, part) in
+            [("1ns", "between 1 ms and a day"), ("25h", "between 1 ms and a day"), ("0s", "above zero")]
+        {
+            let error = interval(text).unwrap_err().to_string();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+        let error = share("2").unwrap_err().to_string();
+        assert!(error.contains("a share") && share("90%") == Ok(0.9), "{error}");
     }
 
     #[test]
