@@ -25,7 +25,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let recordings: Recordings = serde_json::from_str(&text)?;
     println!("{}, {}, {} trials a run", recordings.machine, recordings.tool, recordings.trials);
     for state in recordings.states() {
-        report(state, &recordings.of_state(state));
+        let mut runs = recordings.of_state(state);
+        report(state, &runs);
+        if runs.iter().any(|run| !run.disturbed.is_empty()) {
+            // What the gate would say without its look at the load average.
+            runs.iter_mut().for_each(|run| run.disturbed.clear());
+            report(&format!("{state}, load not known"), &runs);
+        }
     }
     for (calibrated, judged) in pairs(&recordings) {
         let [baseline, new] = [&calibrated, &judged].map(|state| recordings.of_state(state));
@@ -104,12 +110,15 @@ fn report(state: &str, runs: &[RecordedRun]) {
 }
 
 fn line(name: &str, [spread, threshold]: [&str; 2], worth: &KeyWorth, detectable: &str) {
-    let share = |part: usize| part as f64 / worth.compared.max(1) as f64 * 100.0;
+    let share = |part: usize, decimals: usize| match worth.compared {
+        0 => "–".to_owned(),
+        compared => format!("{:.decimals$}", part as f64 / compared as f64 * 100.0),
+    };
     println!(
-        "  {name:66} {spread:>6} {threshold:>6} {:>7.2} {:>7.1} {:>7.1} {:>7.1} {detectable:>8}",
-        share(worth.false_alarms),
-        share(worth.found[0]),
-        share(worth.found[1]),
-        share(worth.inconclusive)
+        "  {name:66} {spread:>6} {threshold:>6} {:>7} {:>7} {:>7} {:>7} {detectable:>8}",
+        share(worth.false_alarms, 2),
+        share(worth.found[0], 1),
+        share(worth.found[1], 1),
+        share(worth.inconclusive, 1)
     );
 }

@@ -361,8 +361,21 @@ fn on_recorded_runs_false_alarms_are_rare_and_what_is_detectable_is_found() {
         let every_other = |first: usize| runs.iter().skip(first).step_by(2).cloned().collect::<Vec<_>>();
         let found = worth(&calibrate_runs(&every_other(0)), &every_other(1), &every_other(1));
         let sum = |of: fn(&KeyWorth) -> usize| found.keys.values().map(of).sum::<usize>() as f64;
-        let rate = sum(|key| key.false_alarms) / sum(|key| key.compared);
+        let rate = sum(|key| key.false_alarms) / sum(|key| key.compared).max(1.0);
         assert!(rate <= 0.01, "{state}: {rate}");
+        let compute = found.keys.iter().filter(|(key, _)| is_compute(key)).map(|(_, worth)| worth);
+        match state {
+            "idle" => {
+                assert!(found.unfit * 4 < found.gates, "{} of {} unfit", found.unfit, found.gates);
+                let (compared, tenth, fifth) = compute.fold((0, 0, 0), |(compared, tenth, fifth), key| {
+                    (compared + key.compared, tenth + key.found[0], fifth + key.found[1])
+                });
+                let told = format!("of {compared} a tenth was found {tenth} times, a fifth {fifth} times");
+                assert!(tenth * 10 >= compared * 9 && fifth * 100 >= compared * 99, "{told}");
+            }
+            // Beside builds nothing can be judged, and the gate has to say so.
+            _ => assert_eq!(found.unfit, found.gates, "{state}"),
+        }
         for key in calibrate_runs(&runs).keys.iter().filter(|key| key.decides) {
             assert!(key.false_alarms <= 0.005, "{state}: {key:?}");
             assert!(key.detectable.is_none_or(|least| least >= key.threshold - 0.01), "{state}: {key:?}");

@@ -83,9 +83,9 @@ pub fn worth(policy: &Policy, baseline: &[RecordedRun], new: &[RecordedRun]) -> 
 
 fn gate(policy: &Policy, baseline: &RecordedRun, new: &RecordedRun, worth: &mut Worth) {
     worth.gates += 1;
-    if let (Some(before), Some(after)) = (Canary::of(&baseline.canary), Canary::of(&new.canary))
-        && before.apart(after) > policy.canary_tolerance
-    {
+    let canaries = Canary::of(&baseline.canary).zip(Canary::of(&new.canary));
+    let moved = canaries.is_some_and(|(before, after)| before.apart(after) > policy.canary_tolerance);
+    if moved || !baseline.disturbed.is_empty() || !new.disturbed.is_empty() {
         worth.unfit += 1;
         return;
     }
@@ -116,11 +116,6 @@ fn gate(policy: &Policy, baseline: &RecordedRun, new: &RecordedRun, worth: &mut 
         for (found, factor) in counts.found.iter_mut().zip(INJECTED) {
             *found += usize::from(pair.judge(factor, limits) == Judgement::Slower);
         }
-    }
-    if !(baseline.disturbed.is_empty() && new.disturbed.is_empty()) {
-        // What single keys would have said is counted all the same: it is shown, and shows why nothing is decided.
-        worth.unfit += 1;
-        return;
     }
     worth.alarmed += usize::from(alarmed);
     worth.inconclusive += usize::from(inconclusive && !alarmed);
