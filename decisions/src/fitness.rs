@@ -13,6 +13,8 @@ const QUIET: f64 = 0.25;
 
 /// A load average above this number of processes a core is more than an earlier run of ours leaves behind: they wait for cores.
 const BUSY: f64 = 1.5;
+/// What runs behind each other leave behind even on a single core: thirty of them began at up to 2.35.
+const OUR_OWN: f64 = 2.5;
 
 /// What makes the times of a run useless for comparisons with others: more work than cores before it, and what
 /// [`unfit_gpu`] tells. The canary is not asked: how far it may move is a matter of the machine.
@@ -33,7 +35,9 @@ fn counted_cores(profile: &Profile) -> u32 {
 
 /// What to say of a load average with which everything has to wait.
 pub(crate) fn busy(load: f64, cores: u32) -> Option<String> {
-    (load > BUSY * f64::from(cores.max(1))).then(|| {
+    let cores = cores.max(1);
+    let most = (BUSY * f64::from(cores)).max(OUR_OWN);
+    (load > most).then(|| {
         format!("the load average was {load:.1} on {cores} cores before the run, which had to wait for them: measure when nothing else runs")
     })
 }

@@ -17,7 +17,7 @@ fi
 program="$(realpath "$1")"
 directory="$2"
 runs="${3:-40}"
-cpu=$(($(nproc --all) - 1))
+cpu="$(awk '/^Cpus_allowed_list/ { n = split($2, cpus, /[-,]/); print cpus[n] }' /proc/self/status)"
 mkdir -p "$directory"
 for run in $(seq -f '%03g' 1 "$runs"); do
   profile="$directory/run-$run.json"

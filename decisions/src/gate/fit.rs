@@ -118,9 +118,12 @@ mod tests {
             let says = format!("{side}: the load average was 6.1 on 4 cores");
             assert!(reasons.len() == 1 && reasons[0].starts_with(&says), "{reasons:?}");
         }
-        // Where only the used ones are known they count.
+        // Where only the used ones are known they count; on a single one, runs behind each other leave more than 1.5.
         quiet.target.host.cores_online = None;
-        assert_eq!(unfit(&[], &[&quiet], None).len(), 1);
+        for (load, reasons) in [(2.4, 0), (2.6, 1)] {
+            quiet.fitness.load_average_before = Some(load);
+            assert_eq!(unfit(&[], &[&quiet], None).len(), reasons, "{load}");
+        }
     }
 
     #[test]

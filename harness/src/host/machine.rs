@@ -152,6 +152,7 @@ mod tests {
             ("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "performance\n"),
             ("proc/meminfo", "MemTotal:       16384000 kB\nMemAvailable:    8192000 kB\n"),
             ("proc/loadavg", "1.42 0.84 0.56 3/132 19773\n"),
+            ("sys/devices/system/cpu/online", "0-7\n"),
         ]);
         let found = host.describe();
         assert_eq!(
