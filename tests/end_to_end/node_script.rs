@@ -124,3 +124,34 @@ fn a_pod_that_labels_ends_when_it_is_told_to() {
     signal(&child, "TERM");
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
+
+/// `node` with a program that is found before the one of that name, tells the script to stop, and then does what that one does.
+fn stopped_by(scratch: &Scratch, what: &str, name: &str) -> Command {
+    let mut command = node(scratch, what);
+    let path = command.get_envs().find(|(name, _)| *name == "PATH").unwrap().1.unwrap().to_owned();
+    let program = scratch.path("first").join(name);
+    std::fs::create_dir_all(scratch.path("first")).unwrap();
+    std::fs::write(&program, format!("#!/bin/sh\nkill -TERM $PPID\nPATH=${{PATH#*:}}\nexec {name} \"$@\"\n"))
+        .unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let mut first = scratch.path("first").into_os_string();
+    first.push(":");
+    first.push(path);
+    command.env("PATH", first);
+    command
+}
+
+#[test]
+fn a_pod_that_is_stopped_while_it_starts_something_stops_all_the_same() {
+    // Before the run, which then never begins; and as it begins, with or without a handler of its own (143: without).
+    for (first, codes) in [("touch", &[130][..]), ("coldstart", &[130, 143])] {
+        let scratch = Scratch::new();
+        let output = stopped_by(&scratch, "profile", first).output().unwrap();
+        assert!(output.status.code().is_some_and(|code| codes.contains(&code)), "{first}: {output:?}");
+        assert!(names(&scratch.path("shared/a100")).is_empty(), "{first}");
+    }
+    // In the moment in which it begins to pause.
+    let scratch = Scratch::new();
+    let output = stopped_by(&scratch, "label", "sleep").env("REFRESH", "600").output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+}
