@@ -116,10 +116,18 @@ fn listed(names: &BTreeSet<&str>, none: &str) -> String {
     }
 }
 
+fn identities<'c>(pods: impl Iterator<Item = &'c Candidate<'c>>) -> BTreeSet<(&'c str, &'c str, &'c str)> {
+    pods.map(|candidate| candidate.pod.metadata.identity()).collect()
+}
+
 impl Chosen<'_> {
     /// What some of the pods don't tell, although others do: they are taken to be like those.
     pub(super) fn unknown(&self) -> Option<String> {
-        let silent = |told: fn(&Candidate<'_>) -> bool| self.pods.iter().filter(|pod| !told(pod)).count();
+        // Several files may hold one pod, and one of them may tell what another doesn't.
+        let all = identities(self.pods.iter());
+        let silent = |told: fn(&Candidate<'_>) -> bool| {
+            all.len() - identities(self.pods.iter().filter(|pod| told(pod))).len()
+        };
         let parts: Vec<String> = [
             (&self.model, "model", silent(|pod| pod.model.is_some())),
             (&self.gpu, "GPU", silent(|pod| pod.gpu.is_some())),
@@ -129,7 +137,7 @@ impl Chosen<'_> {
             let of_others = of_others.as_ref().filter(|_| silent > 0)?;
             Some(format!(
                 "{silent} of {} pods don't tell their {what} and are taken to be of {of_others}",
-                self.pods.len()
+                all.len()
             ))
         })
         .collect();

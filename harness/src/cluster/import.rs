@@ -53,7 +53,7 @@ pub fn import(sources: &[Source<'_>], choice: &Choice, tool: Tool) -> Result<Pro
         let mut events = by_pod.get(&key).cloned().unwrap_or_default();
         events.retain(|event| event.is_about(&pod.metadata));
         let start = cold_start(pod, &events, &container.name);
-        match places.entry((key.0, key.1, pod.metadata.uid.as_str())) {
+        match places.entry(pod.metadata.identity()) {
             Entry::Vacant(place) => {
                 place.insert(seen.len());
                 seen.push((*pod, start));

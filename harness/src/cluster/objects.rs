@@ -58,6 +58,11 @@ pub(super) struct Metadata {
 }
 
 impl Metadata {
+    /// Namespace, name and uid: what makes two looks looks at one object.
+    pub(super) fn identity(&self) -> (&str, &str, &str) {
+        (&self.namespace, &self.name, &self.uid)
+    }
+
     /// `namespace/name`.
     fn id(&self) -> String {
         match self.namespace.as_str() {

@@ -355,6 +355,17 @@ fn of_two_looks_at_a_pod_the_one_that_tells_of_its_start_counts() {
 }
 
 #[test]
+fn a_pod_that_several_files_hold_is_counted_once_among_the_untold() {
+    let (all, one) = (told([Some("a"), Some("a")], &[]), told([Some("a"), None], &[]));
+    // The same twice; and a pod whose other look tells it.
+    for text in [all.clone(), format!("{all}{all}"), format!("{one}{all}"), format!("{all}{one}")] {
+        let caveats = imported(&text).caveats;
+        let caveat = caveats.iter().find(|caveat| caveat.code == "pods_not_told_apart").unwrap();
+        assert!(caveat.text.starts_with("3 of 5 pods don't tell their model"), "{caveat:?}");
+    }
+}
+
+#[test]
 fn an_error_names_some_of_many() {
     let pods: Vec<Value> = (0..40)
         .map(|n| json!({"kind": "Pod", "spec": {"containers": [{"name": "s", "image": format!("i:{n}")}]}}))
