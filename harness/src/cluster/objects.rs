@@ -49,8 +49,11 @@ fn or_null<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserialize
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Metadata {
+    #[serde(deserialize_with = "or_null")]
     pub(super) name: String,
+    #[serde(deserialize_with = "or_null")]
     pub(super) namespace: String,
+    #[serde(deserialize_with = "or_null")]
     pub(super) uid: String,
     pub(super) creation_timestamp: Option<Stamp>,
     #[serde(deserialize_with = "or_null")]
@@ -76,10 +79,15 @@ impl Metadata {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Reference {
+    #[serde(deserialize_with = "or_null")]
     kind: String,
+    #[serde(deserialize_with = "or_null")]
     namespace: String,
+    #[serde(deserialize_with = "or_null")]
     name: String,
+    #[serde(deserialize_with = "or_null")]
     uid: String,
+    #[serde(deserialize_with = "or_null")]
     field_path: String,
 }
 
@@ -98,7 +106,9 @@ pub(super) struct PodSpec {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct ContainerSpec {
+    #[serde(deserialize_with = "or_null")]
     pub(super) name: String,
+    #[serde(deserialize_with = "or_null")]
     pub(super) image: String,
     #[serde(deserialize_with = "or_null")]
     pub(super) resources: Resources,
@@ -114,6 +124,7 @@ pub(super) struct ContainerSpec {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Variable {
+    #[serde(deserialize_with = "or_null")]
     pub(super) name: String,
     pub(super) value: Option<String>,
 }
@@ -156,8 +167,9 @@ pub(super) struct PodStatus {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Condition {
-    #[serde(rename = "type")]
+    #[serde(rename = "type", deserialize_with = "or_null")]
     kind: String,
+    #[serde(deserialize_with = "or_null")]
     status: String,
     last_transition_time: Option<Stamp>,
 }
@@ -166,10 +178,13 @@ pub(super) struct Condition {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct ContainerStatus {
+    #[serde(deserialize_with = "or_null")]
     pub(super) name: String,
+    #[serde(deserialize_with = "or_null")]
     pub(super) restart_count: u32,
-    #[serde(rename = "imageID")]
+    #[serde(rename = "imageID", deserialize_with = "or_null")]
     pub(super) image_id: String,
+    #[serde(deserialize_with = "or_null")]
     pub(super) state: ContainerState,
 }
 
@@ -192,6 +207,7 @@ pub(super) struct Running {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Waiting {
+    #[serde(deserialize_with = "or_null")]
     pub(super) reason: String,
 }
 
