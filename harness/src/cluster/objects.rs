@@ -5,7 +5,10 @@
 //! in memory twice.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -38,6 +41,35 @@ struct Object<'t> {
     event_time: Option<Stamp>,
     deprecated_first_timestamp: Option<Stamp>,
     deprecated_last_timestamp: Option<Stamp>,
+}
+
+/// What stands by itself in a text: one object, or an array of them.
+#[derive(Debug)]
+struct Document<'t>(Vec<Object<'t>>);
+
+// By hand: an untagged enum would copy the text that is borrowed, and forget where in it an error lies.
+impl<'t> Deserialize<'t> for Document<'t> {
+    fn deserialize<D: Deserializer<'t>>(deserializer: D) -> Result<Document<'t>, D::Error> {
+        deserializer.deserialize_any(OneOrMany)
+    }
+}
+
+struct OneOrMany;
+
+impl<'t> Visitor<'t> for OneOrMany {
+    type Value = Document<'t>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object or an array of objects")
+    }
+
+    fn visit_map<A: MapAccess<'t>>(self, map: A) -> Result<Document<'t>, A::Error> {
+        Ok(Document(vec![Object::deserialize(MapAccessDeserializer::new(map))?]))
+    }
+
+    fn visit_seq<A: SeqAccess<'t>>(self, items: A) -> Result<Document<'t>, A::Error> {
+        Ok(Document(Vec::deserialize(SeqAccessDeserializer::new(items))?))
+    }
 }
 
 /// Some clients write `null` where Kubernetes leaves a field out.
@@ -301,12 +333,9 @@ impl Objects {
         let no_json = |source| ClusterError::Json { name: name.to_owned(), source };
         // Windows writes files with a byte order mark.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        if text.trim_start().starts_with('[') {
-            let items: Vec<Object<'_>> = serde_json::from_str(text).map_err(no_json)?;
-            return items.into_iter().try_for_each(|item| self.add(name, item));
-        }
-        for document in serde_json::Deserializer::from_str(text).into_iter::<Object<'_>>() {
-            self.add(name, document.map_err(no_json)?)?;
+        for document in serde_json::Deserializer::from_str(text).into_iter::<Document<'_>>() {
+            let Document(objects) = document.map_err(no_json)?;
+            objects.into_iter().try_for_each(|object| self.add(name, object))?;
         }
         Ok(())
     }

@@ -277,6 +277,15 @@ fn files_that_are_none_get_one_clear_error() {
         ("[]", "find a pod in pods.json"),
         (r#"[{"kind":"Pod"}]"#, "find a pod with a container"),
         ("[1]", "read pods.json as objects of a cluster"),
+        ("{}\n[{},\n7]", "invalid type: integer `7`, expected struct Object at line 3 column 1"),
+        ("[]\n[{\"kind\":\"Pod\"}", "EOF while parsing a list at line 2 column 15"),
+        ("[][", "EOF while parsing a list at line 1 column 3"),
+        ("[] pods", "at line 1 column 4"),
+        (
+            "{\"items\":[]}\n[{\"kind\":\"Pod\",\"metadata\":{\"name\":\"a\"},\"spec\":1}]",
+            "read the spec of pod `a` in pods.json",
+        ),
+        ("42", "invalid type: integer `42`, expected an object or an array of objects at line 1 column 2"),
         ("42", "read pods.json as objects of a cluster"),
         (
             r#"{"kind":"Status","status":"Failure","message":"pods is forbidden"}"#,
@@ -372,8 +381,14 @@ fn what_means_the_same_is_read_the_same() {
         .push(json!({"kind": "Thing", "spec": {"containers": 1, "nodeSelector": {"a": {}}}, "status": "ok"}));
     // Twice: of two looks at a cluster.
     let twice = format!("{ONE_LIST}{ONE_LIST}");
+    // Arrays in front of documents, behind them and behind each other.
+    let parts: Vec<String> = items.chunks(7).map(|part| json!(part).to_string()).collect();
+    let list = json!({"kind": "List", "items": &items[7..]});
     for text in [
         json!(items).to_string(),
+        parts.join("\n"),
+        format!("{}\n{list}", parts[0]),
+        format!("{list}[]{}", parts[0]),
         format!("\u{feff}{ONE_LIST}"),
         raw,
         json!(nulls).to_string(),
