@@ -29,10 +29,16 @@ mod tests {
         assert_eq!(parse("Name:\tx\n"), None);
         assert_eq!(parse("RssAnon:\tmany kB\n"), None);
         let before = resident().unwrap();
-        let fresh = vec![1u8; 32 << 20];
-        let grown = growth(Some(before), resident()).unwrap();
+        // Other tests of this process give memory back meanwhile, but not each time.
+        let grown = (0..10).filter_map(|_| {
+            let before = resident();
+            let fresh = vec![1u8; 32 << 20];
+            let after = resident();
+            drop(fresh);
+            growth(before, after)
+        });
+        let grown = grown.max().unwrap();
         assert!(grown >= Bytes::from_mib(24), "{grown} for 32 MiB");
-        drop(fresh);
         assert_eq!(growth(Some(Bytes::from_mib(2)), Some(Bytes::from_mib(1))), Some(Bytes::ZERO));
         assert_eq!(growth(None, Some(before)), None);
     }
