@@ -2,6 +2,7 @@
 
 use coldstart_profiles::Nanos;
 
+use super::drawn::length_s;
 use super::request::PlanRequest;
 use crate::autoscaler::{Autoscaler, KeepAlive, PodsPolicy, Signal as Watched, Wanted};
 use crate::basis::Quantity;
@@ -15,14 +16,6 @@ use crate::simulate::{
     Metric, Monitoring, Planned, Policy, Prices, Rule, Scenario, Signal, largest_rates, usual_policies,
 };
 use crate::traffic::{Trace, Traffic};
-
-/// Numbers are replayed over an hour at least, but not over more requests than this …
-const MOST_REQUESTS: f64 = 500_000.0;
-/// … and not over fewer, since a percentile needs some that miss it: slow traffic is drawn for longer …
-const LEAST_REQUESTS: f64 = 1000.0;
-/// … but not for longer than this.
-const HOUR_S: f64 = 3600.0;
-const DAY_S: f64 = 24.0 * HOUR_S;
 
 /// One service under one demand, with the settings that follow from them.
 pub(super) struct Alternatives<'a> {
@@ -45,36 +38,12 @@ impl Alternatives<'_> {
         self.cold.totals_ns.iter().map(start).collect()
     }
 
-    /// Poisson arrivals of numbers, with a ramp that starts after a quarter, reaches its peak, and stays there for a lead time at least; or
-    /// why there are none to replay.
+    /// Poisson arrivals of numbers over a lead time at least, with a ramp that starts after a quarter, reaches its peak, and stays there for
+    /// as long; or why there are none to replay.
     pub(super) fn drawn(&self, traffic: &Traffic) -> Result<Trace, String> {
-        let (most, climb_s) = match traffic {
-            Traffic::Steady(steady) => (steady.rate_per_s, 0.0),
-            Traffic::Ramp(ramp) => {
-                let climb = (ramp.peak_per_s - ramp.base_per_s) / ramp.growth_per_s_per_s;
-                // Nothing to climb at no pace.
-                (ramp.peak_per_s, if climb.is_nan() { 0.0 } else { climb })
-            }
-            Traffic::Trace(trace) => return Ok(trace.clone()),
-        };
         let lead = LeadTime::new(&self.request.cluster, &self.cold.hi_ns).total_ns.value.as_secs_f64();
-        let least_s = if climb_s > 0.0 { (climb_s + lead) * 4.0 / 3.0 } else { 0.0 };
-        let wanted_s = HOUR_S.max(least_s).max(LEAST_REQUESTS / traffic.now_per_s());
-        if wanted_s > DAY_S {
-            return Err(match least_s > DAY_S {
-                true => "the ramp takes longer than a day to reach its peak and stay there for a lead time"
-                    .to_owned(),
-                false => format!(
-                    "fewer than {LEAST_REQUESTS} requests come in a day, of which no percentile is certain"
-                ),
-            });
-        }
-        let seconds = wanted_s.min(MOST_REQUESTS / most);
-        if seconds < least_s {
-            return Err(format!(
-                "it takes more than {MOST_REQUESTS} requests until the ramp has reached its peak and stayed there for a lead time"
-            ));
-        }
+        // A trace is as long as it is.
+        let seconds = length_s(traffic, lead).unwrap_or(Ok(0.0))?;
         traffic
             .to_trace(Nanos::from_nanos_f64(seconds * 1e9), self.request.seed)
             .map_err(|error| error.to_string())

@@ -8,6 +8,7 @@ mod alternatives;
 mod caveats;
 mod comparison;
 mod courses;
+mod drawn;
 mod explain;
 #[cfg(test)]
 mod explained_tests;
