@@ -48,6 +48,8 @@ impl ClusterFacts {
     pub const USUAL_SCRAPES: u64 = 4;
     /// A rate is a difference of two scrapes: a window of fewer has none.
     pub const LEAST_SCRAPES: u64 = 2;
+    /// The longest scrape interval, sync interval and query window that can be given: a day.
+    pub const LONGEST_INTERVAL: Nanos = Nanos::from_secs(24 * 3600);
 
     /// The larger of four scrape intervals and of one sync and one scrape interval, rounded up to whole seconds: the rule of Grafana's
     /// `$__rate_interval`, with the autoscaler's looks as its steps. The second keeps requests from falling between the windows of two
@@ -60,10 +62,16 @@ impl ClusterFacts {
         Nanos::from_nanos(longer.div_ceil(SECOND).saturating_mul(SECOND))
     }
 
-    /// The usual window as `--query-window` takes it: `60s`.
-    pub fn usual_window_flag(&self) -> String {
+    /// What to do about a window that is too short: `give --query-window 60s, or leave it out`; of a window that can't be given, because it
+    /// is above [`ClusterFacts::LONGEST_INTERVAL`], only the second.
+    pub fn window_remedy(&self) -> String {
         let window = Self::usual_window_ns(self.scrape_interval_ns, self.sync_interval_ns);
-        format!("{}s", window.as_nanos().div_ceil(1_000_000_000))
+        match window > Self::LONGEST_INTERVAL {
+            true => "leave --query-window out".to_owned(),
+            false => {
+                format!("give --query-window {}s, or leave it out", window.as_nanos().div_ceil(1_000_000_000))
+            }
+        }
     }
 
     /// How many scrapes fall into a window, at the fewest.
@@ -118,6 +126,14 @@ mod tests {
                 ..ClusterFacts::default()
             };
             assert!(facts.scrapes_in_window() >= 4 || scrape > s(1_000_000), "{scrape}");
+        }
+        for (scrape, remedy) in [
+            (s(15), "give --query-window 60s, or leave it out"),
+            (s(6 * 3600), "give --query-window 86400s, or leave it out"),
+            (s(7 * 3600), "leave --query-window out"),
+        ] {
+            let facts = ClusterFacts { scrape_interval_ns: scrape, ..ClusterFacts::default() };
+            assert_eq!(facts.window_remedy(), remedy, "{scrape}");
         }
         assert_eq!(ClusterFacts::default().query_window_ns, s(60));
         assert_eq!(ClusterFacts::default().detection_ns(), s(60), "15 s + 60 s ÷ 2 + 15 s");

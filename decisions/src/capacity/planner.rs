@@ -52,15 +52,14 @@ pub enum PlanError {
     NoSizes,
     /// A window without a rate.
     #[error(
-        "take rates over {window}: that holds fewer than the two scrapes of {scrape} that a rate is the difference of: give --query-window \
-         {remedy}, or leave it out"
+        "take rates over {window}: that holds fewer than the two scrapes of {scrape} that a rate is the difference of: {remedy}"
     )]
     QueryWindow {
         /// The window.
         window: Nanos,
         /// The scrape interval.
         scrape: Nanos,
-        /// The window that suits the scrape interval, as it is typed.
+        /// What to do about it.
         remedy: String,
     },
     /// A quantile that is none.
@@ -133,7 +132,7 @@ impl<'a> Planner<'a> {
             return Err(PlanError::QueryWindow {
                 window: cluster.query_window_ns,
                 scrape: cluster.scrape_interval_ns,
-                remedy: cluster.usual_window_flag(),
+                remedy: cluster.window_remedy(),
             });
         }
         demand.traffic.sizes().can_meet(service, demand.sla)?;

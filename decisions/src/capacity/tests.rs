@@ -103,7 +103,15 @@ fn what_no_number_of_replicas_can_do_is_refused_with_both_numbers() {
     }
     let short = ClusterFacts { query_window_ns: Nanos::from_secs(29), ..cluster };
     let error = Planner::new(demand(&traffic, &SLA), &service, &basis, &short).unwrap_err().to_string();
-    assert!(error.contains("29.0 s") && error.contains("--query-window 60s"), "{error}");
+    assert!(
+        error.contains("29.0 s") && error.contains("give --query-window 60s, or leave it out"),
+        "{error}"
+    );
+    // Four such scrapes are more than a day, which can't be given.
+    let hours = Nanos::from_secs(7 * 3600);
+    let long = ClusterFacts { scrape_interval_ns: hours, query_window_ns: hours, ..cluster };
+    let error = Planner::new(demand(&traffic, &SLA), &service, &basis, &long).unwrap_err().to_string();
+    assert!(error.ends_with("leave --query-window out"), "{error}");
     for quantile in [0.0, 1.0, f64::NAN] {
         let demand = Demand { quantile, ..demand(&traffic, &SLA) };
         assert!(matches!(Planner::new(demand, &service, &basis, &cluster), Err(PlanError::Quantile { .. })));

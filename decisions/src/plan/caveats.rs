@@ -50,7 +50,7 @@ impl Known<'_> {
         all.extend(self.measured.pods.iter().flat_map(|pods| pods.differs.iter().cloned()));
         all.extend(self.nothing_meets());
         all.extend(self.too_few());
-        all.extend(self.few_scrapes());
+        all.extend(self.short_window());
         all.extend(self.extrapolated());
         all.extend(self.poor_fits());
         all.extend(self.assumed(capacity));
@@ -92,19 +92,26 @@ impl Known<'_> {
         ))
     }
 
-    /// That a lost scrape leaves no rate.
-    fn few_scrapes(&self) -> Option<String> {
+    /// That a window is shorter than the usual one: that a lost scrape leaves no rate, or that requests are seen by no look.
+    fn short_window(&self) -> Option<String> {
         let cluster = &self.request.cluster;
+        let (window, scrape, sync) =
+            (cluster.query_window_ns, cluster.scrape_interval_ns, cluster.sync_interval_ns);
         let scrapes = cluster.scrapes_in_window();
-        (scrapes < ClusterFacts::USUAL_SCRAPES).then(|| {
+        // Not the usual window itself, which is rounded up: one of 4.4 s does for scrapes of 1.1 s.
+        let why = if scrapes < ClusterFacts::USUAL_SCRAPES {
             format!(
-                "the query window of {} holds {scrapes} scrapes of {}: one that is lost or late leaves no rate, or a wrong one, and the \
-                 autoscaler waits: give --query-window {}, or leave it out",
-                cluster.query_window_ns,
-                cluster.scrape_interval_ns,
-                cluster.usual_window_flag()
+                "holds {scrapes} scrapes of {scrape}: one that is lost or late leaves no rate, or a wrong one, and the autoscaler waits"
             )
-        })
+        } else if window < scrape.saturating_add(sync) {
+            format!(
+                "is shorter than a sync of {sync} and a scrape of {scrape}: requests fall between the windows of two looks of the \
+                 autoscaler, which never sees them"
+            )
+        } else {
+            return None;
+        };
+        Some(format!("the query window of {window} {why}: {}", cluster.window_remedy()))
     }
 
     /// That requests are longer than anything that was measured.

@@ -379,6 +379,34 @@ fn a_window_of_few_scrapes_is_said_with_the_remedy() {
     }
 }
 
+/// Frequent scrapes don't make up for looks that are further apart than the window is long.
+#[test]
+fn a_window_that_requests_fall_beside_is_said_with_the_remedy() {
+    let profile = with_cold_starts(encoder(10.0, 5.0), &[50_000, 60_000, 55_000]);
+    let said = |scrape_ms: u64, sync_ms: u64, window_ms: u64| {
+        let cluster = ClusterFacts {
+            scrape_interval_ns: Nanos::from_millis(scrape_ms),
+            sync_interval_ns: Nanos::from_millis(sync_ms),
+            query_window_ns: Nanos::from_millis(window_ms),
+            ..ClusterFacts::default()
+        };
+        let asked = PlanRequest { cluster, ..request(100) };
+        let traffic = Traffic::Steady(Steady { rate_per_s: 1.0, size: RequestSize::ONE });
+        let caveats = make_plan(&[("p.json", &profile)], &traffic, asked, "0").unwrap().caveats;
+        caveats.into_iter().find(|text| text.contains("--query-window"))
+    };
+    let caveat = said(1000, 15_000, 5000).unwrap();
+    for part in [
+        "the query window of 5.00 s is shorter than a sync of 15.0 s and a scrape of 1.00 s",
+        "--query-window 16s",
+    ] {
+        assert!(caveat.contains(part), "{part}: {caveat}");
+    }
+    assert!(!caveat.contains("lost"), "five scrapes are enough: {caveat}");
+    assert_eq!(said(1000, 15_000, 16_000), None);
+    assert_eq!(said(1100, 500, 4400), None, "four scrapes, although the usual window is rounded up to 5 s");
+}
+
 /// Numbers are replayed as arrivals that are drawn of them, with and without `--simulate` the same; where none would tell, it is said.
 #[test]
 fn numbers_are_replayed_on_arrivals_drawn_of_them() {

@@ -1,5 +1,6 @@
 //! Times, sizes and rates as people type them: always with a unit.
 
+use coldstart_decisions::ClusterFacts;
 use coldstart_profiles::{Bytes, Nanos};
 use jiff::SignedDuration;
 
@@ -43,7 +44,7 @@ pub fn duration(text: &str) -> Result<Nanos, QuantityError> {
 }
 
 /// The shortest and the longest time between two looks of a monitoring system that make sense: Prometheus counts in milliseconds.
-const INTERVALS: (Nanos, Nanos) = (Nanos::from_millis(1), Nanos::from_secs(24 * 3600));
+const INTERVALS: (Nanos, Nanos) = (Nanos::from_millis(1), ClusterFacts::LONGEST_INTERVAL);
 
 /// A time between two scrapes or looks, or the window of a query: of 1 ms to a day.
 pub fn interval(text: &str) -> Result<Nanos, QuantityError> {
