@@ -31,6 +31,10 @@ const FLAGS: [(&str, &str); 23] = [
     ("seed", "--seed"),
 ];
 
+/// The flags among them that have a default: without the others there is no number.
+const WITH_DEFAULT: [&str; 6] =
+    ["--window", "--quantile", "--scrape-interval", "--sync-interval", "--provisioning", "--seed"];
+
 /// Numbers of a trace, and how they are counted.
 const OF_TRACE: [(&str, &str); 8] = [
     ("requests", "counted"),
@@ -91,7 +95,10 @@ fn of_request(plan: &ServingPlan, field: &str) -> Option<Basis> {
         _ => {}
     }
     let flag = known(&FLAGS, field)?;
-    let basis = Basis::of(format!("given with {flag}, or its default"));
+    let basis = Basis::of(match WITH_DEFAULT.contains(&flag) {
+        true => format!("given with {flag}, or its default"),
+        false => format!("given with {flag}"),
+    });
     Some(match field.starts_with("by_hand.") || field.starts_with("places.") {
         true => basis.assumed(flag),
         false => basis.input("flag", Quantity::Text(flag.to_owned())),

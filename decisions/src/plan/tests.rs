@@ -102,6 +102,13 @@ fn every_number_can_be_explained_and_fields_lead_on() {
         standby.basis.keys.iter().any(|key| key.params.get("total").is_some()),
         "the cold start is in it"
     );
+    for (field, formula) in [
+        ("request.sla.end_to_end_ns", "given with --slo-p99"),
+        ("request.seed", "given with --seed, or its default"),
+        ("request.cluster.provisioning_ns", "given with --provisioning, or its default"),
+    ] {
+        assert_eq!(explain(&plan, field).unwrap()[0].basis.formula, formula, "{field}");
+    }
     assert!(explain(&plan, "lead_time").unwrap().len() >= 4, "what lies below a field");
     assert!(explain(&plan, "no.such.field").unwrap().is_empty());
 }
