@@ -1,5 +1,7 @@
 //! Where a number of a plan comes from.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -44,6 +46,17 @@ pub fn numbers(plan: &ServingPlan) -> Result<Vec<(String, Option<Explanation>)>,
         found.push((field.to_owned(), explained));
     });
     Ok(found)
+}
+
+/// The names of everything that [`explain`] knows by its own name: of what has a basis, and of every number that is explained by that of its
+/// group or by what was given. Each once, sorted.
+///
+/// # Errors
+/// When the plan has no JSON.
+pub fn names(plan: &ServingPlan) -> Result<Vec<String>, serde_json::Error> {
+    let numbers = numbers(plan)?.into_iter().filter_map(|(name, explained)| explained.map(|_| name));
+    let all: BTreeSet<String> = fields(plan)?.into_iter().map(|known| known.field).chain(numbers).collect();
+    Ok(all.into_iter().collect())
 }
 
 /// The field; of a group of numbers also, by name, every field below it that has a basis; of a number without a basis of its own that of

@@ -27,7 +27,7 @@ mod tests;
 
 pub use comparison::{Moment, PolicyComparison};
 pub use courses::{Course, Courses};
-pub use explain::{Explanation, explain, fields, numbers};
+pub use explain::{Explanation, explain, fields, names, numbers};
 pub use format::PlanFormat;
 pub use make::make_plan;
 pub use request::{PlacesRequest, PlanRequest, TrafficSource};

@@ -102,6 +102,15 @@ fn every_number_can_be_explained_and_fields_lead_on() {
         standby.basis.keys.iter().any(|key| key.params.get("total").is_some()),
         "the cold start is in it"
     );
+    let every = names(&plan).unwrap();
+    assert!(every.is_sorted() && every.len() > all.len(), "{} and {}", every.len(), all.len());
+    assert!(all.iter().all(|known| every.contains(&known.field)), "what has a basis of its own");
+    for field in ["request.seed", "traffic.peak_per_s", "service.size.tokens_in"] {
+        assert!(every.iter().any(|name| name == field), "{field}: {every:#?}");
+    }
+    for field in every.iter().step_by(every.len() / 10) {
+        assert!(!explain(&plan, field).unwrap().is_empty(), "{field}");
+    }
     for (field, formula) in [
         ("request.sla.end_to_end_ns", "given with --slo-p99"),
         ("request.seed", "given with --seed, or its default"),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, ValueEnum};
 use coldstart_decisions::measured::{ByHand, PullByHand};
-use coldstart_decisions::plan::{PlacesRequest, PlanRequest, ServingPlan, TrafficSource, explain, fields};
+use coldstart_decisions::plan::{PlacesRequest, PlanRequest, ServingPlan, TrafficSource, explain, names};
 use coldstart_decisions::service::{RequestSize, Sla};
 use coldstart_decisions::simulate::Dispatch;
 use coldstart_decisions::{ClusterFacts, Prices};
@@ -196,17 +196,16 @@ fn explained(
     json: bool,
     style: &reports::Style,
 ) -> Result<String, CliError> {
-    let all = fields(plan)?;
+    let all = names(plan)?;
     if field == "list" && json {
-        let names: Vec<&str> = all.iter().map(|known| known.field.as_str()).collect();
-        return Ok(format!("{}\n", serde_json::to_string_pretty(&names)?));
+        return Ok(format!("{}\n", serde_json::to_string_pretty(&all)?));
     }
     if field == "list" {
-        return Ok(all.iter().map(|known| format!("{}\n", known.field)).collect());
+        return Ok(all.iter().map(|name| format!("{name}\n")).collect());
     }
     let found = explain(plan, field)?;
     if found.is_empty() {
-        let names: Vec<&str> = all.iter().map(|known| known.field.as_str()).collect();
+        let names: Vec<&str> = all.iter().map(String::as_str).collect();
         let meant =
             closest(field, &names).map_or_else(String::new, |name| format!("did you mean `{name}`? "));
         return Err(CliError::Usage(format!(
