@@ -98,29 +98,8 @@ impl Fleet {
             why: format!("{first_name} measured no model"),
             remedy: "measure one with `coldstart run --model DIR`",
         })?;
-        for (name, profile) in &machines {
-            let other = ModelFacts::of(profile);
-            if other.as_ref().is_none_or(|other| other.header_sha256 != model.header_sha256) {
-                // Files may lie under one name, and be of two models.
-                let told = |of: &ModelFacts| match other
-                    .as_ref()
-                    .is_some_and(|other| other.source == model.source)
-                {
-                    true => format!(
-                        "{} with headers {}",
-                        of.source,
-                        of.header_sha256.get(..12).unwrap_or(&of.header_sha256)
-                    ),
-                    false => of.source.clone(),
-                };
-                let other_model = other.as_ref().map_or_else(|| "no model".to_owned(), told);
-                return Err(MeasuredError::SeveralModels {
-                    first: (*first_name).to_owned(),
-                    first_model: told(&model),
-                    other: (*name).to_owned(),
-                    other_model,
-                });
-            }
+        if let Some(error) = machines.iter().find_map(|other| another_model(first_name, &model, *other)) {
+            return Err(error);
         }
         let mut groups: Vec<(NodeClass, Vec<NamedProfile<'_>>)> = Vec::new();
         for named in &machines {
@@ -184,6 +163,32 @@ impl Fleet {
             },
         })
     }
+}
+
+/// That a profile is of another model than the first one; `None` where it is of the same.
+fn another_model(
+    first: &str,
+    model: &ModelFacts,
+    (name, profile): NamedProfile<'_>,
+) -> Option<MeasuredError> {
+    let other = ModelFacts::of(profile);
+    if other.as_ref().is_some_and(|other| other.header_sha256 == model.header_sha256) {
+        return None;
+    }
+    // Files may lie under one name, and be of two models.
+    let one_name = other.as_ref().is_some_and(|other| other.source == model.source);
+    let told = |of: &ModelFacts| match one_name {
+        true => {
+            format!("{} with headers {}", of.source, of.header_sha256.get(..12).unwrap_or(&of.header_sha256))
+        }
+        false => of.source.clone(),
+    };
+    Some(MeasuredError::SeveralModels {
+        first: first.to_owned(),
+        first_model: told(model),
+        other: name.to_owned(),
+        other_model: other.as_ref().map_or_else(|| "no model".to_owned(), told),
+    })
 }
 
 /// The profiles of one class.

@@ -34,8 +34,7 @@ pub fn make_plan(
 ) -> Result<ServingPlan, PlanError> {
     let fleet = Fleet::of(profiles, &request.by_hand, request.allow_stand_in)?;
     let measured = fleet.class(request.node_class.as_deref())?;
-    let cold = measured.cold_start()?;
-    let (model, basis) = service_of(measured, traffic, &request)?;
+    let (cold, (model, basis)) = (measured.cold_start()?, service_of(measured, traffic, &request)?);
     let planner = Planner::new(demand(traffic, &request), &model, &basis, &request.cluster)?;
     let lead_time = LeadTime::new(&request.cluster, &cold.hi_ns);
     let (bound, warm) = (planner.bound(), planner.warm(&lead_time)?);
