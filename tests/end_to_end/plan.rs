@@ -135,7 +135,12 @@ fn a_number_is_explained_and_an_unknown_field_is_told_the_others() {
     let json = scratch.run(&with(&["--explain", "list", "--json"]));
     let names: Vec<String> = serde_json::from_str(&json.expect_code(exit::OK).stdout).unwrap();
     assert_eq!(names, list.stdout.lines().collect::<Vec<_>>());
-    for name in ["courses.cheapest.replica_hours", "capacity.sensitivity.half.standby", "wanted.standby"] {
+    for name in [
+        "request.seed",
+        "courses.cheapest.replica_hours",
+        "capacity.sensitivity.half.standby",
+        "wanted.standby",
+    ] {
         assert!(names.iter().any(|known| known == name), "{name}: {names:?}");
     }
     scratch.run(&with(&["--explain", "nothing"])).expect_error(exit::USAGE, &["nothing", "--explain list"]);
