@@ -49,7 +49,7 @@ fn what_can_not_be_exported_is_named() {
         ("export prometheus p.json p.json", vec!["twice", "give each profile once"]),
         ("export bmf stand-in.json", vec!["stand-in.json", "--allow-stand-in"]),
         ("export bmf p.json --out no/such/x", vec!["no/such"]),
-        ("export bmf p.json --out .", vec!["failed to write ."]),
+        ("export bmf p.json --out .", vec!["--out .", "it is a directory"]),
     ] {
         scratch.run(&words(line)).expect_error(exit::USAGE, &parts);
     }
