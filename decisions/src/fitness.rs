@@ -16,7 +16,7 @@ const BUSY: f64 = 1.5;
 /// What runs behind each other leave behind even on a single core: thirty of them began at up to 2.35.
 const OUR_OWN: f64 = 2.5;
 
-/// What makes the times of a run useless for comparisons with others: more work than cores before it, and what
+/// What makes the times of a run useless for comparisons with others: a load average over [`BUSY`] before it, and what
 /// [`unfit_gpu`] tells. The canary is not asked: how far it may move is a matter of the machine.
 pub(crate) fn disturbed(profile: &Profile) -> Vec<String> {
     busy_before(profile).into_iter().chain(unfit_gpu(profile).map(|caveat| caveat.text)).collect()
