@@ -1,7 +1,9 @@
 //! Runs that go well.
 
 use coldstart_decisions::gate::{Metric, series_of};
-use coldstart_profiles::{Detail, Outcome, PageCache, Phase, Profile, RunState, Scope, exit, profile_schema};
+use coldstart_profiles::{
+    Detail, Nanos, Outcome, PageCache, Phase, Profile, RunState, Scope, exit, profile_schema,
+};
 
 use crate::support::{NO_ENGINE, SMALL_RUN, Scratch, words};
 
@@ -83,7 +85,7 @@ fn a_run_without_an_engine_measures_every_other_phase() {
             point.key
         );
     }
-    // What is compared of a sweep's smallest batches is one median a process.
+    // What is compared of a sweep's cheapest points is one median a process.
     let series = series_of(&[&profile]);
     let processes = |batch: &str| {
         let of_batch = series.iter().filter(|(key, _)| {
@@ -91,10 +93,15 @@ fn a_run_without_an_engine_measures_every_other_phase() {
                 && key.metric == Metric::Time
                 && key.params.get("batch") == Some(batch)
         });
-        of_batch.map(|(_, series)| series.values.len()).collect::<Vec<_>>()
+        let mut counts = of_batch.map(|(_, series)| series.values.len()).collect::<Vec<_>>();
+        counts.sort_unstable();
+        counts
     };
-    // Four prompts and two contexts.
-    assert_eq!((processes("1"), processes("2")), (vec![3; 6], vec![1; 6]));
+    // Four prompts and two contexts; of the largest batch the shortest of each.
+    assert_eq!((processes("1"), processes("2")), (vec![3; 6], vec![1, 1, 1, 1, 3, 3]));
+    let contention = profile.fitness.contention.unwrap();
+    assert!(contention.processors >= profile.target.host.cores, "{contention:?}");
+    assert!(contention.own_ns > Nanos::ZERO && contention.watched_ns > contention.own_ns, "{contention:?}");
     for trial in &profile.throughput_trials {
         let (_, summary) = trial.outcome.as_measured().unwrap_or_else(|| panic!("{trial:?}"));
         assert!(summary.n >= 8 && summary.left_out >= 2, "{} {}", trial.step, trial.key);

@@ -329,7 +329,7 @@ impl Drafting<'_> {
         Some((StepKind::Sweep { strategy: self.strategies[0].clone(), points }, demand))
     }
 
-    /// The steady state at the smallest batch of each length, once more in a process of its own.
+    /// The steady state at the smallest batch of each length and at the largest of the shortest, once more in a process of its own.
     fn steady_state(&self, trial: u32) -> Option<(StepKind, Demand)> {
         let facts = self.machine.model.forward.as_ref().ok()?;
         let counts = (LEAST_STEADY_ITERATIONS, MOST_STEADY_ITERATIONS);

@@ -164,9 +164,18 @@ impl Scale {
         }
     }
 
-    /// The points with the smallest batch.
+    /// The points that are cheap enough for every round: those with the smallest batch, and those of the shortest length with
+    /// the largest batch, since some regressions show in batches only.
     pub(super) fn base_points(&self, encoder: bool) -> Vec<(ForwardMode, u32, u32)> {
-        let smallest = self.batches.first().copied();
-        self.points(encoder).into_iter().filter(|(_, batch, _)| Some(*batch) == smallest).collect()
+        let (smallest, largest) = (self.batches.first(), self.batches.last());
+        let mut points = self.points(encoder);
+        let shortest = |mode: ForwardMode| {
+            let lengths = if mode == ForwardMode::Decode { &self.contexts } else { &self.prompts };
+            lengths.first().copied()
+        };
+        points.retain(|(mode, batch, tokens)| {
+            Some(batch) == smallest || (Some(batch) == largest && Some(*tokens) == shortest(*mode))
+        });
+        points
     }
 }

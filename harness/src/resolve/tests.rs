@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use coldstart_profiles::{
-    Bytes, DeviceProbe, EngineTarget, JitCache, LimitKind, ModelSpec, ModuleLoading, Nanos, Phase, Plan,
-    Probe, StepKind, SyntheticImage,
+    Bytes, DeviceProbe, EngineTarget, ForwardMode, JitCache, LimitKind, ModelSpec, ModuleLoading, Nanos,
+    Phase, Plan, Probe, StepKind, SyntheticImage,
 };
 
 use super::plan::{EngineFacts, Gpus, Machine, ModelFacts, PageCacheFacts, plan};
@@ -198,7 +198,7 @@ fn short_trials_stand_between_the_whole_ones() {
 }
 
 #[test]
-fn every_round_has_a_process_for_the_steady_state_at_the_smallest_batch() {
+fn every_round_has_a_process_for_the_steady_state_of_the_cheapest_points() {
     let quick = Request { quick: true, trials: Some(5), batches: vec![4, 2], ..request(DeviceName::Host) };
     let plan = plan(&quick, &host()).unwrap();
     let places = plan.steps.iter().enumerate().filter_map(|(at, step)| match &step.kind {
@@ -210,8 +210,12 @@ fn every_round_has_a_process_for_the_steady_state_at_the_smallest_batch() {
     let apart = places.windows(2).all(|pair| pair[1].0 - pair[0].0 > 1);
     assert!(apart, "they lie between the other steps: {places:?}");
     for (_, _, points) in places {
-        assert_eq!(points.len(), 5, "three prompts and two contexts");
-        assert!(points.iter().all(|point| point.batch == 2 && point.allowance_ns > Nanos::ZERO));
+        let what = points.iter().map(|point| (point.mode, point.batch, point.tokens)).collect::<Vec<_>>();
+        let (prefill, decode) = (ForwardMode::Prefill, ForwardMode::Decode);
+        let mut expected = vec![(prefill, 2, 8), (prefill, 4, 8), (prefill, 2, 16), (prefill, 2, 32)];
+        expected.extend([(decode, 2, 32), (decode, 4, 32), (decode, 2, 128)]);
+        assert_eq!(what, expected);
+        assert!(points.iter().all(|point| point.allowance_ns > Nanos::ZERO));
     }
 }
 
