@@ -38,10 +38,17 @@ impl Host {
     }
 
     /// The numbers of the processors in the affinity mask; empty where the kernel does not show it.
-    fn allowed_cpus(&self) -> BTreeSet<u32> {
+    pub(super) fn allowed_cpus(&self) -> BTreeSet<u32> {
         self.field("/proc/self/status", "Cpus_allowed_list")
             .and_then(|list| cpu_list(&list))
             .unwrap_or_default()
+    }
+
+    /// The processors of the affinity mask, in the kernel's list format, where they are fewer than those that are online.
+    pub(crate) fn restricted_cpus(&self) -> Option<String> {
+        let allowed = self.allowed_cpus();
+        let fewer = !allowed.is_empty() && allowed.len() < self.online_cores()? as usize;
+        fewer.then(|| allowed.iter().map(u32::to_string).collect::<Vec<_>>().join(","))
     }
 
     /// The frequency governor of the processors that this process may use, several joined by a comma; `None` where the
@@ -130,6 +137,22 @@ mod tests {
             let (_tree, host) = tree(&[("proc/self/status", &status)]);
             let limits = CgroupLimits { memory: None, cpu_millicores: millicores };
             assert_eq!(host.usable_cores(limits), cores, "{mask} {millicores:?}");
+        }
+    }
+
+    #[test]
+    fn processors_are_named_where_not_all_may_be_used() {
+        for (mask, online, restricted) in [
+            ("0-3", "0-3", None),
+            ("1", "0-1", Some("1")),
+            ("0-1,3", "0-3", Some("0,1,3")),
+            // A mask may name processors that are not there.
+            ("0-63", "0-3", None),
+        ] {
+            let status = format!("Cpus_allowed_list:\t{mask}\n");
+            let (_tree, host) =
+                tree(&[("proc/self/status", &status), ("sys/devices/system/cpu/online", online)]);
+            assert_eq!(host.restricted_cpus().as_deref(), restricted, "{mask} of {online}");
         }
     }
 
