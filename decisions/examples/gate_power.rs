@@ -6,6 +6,7 @@
 //! pair of the other, as they are and with a slowdown of 10 % and 20 % injected. No run is judged by thresholds that it
 //! took part in. The detectable effect is that of a calibration on all runs of the state.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::PathBuf;
@@ -25,21 +26,38 @@ fn main() -> Result<(), Box<dyn Error>> {
     let recordings: Recordings = serde_json::from_str(&text)?;
     println!("{}, {}, {} trials a run", recordings.machine, recordings.tool, recordings.trials);
     for state in recordings.states() {
-        let mut runs = recordings.of_state(state);
-        report(state, &runs);
-        if runs.iter().any(|run| !run.disturbed.is_empty()) {
-            // What the gate would say without its look at the load average.
-            runs.iter_mut().for_each(|run| run.disturbed.clear());
-            report(&format!("{state}, load not known"), &runs);
+        for (what, recordings) in views(&recordings, state) {
+            report(&format!("{state}{what}"), &recordings.of_state(state));
         }
     }
     for (calibrated, judged) in pairs(&recordings) {
-        let [baseline, new] = [&calibrated, &judged].map(|state| recordings.of_state(state));
-        let found = worth(&calibrate_runs(&baseline), &baseline, &new);
-        println!("\n{judged} runs against {calibrated} ones, by the calibration on {calibrated} ones");
-        println!("{}", gates(&found));
+        for (what, recordings) in views(&recordings, &judged) {
+            let [baseline, new] = [&calibrated, &judged].map(|state| recordings.of_state(state));
+            let found = worth(&calibrate_runs(&baseline), &baseline, &new);
+            println!(
+                "\n{judged} runs{what} against {calibrated} ones, by the calibration on {calibrated} ones"
+            );
+            println!("{}", gates(&found));
+        }
     }
     Ok(())
+}
+
+/// The recordings as they are; and, where other work makes runs of this state unfit, what the gate would say without its looks at it: at
+/// the load average before a run, and at what others had of the processors during it where that was recorded.
+fn views<'r>(recordings: &'r Recordings, state: &str) -> Vec<(&'static str, Cow<'r, Recordings>)> {
+    let mut views = vec![("", Cow::Borrowed(recordings))];
+    if recordings.of_state(state).iter().all(|run| run.disturbed.is_empty()) {
+        return views;
+    }
+    let mut blind = recordings.clone();
+    blind.runs.iter_mut().for_each(|run| run.load_average = None);
+    if recordings.runs.iter().any(|run| run.others.is_some()) {
+        views.push((", load before not known", Cow::Owned(blind.clone())));
+        blind.runs.iter_mut().for_each(|run| run.others = None);
+    }
+    views.push((", load not known", Cow::Owned(blind)));
+    views
 }
 
 /// Every state with every other.

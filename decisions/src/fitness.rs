@@ -1,7 +1,9 @@
 //! Was the machine fit to be measured? A run on a machine that changes under it says little.
 
+mod contention;
 mod gpu;
 
+pub(crate) use contention::taken;
 pub(crate) use gpu::{CLOCK_DRIFT, unfit_gpu};
 
 use coldstart_profiles::{CanaryReading, Caveat, Nanos, Profile};
@@ -16,10 +18,20 @@ const BUSY: f64 = 1.5;
 /// What runs behind each other leave behind even on a single core: thirty of them began at up to 2.35.
 const OUR_OWN: f64 = 2.5;
 
-/// What makes the times of a run useless for comparisons with others: a load average over [`BUSY`] before it, and what
-/// [`unfit_gpu`] tells. The canary is not asked: how far it may move is a matter of the machine.
+/// What makes the times of a run useless for comparisons with others: a load average over [`BUSY`] before it, others who had more
+/// than a tenth of the processors that it needed while it measured, and what [`unfit_gpu`] tells. The canary is not asked: how far it may move is a matter of the machine.
 pub(crate) fn disturbed(profile: &Profile) -> Vec<String> {
-    busy_before(profile).into_iter().chain(unfit_gpu(profile).map(|caveat| caveat.text)).collect()
+    let others = taken(profile).and_then(disturbing);
+    busy_before(profile)
+        .into_iter()
+        .chain(others)
+        .chain(unfit_gpu(profile).map(|caveat| caveat.text))
+        .collect()
+}
+
+/// What to say where others had so large a share of the processors that the run needed that its trials waited.
+pub(crate) fn disturbing(taken: f64) -> Option<String> {
+    (taken > contention::DISTURBS).then(|| contention::told(taken))
 }
 
 /// What to say of a profile before whose run everything had to wait.
@@ -43,8 +55,9 @@ pub(crate) fn busy(load: f64, cores: u32) -> Option<String> {
 }
 
 /// The codes of the caveats that [`judge_fitness`] gives.
-pub const FITNESS_CODES: [&str; 7] = [
+pub const FITNESS_CODES: [&str; 8] = [
     "load_before",
+    "load_during",
     "canary_moved",
     "foreign_process",
     "throttled",
@@ -54,7 +67,7 @@ pub const FITNESS_CODES: [&str; 7] = [
 ];
 
 /// What speaks against the machine, with the numbers that it rests on; nothing for a fit one. Judged are the load that
-/// others put on it before the run; the canary, which is the same copy and the same product before and after the run; and
+/// others put on it before the run, and what they had of the processors during it; the canary, which is the same copy and the same product before and after the run; and
 /// the GPU, where its management library could be asked: processes of others on it, clocks held down by heat or by the
 /// power supply, clocks that differ between trials, memory errors, and a PCIe link below its best.
 pub fn judge_fitness(profile: &Profile) -> Vec<Caveat> {
@@ -65,8 +78,10 @@ pub fn judge_fitness(profile: &Profile) -> Vec<Caveat> {
             "the load average was {load:.2} on {cores} cores before the run: other work may show in the times"
         ),
     });
+    let during = taken(profile).filter(|share| *share > contention::SHOWS);
+    let during = during.map(|share| Caveat { code: "load_during".to_owned(), text: contention::told(share) });
     let canary = drift(&profile.fitness.canary).map(|text| Caveat { code: "canary_moved".to_owned(), text });
-    load.into_iter().chain(canary).chain(gpu::judge(profile)).collect()
+    load.into_iter().chain(during).chain(canary).chain(gpu::judge(profile)).collect()
 }
 
 /// What to say where the first and the last canary differ by more than 5 %.
@@ -94,6 +109,8 @@ fn drift(canary: &[CanaryReading]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+
+    use coldstart_profiles::Contention;
 
     use super::*;
 
@@ -131,6 +148,42 @@ mod tests {
                     assert!(found[0].code == "canary_moved" && found[0].text.contains(says), "{found:?}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn others_on_the_processors_during_the_run() {
+        let mut profile = profile();
+        profile.fitness.canary.clear();
+        profile.fitness.load_average_before = None;
+        profile.target.host.cores = 2;
+        // How many of 16 processors others had; the run had one and a half.
+        for (device, others, says, disturbs) in [
+            ("host", 14.0, None, false),
+            ("host", 14.16, Some("others had 8 % of"), false),
+            ("host", 14.4, Some("others had 20 % of"), true),
+            // Beside a GPU it needs three.
+            ("cuda", 13.0, None, false),
+            ("cuda", 13.6, Some("others had 20 % of"), true),
+        ] {
+            profile.target.device.kind = device.to_owned();
+            let time = |processors: f64| Nanos::from_nanos_f64(processors * 1e10);
+            profile.fitness.contention = Some(Contention {
+                processors: 16,
+                watched_ns: time(16.0),
+                busy_ns: time(1.5 + others),
+                own_ns: time(1.5),
+                stolen_ns: Nanos::ZERO,
+            });
+            let found = judge_fitness(&profile);
+            match says {
+                None => assert_eq!(found, [], "{device} {others}"),
+                Some(says) => {
+                    assert!(found.len() == 1 && found[0].code == "load_during", "{found:?}");
+                    assert!(found[0].text.contains(says), "{found:?}");
+                }
+            }
+            assert_eq!(disturbed(&profile).len(), usize::from(disturbs), "{device} {others}");
         }
     }
 

@@ -1,4 +1,9 @@
-//! Is this machine fit to be measured now: the canary, work that is the same in every run, and the load average.
+//! Is this machine fit to be measured now: the canary, work that is the same in every run, the load average, and what others had of
+//! the processors.
+
+mod others;
+
+pub(crate) use others::Watch;
 
 use std::time::{Duration, Instant};
 

@@ -60,7 +60,7 @@ pub use plan::{
     SweepPoint, SyntheticImage,
 };
 pub use product::{Product, ProductGroup};
-pub use profile::{CanaryReading, Caveat, Fitness, Profile, Refused, RunState, Tool, Total};
+pub use profile::{CanaryReading, Caveat, Contention, Fitness, Profile, Refused, RunState, Tool, Total};
 pub use pull::{
     ContainerDetail, ExtractBound, InflateDetail, Interval, LayerDetail, LayerStatus, PullDetail,
     PullDialect, PullSource, PullStage, SizesFrom, StageTimes,

@@ -130,6 +130,60 @@ pub struct Fitness {
     pub load_average_after: Option<f64>,
     /// A fixed copy and a fixed product, before and after the run.
     pub canary: Vec<CanaryReading>,
+    /// Who had the run's processors while it measured; `null` where the kernel does not show it.
+    #[serde(default)]
+    pub contention: Option<Contention>,
+}
+
+/// Processor time during the measuring steps, over those processors that the run could use. Steps in which a container engine works for
+/// the run are not watched: its processes would count as others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Contention {
+    /// How many processors were watched.
+    pub processors: u32,
+    /// All of it: processors times the time that went by.
+    pub watched_ns: Nanos,
+    /// Time in which processes ran, the run's own among them; without interrupts.
+    pub busy_ns: Nanos,
+    /// Time of the run's own processes.
+    pub own_ns: Nanos,
+    /// Time that a hypervisor gave to others while processes wanted to run; zero where it does not tell.
+    pub stolen_ns: Nanos,
+}
+
+impl Contention {
+    /// Both spans together.
+    #[must_use]
+    pub fn plus(self, other: Contention) -> Contention {
+        Contention {
+            processors: self.processors.max(other.processors),
+            watched_ns: self.watched_ns.saturating_add(other.watched_ns),
+            busy_ns: self.busy_ns.saturating_add(other.busy_ns),
+            own_ns: self.own_ns.saturating_add(other.own_ns),
+            stolen_ns: self.stolen_ns.saturating_add(other.stolen_ns),
+        }
+    }
+
+    /// The share of the time, 0 to 1, that processes of others had; `None` where under a second was watched: the kernel counts in
+    /// steps of 10 ms.
+    pub fn others(&self) -> Option<f64> {
+        self.share(self.busy_ns.saturating_sub(self.own_ns))
+    }
+
+    /// How many processors the run had on average; `None` as for [`others`](Self::others).
+    pub fn own_processors(&self) -> Option<f64> {
+        Some(self.share(self.own_ns)? * f64::from(self.processors))
+    }
+
+    /// The share of the time, 0 to 1, that a hypervisor gave to others; `None` as for [`others`](Self::others).
+    pub fn stolen(&self) -> Option<f64> {
+        self.share(self.stolen_ns)
+    }
+
+    fn share(&self, part: Nanos) -> Option<f64> {
+        (self.watched_ns >= Nanos::from_secs(1))
+            .then(|| (part.as_secs_f64() / self.watched_ns.as_secs_f64()).min(1.0))
+    }
 }
 
 /// One reading of the canary: work that is the same in every run.

@@ -8,8 +8,8 @@ use crate::fitness::{CLOCK_DRIFT, disturbed};
 const DRIFT: f64 = 0.05;
 
 /// What speaks against judging by these profiles: each side's canary against itself, and the new side's against the
-/// baseline's, and a load average before a run with which it had to wait for processors: the canary's best of many readings hardly
-/// sees that, while half of the gates on runs beside builds called something slower. `tolerance` replaces 5 % where a calibration found that the machine's
+/// baseline's, and processors that others used, by the load average before a run and by what they had during it: the canary's best of
+/// many readings hardly sees that, while half of the gates on runs beside builds called something slower. `tolerance` replaces 5 % where a calibration found that the machine's
 /// canary wanders further. Where the device is a GPU, what its telemetry says counts as well.
 pub fn unfit(baseline: &[&Profile], new: &[&Profile], tolerance: Option<f64>) -> Vec<String> {
     let tolerance = tolerance.unwrap_or(DRIFT);

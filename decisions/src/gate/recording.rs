@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::comparable;
 use super::series::{Series, SeriesKey, series_of};
-use crate::fitness::{busy, disturbed};
+use crate::fitness::{busy, disturbed, disturbing, taken};
 
 /// The condition that says how many processors a load average is counted over.
 const CORES_ONLINE: &str = "target.host.cores_online";
@@ -106,6 +106,9 @@ pub struct RecordedRow {
     pub started_at: String,
     /// Load average over a minute before it.
     pub load_average: Option<f64>,
+    /// The share, 0 to 1, of the processors that it needed which others had while it measured; `null` where that was not recorded.
+    #[serde(default)]
+    pub others: Option<f64>,
     /// The canary before and after it.
     pub canary: Vec<CanaryReading>,
     /// Every reading of every limit, in its unit per second.
@@ -130,6 +133,7 @@ impl Recordings {
             state: (*state).clone(),
             started_at: run.started_at.clone(),
             load_average: profile.fitness.load_average_before,
+            others: taken(profile).map(rounded),
             canary: run.canary.clone(),
             limits: limits(profile),
             values: keys
@@ -171,7 +175,9 @@ impl Recordings {
             machine: self.machine.clone(),
             conditions: self.conditions.clone(),
             canary: row.canary.clone(),
-            disturbed: row.load_average.and_then(|load| busy(load, self.cores())).into_iter().collect(),
+            disturbed: (row.load_average.and_then(|load| busy(load, self.cores())).into_iter())
+                .chain(row.others.and_then(disturbing))
+                .collect(),
             series: (self.keys.iter().zip(&self.resolutions_ns).zip(&row.values))
                 .filter(|(_, values)| !values.is_empty())
                 .map(|((key, resolution), values)| {

@@ -197,8 +197,8 @@ mod tests {
 
     #[test]
     fn shares_of_processor_time() {
-        let before = CpuTimes { total: 1000, idle: 900, stolen: 10 };
-        let after = CpuTimes { total: 1200, idle: 1050, stolen: 20 };
+        let before = CpuTimes { count: 0, total: 1000, idle: 900, busy: 90, stolen: 10 };
+        let after = CpuTimes { count: 0, total: 1200, idle: 1050, busy: 130, stolen: 20 };
         assert_eq!(Shares::between(before, after), Some(Shares { busy: 0.25, stolen: 0.05 }));
         assert_eq!(Shares::between(after, after), None);
         assert_eq!(Shares::between(after, before), None, "counters that went back");

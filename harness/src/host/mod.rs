@@ -14,6 +14,7 @@ pub(crate) mod tree;
 
 pub use cgroup::CgroupLimits;
 pub use cpu_times::CpuTimes;
+pub(crate) use cpu_times::TICK;
 pub(crate) use machine::free_disk;
 pub use machine::{Host, describe};
 pub use memory::AvailableMemory;

@@ -84,6 +84,7 @@ impl Gathered {
             load_average_before: host::Host::here().load_average(),
             load_average_after: None,
             canary: self.canary.iter().cloned().collect(),
+            contention: None,
         };
         let started_at = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let target = Target { image: plan.image.as_ref().map(image_target), ..self.target.clone() };

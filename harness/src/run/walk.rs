@@ -16,6 +16,7 @@ use super::stage::stage;
 use super::store::Store;
 use super::trials::Asked;
 use crate::driver::JitCaches;
+use crate::fitness::Watch;
 use crate::resolve::{LEAST_POINT_ITERATIONS, LEAST_STEADY_ITERATIONS};
 use crate::telemetry::GpuId;
 use crate::trial::{ChildLine, ChildSpec, LimitSpec, Subject, SweepSpec, run_child_with};
@@ -81,9 +82,13 @@ pub async fn walk(
         }
         progress.begin(step);
         let begin = clock::monotonic();
+        let watch = Watch::begin(&step.kind);
         let mut walker = Walker { profile, tools, progress };
         walker.take(step).await;
         profile.elapsed_ns = profile.elapsed_ns.saturating_add(clock::monotonic().saturating_sub(begin));
+        if let Some(watch) = watch {
+            watch.end(profile);
+        }
         if tools.cancel.is_cancelled() {
             break;
         }

@@ -1,8 +1,8 @@
 //! What the hardware allows, and whether the machine was quiet.
 
 use coldstart_profiles::{
-    Bytes, CanaryReading, Ceiling, CeilingHeight, LimitKind, LimitMeasurement, Nanos, Outcome, Params,
-    Profile, Work,
+    Bytes, CanaryReading, Ceiling, CeilingHeight, Contention, LimitKind, LimitMeasurement, Nanos, Outcome,
+    Params, Profile, Work,
 };
 
 use super::section;
@@ -96,7 +96,13 @@ fn conditions(params: &Params) -> String {
     params.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(", ")
 }
 
-/// What may have disturbed the run: `load average 0.12 → 1.90 · canary copy 6.10 ms → 6.13 ms · product …`.
+/// What processes of others, and the machine's host, had of the processors that the run could use; `None` where too little was watched.
+pub(crate) fn others(contention: Contention) -> Option<String> {
+    let share = contention.others()? + contention.stolen()?;
+    Some(format!("{:.1} %", share.min(1.0) * 100.0))
+}
+
+/// What may have disturbed the run: `load average 0.12 → 1.90 · others had 0.9 % of the processors · canary copy 6.10 ms → 6.13 ms · …`.
 pub(crate) fn fitness(profile: &Profile, style: &Style) -> String {
     let fitness = &profile.fitness;
     let loads = [fitness.load_average_before, fitness.load_average_after];
@@ -113,7 +119,14 @@ pub(crate) fn fitness(profile: &Profile, style: &Style) -> String {
         ("GPU", looks.iter().filter_map(|look| Some(format!("{} °C", look.temperature_c?))).collect()),
     ];
     let told = facts.iter().filter(|(_, values)| !values.is_empty());
-    let parts: Vec<String> = told.map(|(name, values)| format!("{name} {}", values.join(" → "))).collect();
+    let mut parts: Vec<String> =
+        told.map(|(name, values)| format!("{name} {}", values.join(" → "))).collect();
+    parts.extend(
+        fitness
+            .contention
+            .and_then(others)
+            .map(|share| format!("others had {share} of the processors meanwhile")),
+    );
     if parts.is_empty() {
         return String::new();
     }

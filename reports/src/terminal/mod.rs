@@ -4,6 +4,7 @@ mod answer;
 mod benchmarks;
 mod fits;
 mod limits;
+pub(crate) use limits::others;
 mod notes;
 mod processes;
 mod products;

@@ -1,8 +1,8 @@
 //! Mutilated profiles of all widths: no report panics, exceeds its width, or lets untrusted text act on the terminal.
 
 use coldstart_profiles::{
-    Bytes, Caveat, Check, CheckStatus, Detail, DoctorReport, Limit, LimitKind, ModelSpec, Nanos, Outcome,
-    Params, Profile, RunState, Samples, SkippedPhase, Step, StepKind, TraceEnd, Work,
+    Bytes, Caveat, Check, CheckStatus, Contention, Detail, DoctorReport, Limit, LimitKind, ModelSpec, Nanos,
+    Outcome, Params, Profile, RunState, Samples, SkippedPhase, Step, StepKind, TraceEnd, Work,
 };
 use proptest::prelude::*;
 use tabled::grid::util::string::get_string_width;
@@ -230,6 +230,14 @@ fn nonsense(profile: &mut Profile, number: f64) {
         (point.items_per_s, point.tokens_per_s) = (number, number);
     }
     profile.fitness.load_average_before = Some(number);
+    let time = Nanos::from_nanos_f64(number);
+    profile.fitness.contention = Some(Contention {
+        processors: 2,
+        watched_ns: Nanos::from_secs(2),
+        busy_ns: time,
+        own_ns: Nanos::ZERO,
+        stolen_ns: time,
+    });
     for reading in profile.traces.iter_mut().flat_map(|trace| &mut trace.readings) {
         if let Some(Detail::Pull(pull)) = &mut reading.detail {
             pull.cold_fraction = Some(number);

@@ -4,6 +4,7 @@ use coldstart_profiles::Profile;
 
 use super::{Figure, head};
 use crate::html::page::clean;
+use crate::terminal::others;
 
 /// What was read before and after; nothing where nothing was.
 pub(super) fn machine(profile: &Profile) -> Option<Figure> {
@@ -36,13 +37,19 @@ pub(super) fn machine(profile: &Profile) -> Option<Figure> {
     .into_iter()
     .flatten()
     .collect();
+    let meanwhile = fitness.contention.and_then(others).map_or_else(String::new, |share| {
+        format!(
+            " While the run measured, others had {share} of the time of the processors that it could use."
+        )
+    });
     (!rows.is_empty()).then(|| Figure {
         id: "machine".to_owned(),
         title: "The machine before and after the run".to_owned(),
         panels: Vec::new(),
         legend: Vec::new(),
-        caption: "Work that is the same in every run: where it took longer, something else moved than what is measured."
-            .to_owned(),
+        caption: format!(
+            "The canary is work that is the same in every run: where it took longer, something else moved than what is measured.{meanwhile}"
+        ),
         head: head(["", "before", "after"]),
         rows,
         links: Vec::new(),

@@ -9,7 +9,7 @@ mod telemetry;
 
 use coldstart_decisions::judge_fitness;
 use coldstart_profiles::{
-    CanaryReading, Caveat, Fitness, ForwardMode, Nanos, Profile, RunState, SweepPoint, Tool,
+    CanaryReading, Caveat, Contention, Fitness, ForwardMode, Nanos, Profile, RunState, SweepPoint, Tool,
 };
 
 pub(crate) use gpu::on_cuda;
@@ -86,6 +86,13 @@ pub(crate) fn complete() -> Profile {
         canary: ["before", "after"]
             .map(|when| CanaryReading { when: when.into(), copy_ns: ms(6.12), gemm_ns: ms(2.31) })
             .into(),
+        contention: Some(Contention {
+            processors: 2,
+            watched_ns: ms(103_300.0),
+            busy_ns: ms(61_980.0),
+            own_ns: ms(61_010.0),
+            stolen_ns: ms(120.0),
+        }),
     };
     profile.derive();
     profile.caveat(
