@@ -1,5 +1,6 @@
 //! What can be wrong with a profile.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use crate::format::FormatVersion;
@@ -58,7 +59,7 @@ pub enum ProfileError {
         path: PathBuf,
     },
     /// Not JSON, or JSON of another shape.
-    #[error("read {} as a profile: {source}: give a profile that `coldstart run` wrote", path.display())]
+    #[error("read {} as a profile: {source}: {}", path.display(), not_json(source))]
     Json {
         /// The file's path.
         path: PathBuf,
@@ -91,8 +92,33 @@ pub enum ProfileError {
 /// What helps, where the system's own words do not say it.
 fn remedy(action: &str, source: &std::io::Error) -> &'static str {
     match (action, source.kind()) {
-        ("read", std::io::ErrorKind::IsADirectory) => ": give the profiles in it",
+        ("read", ErrorKind::NotFound) => {
+            ": correct the path, or make a profile with `coldstart run --out FILE`"
+        }
+        ("read", ErrorKind::IsADirectory) => ": give the profiles in it",
+        ("read", _) => remedy_of_reading(source),
         _ => "",
+    }
+}
+
+/// What helps against a file that can't be read as text, to be put behind the system's own words; empty where these say it all.
+pub fn remedy_of_reading(source: &std::io::Error) -> &'static str {
+    match source.kind() {
+        ErrorKind::NotFound => ": correct the path",
+        ErrorKind::IsADirectory => ": it is a directory: give a file",
+        ErrorKind::NotADirectory => ": give a directory",
+        ErrorKind::PermissionDenied => ": let this user read it",
+        ErrorKind::InvalidData => ": it is another kind of file, or text that must be saved as UTF-8 first",
+        _ => "",
+    }
+}
+
+/// What helps against text that is no JSON, or JSON of another shape.
+fn not_json(source: &serde_json::Error) -> &'static str {
+    match (source.is_eof(), source.line(), source.column()) {
+        (true, 0 | 1, 0) => "the file is empty: give a profile that `coldstart run` wrote",
+        (true, ..) => "the file is cut off: copy it again, or measure again",
+        (false, ..) => "give a profile that `coldstart run` wrote",
     }
 }
 

@@ -40,6 +40,8 @@ impl Profile {
     /// As [`Profile::read`].
     pub fn from_json(text: &str, path: &Path) -> Result<Profile, ProfileError> {
         let json = |source| ProfileError::Json { path: path.to_owned(), source };
+        // Some editors put a byte order mark in front, which JSON does not know.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         match serde_json::from_str::<Versioned>(text) {
             Ok(Versioned { format }) if format.major != FormatVersion::CURRENT.major => {
                 return Err(ProfileError::OtherMajor { path: path.to_owned(), found: format.major });

@@ -45,7 +45,7 @@ pub use ceiling::{Ceiling, CeilingHeight};
 pub use cluster::{ClusterTarget, LeftOutPod, ObservedDetail};
 pub use distribution::Distribution;
 pub use doctor::{Check, CheckStatus, DoctorReport};
-pub use error::ProfileError;
+pub use error::{ProfileError, remedy_of_reading};
 pub use file::{write_atomic, write_directory};
 pub use format::FormatVersion;
 pub use key::{Clock, Key, Params};

@@ -56,7 +56,9 @@ fn help_names_the_exit_codes() {
 #[test]
 fn profiles() {
     let scratch = Scratch::new();
-    scratch.run(&["report", "missing.json"]).expect_error(exit::USAGE, &["missing.json", "No such file"]);
+    scratch
+        .run(&["report", "missing.json"])
+        .expect_error(exit::USAGE, &["missing.json", "No such file", "coldstart run --out"]);
     std::fs::write(scratch.path("image.json"), b"\x89PNG\r\n").unwrap();
     scratch.run(&["report", "image.json"]).expect_error(exit::USAGE, &["image.json"]);
     std::fs::write(scratch.path("text.json"), "not json").unwrap();
@@ -71,6 +73,46 @@ fn profiles() {
     let text = std::fs::read_to_string(scratch.path("p.json")).unwrap();
     std::fs::write(scratch.path("newer.json"), text.replacen("\"major\": 1", "\"major\": 2", 1)).unwrap();
     scratch.run(&["report", "newer.json"]).expect_error(exit::USAGE, &["newer.json", "format 2", "format 1"]);
+    std::fs::write(scratch.path("marked.json"), format!("\u{feff}{text}")).unwrap();
+    scratch.run(&["report", "marked.json"]).expect_code(exit::OK);
+    std::fs::write(scratch.path("cut.json"), &text[..text.len() / 2]).unwrap();
+    std::fs::write(scratch.path("empty.json"), "").unwrap();
+    let wide: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    std::fs::write(scratch.path("wide.json"), wide).unwrap();
+    std::fs::create_dir(scratch.path("directory")).unwrap();
+    // Every command names the remedy for a file that it can't use.
+    let commands = [
+        "report",
+        "gate p.json --baseline",
+        "gate --baseline p.json",
+        "export bmf",
+        "calibrate p.json",
+        "run --resume",
+    ];
+    for (file, part) in [
+        ("none.json", ": "),
+        ("cut.json", "cut off"),
+        ("empty.json", "is empty"),
+        ("wide.json", "UTF-8"),
+        ("directory", "profiles in it"),
+    ] {
+        for command in commands {
+            let args: Vec<&str> = command.split(' ').chain([file]).collect();
+            let ran = scratch.run(&args);
+            assert!(
+                ran.stderr.contains(file) && ran.stderr.contains(part),
+                "{command} {file}: {}",
+                ran.stderr
+            );
+        }
+        for option in ["--rules", "--policy"] {
+            let ran = scratch.run(&["gate", "p.json", "--baseline", "p.json", option, file]);
+            let helps =
+                ["correct the path", "coldstart calibrate", "coldstart schema rules", "UTF-8", "give a file"];
+            let helps = helps.iter().any(|help| ran.stderr.contains(help));
+            assert!(helps || (option, file) == ("--rules", "empty.json"), "{option} {file}: {}", ran.stderr);
+        }
+    }
     let p50 = text.lines().find(|line| line.contains("\"p50_ns\"")).unwrap();
     std::fs::write(scratch.path("edited.json"), text.replacen(p50, "\"p50_ns\": 1,", 1)).unwrap();
     scratch

@@ -4,7 +4,7 @@
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
     /// A file that can't be read.
-    #[error("read {name}: {source}")]
+    #[error("read {name}: {source}{}", coldstart_profiles::remedy_of_reading(source))]
     Read {
         /// The file.
         name: String,

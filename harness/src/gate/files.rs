@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use coldstart_decisions::gate::{Policy, Rules};
-use coldstart_profiles::{Profile, ProfileError};
+use coldstart_profiles::{Profile, ProfileError, remedy_of_reading};
 
 use crate::say::say;
 
@@ -16,11 +16,11 @@ pub enum GateFiles {
     /// A profile.
     #[error(transparent)]
     Profile(#[from] ProfileError),
-    /// A file that can't be read or written.
-    #[error("{action} {}: {source}", path.display())]
+    /// Rules, a policy, or a directory of profiles that can't be read.
+    #[error("read {what} {}: {source}{}", path.display(), remedy_of_reading(source))]
     Io {
-        /// What was tried.
-        action: &'static str,
+        /// What it is taken for.
+        what: &'static str,
         /// Which file.
         path: PathBuf,
         /// What the system said.
@@ -55,7 +55,7 @@ pub enum GateFiles {
 /// # Errors
 /// When it can't be read, or makes no sense.
 pub fn read_rules(path: &Path) -> Result<Rules, GateFiles> {
-    let text = read(path)?;
+    let text = read("the rules", path)?;
     Rules::from_toml(&text)
         .map_err(|error| GateFiles::Rules { path: path.to_owned(), why: error.to_string() })
 }
@@ -66,7 +66,8 @@ pub fn read_rules(path: &Path) -> Result<Rules, GateFiles> {
 /// When it can't be read, is none, or is of another version.
 pub fn read_policy(path: &Path) -> Result<Policy, GateFiles> {
     let wrong = |why: String| GateFiles::Policy { path: path.to_owned(), why };
-    let policy: Policy = serde_json::from_str(&read(path)?).map_err(|error| wrong(error.to_string()))?;
+    let policy: Policy =
+        serde_json::from_str(&read("the policy", path)?).map_err(|error| wrong(error.to_string()))?;
     match policy.version {
         POLICY_VERSION => Ok(policy),
         other => {
@@ -91,7 +92,7 @@ pub(crate) fn read_baseline(paths: &[PathBuf]) -> Result<Vec<Profile>, GateFiles
 /// # Errors
 /// When the directory can't be read.
 pub(crate) fn profiles_in(directory: &Path) -> Result<Vec<Profile>, GateFiles> {
-    let io = |source| GateFiles::Io { action: "read", path: directory.to_owned(), source };
+    let io = |source| GateFiles::Io { what: "the profiles in", path: directory.to_owned(), source };
     let mut paths: Vec<PathBuf> = Vec::new();
     for entry in std::fs::read_dir(directory).map_err(io)? {
         let path = entry.map_err(io)?.path();
@@ -110,10 +111,6 @@ pub(crate) fn profiles_in(directory: &Path) -> Result<Vec<Profile>, GateFiles> {
     Ok(profiles)
 }
 
-fn read(path: &Path) -> Result<String, GateFiles> {
-    std::fs::read_to_string(path).map_err(|source| GateFiles::Io {
-        action: "read",
-        path: path.to_owned(),
-        source,
-    })
+fn read(what: &'static str, path: &Path) -> Result<String, GateFiles> {
+    std::fs::read_to_string(path).map_err(|source| GateFiles::Io { what, path: path.to_owned(), source })
 }

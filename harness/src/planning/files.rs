@@ -16,7 +16,7 @@ pub enum PlanFiles {
     #[error(transparent)]
     Profile(#[from] ProfileError),
     /// A file or directory that can't be opened.
-    #[error("read {}: {source}", path.display())]
+    #[error("read {}: {source}{}", path.display(), coldstart_profiles::remedy_of_reading(source))]
     Io {
         /// Which.
         path: PathBuf,
