@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use coldstart_profiles::{
-    Detail, EngineTarget, ImageSource, Nanos, Phase, Profile, Replay, RunState, TotalKind,
-};
+use coldstart_profiles::{Detail, EngineTarget, ImageSource, Nanos, Phase, Profile, Replay, RunState};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -39,8 +37,21 @@ pub(super) type Field = (&'static str, String);
 /// asked key by key by [`key_differences`], and conditions of single measurements (staging, page cache, batch) are part of
 /// their keys.
 pub fn differences(baseline: &Profile, new: &Profile) -> Vec<Difference> {
-    differing(fields(baseline), fields(new))
+    let mut found = differing(fields(baseline), fields(new));
+    // A hash says nothing to a reader: the model's name stands before its beginning.
+    for difference in found.iter_mut().filter(|difference| difference.field == HEADER) {
+        for (profile, value) in [(baseline, &mut difference.baseline), (new, &mut difference.new)] {
+            if let Some(model) = &profile.target.model {
+                let hash: String = model.header_sha256.chars().take(12).collect();
+                *value = cut(format!("{} ({hash})", model.source));
+            }
+        }
+    }
+    found
 }
+
+/// The hash of the headers of a model's files.
+const HEADER: &str = "target.model.header_sha256";
 
 /// Every field by which `key` can't be compared between two profiles that can be compared otherwise.
 ///
@@ -95,7 +106,7 @@ fn absent() -> String {
 
 /// Names and values of what must be the same for one key; of the same length and order for devices of one kind.
 fn fields_of_key(profile: &Profile, key: &SeriesKey) -> Vec<Field> {
-    let in_container = key.params.get("total") == Some(TotalKind::Container.name());
+    let in_container = key.is_of_container();
     let is_total = key.metric == Metric::Total;
     let target = &profile.target;
     let mut fields: Vec<Field> = Vec::new();
@@ -183,7 +194,7 @@ pub(super) fn fields(profile: &Profile) -> Vec<Field> {
     vec![
         ("format.major", profile.format.major.to_string()),
         ("tool.method", profile.tool.method.to_string()),
-        ("target.model.header_sha256", model.map_or_else(absent, |model| model.header_sha256.clone())),
+        (HEADER, model.map_or_else(absent, |model| model.header_sha256.clone())),
         ("target.device.kind", device.kind.clone()),
         ("target.device.name", device.name.clone()),
         ("target.device.count", device.count.to_string()),

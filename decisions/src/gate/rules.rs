@@ -6,6 +6,7 @@ use coldstart_profiles::{Params, Phase};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::ceiling::Statistic;
 use super::series::{Metric, SeriesKey};
 
 /// What is decided by.
@@ -49,8 +50,10 @@ pub struct Rule {
     pub threshold: Option<f64>,
     /// τ in milliseconds, for metrics that are times.
     pub floor_ms: Option<f64>,
-    /// The new side's median must not be above this, in milliseconds, whatever the baseline is.
+    /// The new side must not be above this, in milliseconds, whatever the baseline is.
     pub ceiling_ms: Option<f64>,
+    /// What of the new side is held against the ceiling: without it the median.
+    pub statistic: Option<Statistic>,
     /// What an inconclusive comparison means.
     pub on_inconclusive: Option<OnInconclusive>,
     /// Shown, never decided on.
@@ -183,6 +186,11 @@ impl Rule {
                 ));
             }
         }
+        if self.statistic.is_some() && self.ceiling_ms.is_none() {
+            return Err("statistic says what is held against a ceiling: give ceiling_ms with it; slower or not is decided by \
+                        the median and the best trial"
+                .to_owned());
+        }
         let known = |name: &str| name.contains('*') || Phase::ALL.iter().any(|phase| phase.name() == name);
         if let Some(phase) = self.matches.phase.as_deref().filter(|name| !known(name)) {
             let all: Vec<&str> = Phase::ALL.iter().map(|phase| phase.name()).collect();
@@ -307,6 +315,8 @@ mod tests {
             ("[[rule]]\nthreshold = -1", "rule 1: threshold = -1"),
             ("[[rule]]\nthreshold = nan", "threshold"),
             ("[[rule]]\n[[rule]]\nceiling_ms = 0", "rule 2: ceiling_ms = 0"),
+            ("[[rule]]\nstatistic = \"p99\"", "give ceiling_ms with it"),
+            ("[[rule]]\nceiling_ms = 1\nstatistic = \"p42\"", "p42"),
             ("[[rule]]\nmatch = { phase = \"weights\" }", "weights_load"),
             ("[[rule]]\nmatch = { metric = \"speed\" }", "times_limit"),
             ("on_inconclusive = \"shrug\"", "on_inconclusive"),

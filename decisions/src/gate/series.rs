@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use coldstart_profiles::{Clock, Key, Nanos, Params, Phase, Profile, TotalKind};
+use coldstart_profiles::stats::median;
+use coldstart_profiles::{Clock, ImageSource, Key, Nanos, Params, Phase, Profile, TotalKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -53,12 +54,27 @@ impl fmt::Display for Metric {
 pub struct SeriesKey {
     /// The phase; of a total the one at whose end its clock stopped.
     pub phase: Phase,
-    /// The conditions; of a total with `total=process` or `total=container`.
+    /// The conditions; of a total with `total=process`, `total=container`, `total=pod` or `total=whole`.
     pub params: Params,
     /// Which clock.
     pub clock: Clock,
     /// Which number.
     pub metric: Metric,
+}
+
+/// The value of `total` of a whole cold start.
+const WHOLE: &str = "whole";
+
+impl SeriesKey {
+    /// Whether it is a whole cold start, with the pull of the image: made of others, which decide.
+    pub fn is_whole(&self) -> bool {
+        self.metric == Metric::Total && self.params.get("total") == Some(WHOLE)
+    }
+
+    /// Whether a container was started for it.
+    pub(super) fn is_of_container(&self) -> bool {
+        self.is_whole() || self.params.get("total") == Some(TotalKind::Container.name())
+    }
 }
 
 /// `weights_load{page_cache=cold,staging=direct} time`.
@@ -86,6 +102,7 @@ pub fn series_of(profiles: &[&Profile]) -> BTreeMap<SeriesKey, Series> {
     for profile in profiles {
         rows(profile, &mut all);
         totals(profile, &mut all);
+        whole(profile, &mut all);
         steady(profile, &mut all);
     }
     all.retain(|_, series: &mut Series| !series.values.is_empty());
@@ -132,6 +149,35 @@ fn totals(profile: &Profile, all: &mut BTreeMap<SeriesKey, Series>) {
             metric: Metric::Total,
         };
         add(all, key, samples.included().into_iter().map(|time| time.as_nanos() as f64));
+    }
+}
+
+/// What a node takes that has not even the image: each start of a container with the median pull of the user's image, and where the
+/// starts end with their first batch the median warm-up. These are measured beside the starts, and independent of them. A synthetic
+/// image is no part of it: how long a user's pull takes it does not say.
+fn whole(profile: &Profile, all: &mut BTreeMap<SeriesKey, Series>) {
+    let median_of = |phase: Phase| {
+        let rows = profile
+            .of_phase(phase)
+            .filter(|row| row.key.params.get("source") != Some("synthetic"))
+            .filter_map(|row| Some(row.outcome.as_measured()?.0.included()));
+        median(&rows.flatten().map(|time| time.as_nanos() as f64).collect::<Vec<_>>())
+    };
+    let image = profile.target.image.as_ref().map(|image| image.source);
+    let Some(pull) = median_of(Phase::ImagePull).filter(|_| image == Some(ImageSource::Reference)) else {
+        return;
+    };
+    let starts = profile.totals.iter().filter(|total| total.kind == TotalKind::Container);
+    for (total, samples) in starts.filter_map(|total| Some((total, total.outcome.as_measured()?.0))) {
+        let warm_up = median_of(Phase::WarmUp).filter(|_| total.ends_with == Phase::FirstBatch);
+        let key = SeriesKey {
+            phase: if warm_up.is_some() { Phase::WarmUp } else { total.ends_with },
+            params: total.params.clone().with("total", WHOLE),
+            clock: Clock::Host,
+            metric: Metric::Total,
+        };
+        let rest = pull + warm_up.unwrap_or_default();
+        add(all, key, samples.included().into_iter().map(|start| start.as_nanos() as f64 + rest));
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use coldstart_profiles::{Caveat, Outcome, Phase, Profile, Tool, exit};
+use coldstart_profiles::{Caveat, Nanos, Outcome, Phase, Profile, Tool, exit};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::asked::{Asked, Sources, VERDICT_VERSION};
+use super::ceiling::{Statistic, held};
 use super::comparable::{Difference, cut, differences, key_differences, unusable};
 use super::compare::{Doubt, Evidence, Judgement, LEAST_TRIALS, judge};
 use super::defaults::{Calibrated, thresholds};
@@ -86,15 +87,25 @@ pub struct KeyVerdict {
     /// The numbers behind it; `null` where there was nothing to compare.
     pub evidence: Option<Evidence>,
     /// Shown, and not decided on: because a rule or the calibration says so, because the metric is advisory, or because there
-    /// are fewer than three trials on a side and no rule insists, or because the calibration found that no slowdown of it shows.
+    /// are fewer than three trials on a side and no rule insists, or because the calibration found that no slowdown of it shows, or
+    /// because it is a whole cold start, whose parts decide.
     pub advisory: bool,
     /// A rule wants it on both sides.
     pub required: bool,
     /// What it means if it is inconclusive.
     pub on_inconclusive: OnInconclusive,
-    /// The new median must not be above this, in nanoseconds; `null` without a ceiling.
+    /// The new side must not be above this, in nanoseconds; `null` without a ceiling.
     pub ceiling_ns: Option<f64>,
-    /// Whether it is.
+    /// What of the new side is held against the ceiling.
+    #[serde(default)]
+    pub statistic: Statistic,
+    /// Its value, in nanoseconds; `null` without a ceiling, and where nothing was measured.
+    #[serde(default)]
+    pub held_ns: Option<f64>,
+    /// How many samples there are, where they are too few for the percentile and the largest stands in for it.
+    #[serde(default)]
+    pub too_few: Option<usize>,
+    /// Whether it is above the ceiling.
     pub above_ceiling: bool,
     /// The smallest slowdown that this gate finds in nine of ten comparisons, as a share; `null` without a calibration.
     pub detectable: Option<f64>,
@@ -253,10 +264,12 @@ fn key_verdict(
     };
     let ceiling_ns =
         rule.and_then(|rule| rule.ceiling_ms).filter(|_| key.metric.is_time()).map(|ms| ms * 1e6);
-    let new_median = new.and_then(|new| coldstart_profiles::stats::median(&new.values));
+    let statistic = rule.and_then(|rule| rule.statistic).unwrap_or_default();
+    let held = ceiling_ns.and_then(|_| held(statistic, key, new, gate.new));
     let trials = lost.map(|lost| lost.trials).or_else(|| evidence.as_ref().map(fewest));
     let by_default = trials.is_some_and(|trials| trials < LEAST_TRIALS)
         || finds_nothing
+        || key.is_whole()
         || calibrated.map_or(key.metric == Metric::TimesLimit, |calibrated| !calibrated.decides);
     KeyVerdict {
         key: key.clone(),
@@ -267,7 +280,10 @@ fn key_verdict(
         required: rule.is_some_and(|rule| rule.required),
         on_inconclusive: rule.and_then(|rule| rule.on_inconclusive).unwrap_or(gate.rules.on_inconclusive),
         ceiling_ns,
-        above_ceiling: ceiling_ns.zip(new_median).is_some_and(|(ceiling, median)| median > ceiling),
+        statistic,
+        held_ns: held.map(|held| held.ns),
+        too_few: held.and_then(|held| held.too_few),
+        above_ceiling: ceiling_ns.zip(held).is_some_and(|(ceiling, held)| held.ns > ceiling),
         detectable: calibrated.and_then(|calibrated| calibrated.detectable),
     }
 }
@@ -432,7 +448,10 @@ fn holds_to_ceiling(verdict: &KeyVerdict) -> bool {
 /// A ceiling that is exceeded.
 fn ceiling_of(verdict: &KeyVerdict) -> Option<(Standing, String)> {
     let ceiling = verdict.ceiling_ns.filter(|_| verdict.above_ceiling)? / 1e6;
-    Some((Standing::Regression, format!("{} is above its ceiling of {ceiling} ms", verdict.key)))
+    let held = verdict.held_ns.map_or_else(String::new, |held| {
+        format!(" ({} {})", verdict.statistic.name(), Nanos::from_nanos_f64(held))
+    });
+    Some((Standing::Regression, format!("{} is above its ceiling of {ceiling} ms{held}", verdict.key)))
 }
 
 /// What one comparison says about the whole. What has a ceiling is required to be measured, not to be comparable; what exceeds it

@@ -24,6 +24,7 @@ pub(super) fn warnings(gate: &Gate<'_>, keys: &[KeyVerdict]) -> Vec<Caveat> {
         );
         caveat("rule_shadowed", text)
     }));
+    found.extend(keys.iter().filter_map(largest_stands_in));
     if let Some(policy) = gate.policy {
         found.extend(gate.new.first().map(|profile| policy.mismatches(profile)).unwrap_or_default());
         found.extend(of_policy(policy, gate.asked.at.as_deref()));
@@ -57,6 +58,16 @@ fn repeated(gate: &Gate<'_>) -> Option<Caveat> {
     let text =
         format!("{side} has one run twice: its trials are counted twice, and there are no more of them");
     Some(caveat("repeated_run", text))
+}
+
+/// A ceiling that holds by the largest sample, where there are too few for the percentile.
+fn largest_stands_in(key: &KeyVerdict) -> Option<Caveat> {
+    let (n, statistic) = (key.too_few?, key.statistic.name());
+    let text = format!(
+        "the ceiling of {} is for the {statistic}, and {n} samples are too few for it: the largest stands in",
+        key.key
+    );
+    Some(caveat("ceiling_by_largest", text))
 }
 
 fn of_policy(policy: &Policy, now: Option<&str>) -> Vec<Caveat> {

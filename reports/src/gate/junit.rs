@@ -3,7 +3,7 @@
 use coldstart_decisions::gate::{Judgement, KeyVerdict, OnInconclusive, Standing, Verdict};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::{chance, change, interval, value, why};
+use super::{ceiling, chance, change, interval, value, why};
 use crate::style::obeyed;
 
 /// A verdict as JUnit XML: one test case a comparison. What became slower is a failure, what can't be told an error (where it
@@ -71,7 +71,10 @@ fn as_jenkins_reads(xml: &str) -> String {
 /// What a comparison is in a gate that ended so.
 fn status(key: &KeyVerdict, standing: Standing) -> TestCaseStatus {
     match (&key.judgement, key.advisory) {
-        _ if key.above_ceiling => slower("above its ceiling", standing),
+        _ if key.above_ceiling => {
+            let told = ceiling(key).map_or_else(String::new, |told| format!(": {told}"));
+            slower(&format!("above its ceiling{told}"), standing)
+        }
         (Judgement::Same | Judgement::Faster, _) => TestCaseStatus::success(),
         (Judgement::Slower, false) => slower("slower", standing),
         (Judgement::Inconclusive { why, .. }, false) if key.on_inconclusive == OnInconclusive::Fail => {

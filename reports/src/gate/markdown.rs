@@ -1,9 +1,8 @@
 //! Verdicts as GitHub-flavoured markdown, for `$GITHUB_STEP_SUMMARY` and comments.
 
 use coldstart_decisions::gate::{Evidence, KeyVerdict, SourceProfile, Sources, Standing, Verdict};
-use coldstart_profiles::Nanos;
 
-use super::{chance, change, difference, interval, is_told, judgement, own_reasons, value, why};
+use super::{ceiling, chance, change, difference, interval, is_told, judgement, own_reasons, value, why};
 use crate::markdown::escape;
 
 /// A verdict as markdown: how it ended, why, and a table of what decides and is not simply the same; the rest, the evidence
@@ -65,11 +64,6 @@ fn table(keys: &[&KeyVerdict]) -> String {
         rows.push_str(&format!("| {} |\n", cells.join(" | ")));
     }
     rows
-}
-
-fn ceiling(key: &KeyVerdict) -> Option<String> {
-    let ceiling = key.ceiling_ns.filter(|_| key.above_ceiling)?;
-    Some(format!("the ceiling is {}", Nanos::from_nanos_f64(ceiling)))
 }
 
 /// What each judgement rests on; all but the ratios of medians and of best trials is printed, not decided on.

@@ -23,9 +23,12 @@ fn value(metric: Metric, value: f64) -> String {
     if metric.is_time() { Nanos::from_nanos_f64(value).to_string() } else { format!("{value:.2} ×") }
 }
 
-/// `+12.3 %`.
+/// `+12.3 %`; `×174` from ten times on, which percent would hide behind digits.
 fn change(ratio: f64) -> String {
-    format!("{:+.1} %", (ratio - 1.0) * 100.0)
+    match ratio {
+        ratio if ratio >= 10.0 && ratio.is_finite() => format!("×{ratio:.0}"),
+        ratio => format!("{:+.1} %", (ratio - 1.0) * 100.0),
+    }
 }
 
 /// The interval of the change, where there is one.
@@ -76,6 +79,15 @@ fn judgement(verdict: &KeyVerdict) -> String {
     let name = verdict.judgement.name();
     let ceiling = if verdict.above_ceiling { ", above its ceiling" } else { "" };
     if verdict.advisory { format!("{name} (advisory){ceiling}") } else { format!("{name}{ceiling}") }
+}
+
+/// `the ceiling is 20.0 s, its p99 24.1 s`, of what is above it.
+fn ceiling(verdict: &KeyVerdict) -> Option<String> {
+    let ceiling = Nanos::from_nanos_f64(verdict.ceiling_ns.filter(|_| verdict.above_ceiling)?);
+    let held = verdict.held_ns.map_or_else(String::new, |held| {
+        format!(", its {} {}", verdict.statistic.name(), Nanos::from_nanos_f64(held))
+    });
+    Some(format!("the ceiling is {ceiling}{held}"))
 }
 
 /// Why there is no plain answer, in words; empty where there is one.

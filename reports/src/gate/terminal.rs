@@ -1,16 +1,15 @@
 //! Verdicts on a terminal.
 
 use coldstart_decisions::gate::{Doubt, Judgement, KeyVerdict, Standing, Verdict};
-use coldstart_profiles::Nanos;
 
 use super::names::Names;
-use super::{chance, change, difference, interval, is_told, own_reasons, value, why};
+use super::{ceiling, chance, change, difference, interval, is_told, own_reasons, value, why};
 use crate::grid::{Cell, Column, Grid};
 use crate::style::{Style, Tone};
 use crate::text::{notes, paragraph};
 
 /// What is worth a line of its own is named in no narrower a column than this.
-const LEAST_NAME: usize = 26;
+const LEAST_NAME: usize = 24;
 /// So many keys are named behind one reason.
 const NAMED: usize = 4;
 
@@ -77,10 +76,10 @@ fn comparisons(shown: &[&KeyVerdict], names: &Names<'_>, style: &Style) -> Strin
         style,
         [
             Column::text("what").wrap_above(LEAST_NAME),
-            Column::number("baseline"),
-            Column::number("new"),
+            Column::number("baseline").drop(4),
+            Column::number("new").drop(5),
             Column::number("median"),
-            Column::number("best"),
+            Column::number("best").drop(3),
             Column::number("threshold").drop(2),
             Column::number("finds").drop(1),
             Column::text("verdict"),
@@ -122,11 +121,7 @@ fn reasons(shown: &[&KeyVerdict], names: &Names<'_>) -> Vec<(String, String)> {
             "median and best trial lead to different answers: disturbed, or a change near the threshold";
         told.push(("inconclusive".to_owned(), why.to_owned()));
     }
-    let ceiling = |key: &&KeyVerdict| {
-        let ceiling = key.ceiling_ns.filter(|_| key.above_ceiling)?;
-        Some((names.name(&key.key), format!("the ceiling is {}", Nanos::from_nanos_f64(ceiling))))
-    };
-    told.extend(shown.iter().filter_map(ceiling));
+    told.extend(shown.iter().filter_map(|key| Some((names.name(&key.key), ceiling(key)?))));
     let others = shown.iter().filter(|key| !disagree(key) && !why(key).is_empty());
     let mut groups: Vec<(&str, Vec<String>)> = Vec::new();
     for key in others {
@@ -166,10 +161,10 @@ fn evidence(shown: &[&KeyVerdict], names: &Names<'_>, style: &Style) -> String {
         [
             Column::text("evidence").wrap_above(LEAST_NAME),
             Column::number("trials").drop(0),
-            Column::number("Δ"),
+            Column::number("Δ").drop(1),
             Column::number("95 % of the median"),
-            Column::number("p"),
-            Column::number("δ"),
+            Column::number("p").drop(3),
+            Column::number("δ").drop(2),
         ],
     );
     let known = shown.iter().filter_map(|key| Some((key, key.evidence.as_ref()?)));
