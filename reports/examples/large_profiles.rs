@@ -1,14 +1,15 @@
 //! What a report and a gate of very large profiles cost: time and peak memory, reading included.
 //!
 //!     cargo run --release -p coldstart-reports --example large_profiles
+//!     cargo run --release -p coldstart-reports --example large_profiles -- write DIR    # only a.json and b.json, to be kept
 //!
-//! Writes two profiles with 1,000,000 samples each into a directory that is removed again: half of them in the warm-up curves of
-//! ten trials, half in five rows of throughput. Each job then runs in a process of its own, so that the peaks are its own.
+//! Writes three profiles with 1,000,000 samples each into a directory that is removed again: half of them in the warm-up curves of
+//! ten trials, half in five rows of throughput; in c.json in one curve and one row. Each job then runs in a process of its own, so that the peaks are its own.
 
 #![expect(clippy::print_stdout, reason = "an example prints its findings")]
 
 use std::error::Error;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
@@ -18,19 +19,18 @@ use coldstart_profiles::{
 };
 use coldstart_reports::{Style, gate_table, html, terminal};
 
-const TRIALS: u32 = 10;
-const OF_A_TRIAL: usize = 50_000;
-const ROWS: u32 = 5;
-const OF_A_ROW: usize = 100_000;
+/// Samples of all trials, and of all rows.
+const HALF: usize = 500_000;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         [] => measure(),
+        ["write", directory] => write(Path::new(directory)).map(|_| ()),
         ["report", file] => report(Path::new(file)),
         ["html", file] => page(Path::new(file)),
         ["gate", baseline, new] => judge(Path::new(baseline), Path::new(new)),
-        _ => Err("takes no arguments".into()),
+        _ => Err("takes no arguments, or `write DIR`".into()),
     }
 }
 
@@ -43,28 +43,33 @@ fn measure() -> Result<(), Box<dyn Error>> {
     result
 }
 
-fn jobs(directory: &Path) -> Result<(), Box<dyn Error>> {
-    let (a, b) = (directory.join("a.json"), directory.join("b.json"));
-    for (path, factor) in [(&a, 1.0), (&b, 1.02)] {
-        large(factor)?.write(path)?;
+/// All profiles; the second is a little slower than the first.
+fn write(directory: &Path) -> Result<[PathBuf; 3], Box<dyn Error>> {
+    let paths = ["a.json", "b.json", "c.json"].map(|name| directory.join(name));
+    for (path, (factor, trials, rows)) in paths.iter().zip([(1.0, 10, 5), (1.02, 10, 5), (1.0, 1, 1)]) {
+        large(factor, trials, rows)?.write(path)?;
         println!("{} MB, 1,000,000 samples", std::fs::metadata(path)?.len() / 1_000_000);
     }
+    Ok(paths)
+}
+
+fn jobs(directory: &Path) -> Result<(), Box<dyn Error>> {
+    let [a, b, c] = write(directory)?;
     let program = std::env::current_exe()?;
-    for job in [vec!["report", "a"], vec!["html", "a"], vec!["gate", "a", "b"]] {
-        let files = job.iter().skip(1).map(|name| if *name == "a" { &a } else { &b });
+    for job in [("report", vec![&a]), ("html", vec![&a]), ("html", vec![&c]), ("gate", vec![&a, &b])] {
         let begun = Instant::now();
-        let output = Command::new(&program).arg(job[0]).args(files).output()?;
+        let output = Command::new(&program).arg(job.0).args(&job.1).output()?;
         let told = String::from_utf8_lossy(&output.stdout);
         if !output.status.success() {
             return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
         }
-        println!("{:<7} {:>5.2} s  {}", job[0], begun.elapsed().as_secs_f64(), told.trim());
+        println!("{:<7} {:>5.2} s  {}", job.0, begun.elapsed().as_secs_f64(), told.trim());
     }
     Ok(())
 }
 
 /// A run with long curves and rows: level, noise of 2 %, a spike in every 97th reading.
-fn large(factor: f64) -> Result<Profile, Box<dyn Error>> {
+fn large(factor: f64, trials: u32, rows: u32) -> Result<Profile, Box<dyn Error>> {
     let fixture = include_str!("../../tests/fixtures/profiles/profile-1.0.json");
     let mut profile = Profile::from_json(fixture, Path::new("profile-1.0.json"))?;
     let mut state = 7_u64;
@@ -80,19 +85,19 @@ fn large(factor: f64) -> Result<Profile, Box<dyn Error>> {
             .collect()
     };
     profile.warm_up.clear();
-    for trial in 0..TRIALS {
-        let samples = Samples::new(readings(OF_A_TRIAL))?;
+    for trial in 0..trials {
+        let samples = Samples::new(readings(HALF / trials as usize))?;
         let name = format!("trial-{trial}");
         let (resolution, stop) = (Nanos::from_nanos(20), StopReason::MaxIterations);
         profile.warm_up.push(WarmUpCurve::new(&name, samples, resolution, stop));
     }
-    for batch in 0..ROWS {
+    for batch in 0..rows {
         let params = Params::new().with("batch", 1 << batch).with("mode", "large");
         profile.measurements.push(Measurement {
             key: Key::host(Phase::Throughput, params),
             work: None,
             limit: None,
-            outcome: Outcome::measured(Samples::new(readings(OF_A_ROW))?),
+            outcome: Outcome::measured(Samples::new(readings(HALF / rows as usize))?),
         });
     }
     Ok(profile)
