@@ -27,7 +27,7 @@ pub struct Waterfall<'a> {
     pub parts: Vec<WaterfallPart<'a>>,
     /// Total minus parts, trial by trial.
     pub unattributed: Summary,
-    /// Its mean share of the total, 0 to 1.
+    /// Its share of the total in the trial whose total is the median, 0 to 1.
     pub unattributed_share: f64,
     /// The totals.
     pub total: Summary,
@@ -44,7 +44,8 @@ pub struct WaterfallPart<'a> {
     pub begin_ns: Nanos,
     /// Its durations.
     pub time: Summary,
-    /// Mean over the trials of its share of their total, 0 to 1. Shares of all parts and of the rest add up to 1.
+    /// Its share of the total in the trial whose total is the median, 0 to 1: phases of one trial stay together, so shares of all
+    /// parts and of the rest add up to 1, and one odd trial moves none of them.
     pub share: f64,
     /// The work of one pass.
     pub work: Option<Work>,
@@ -100,16 +101,18 @@ impl Profile {
         traces: &[&'a Trace],
     ) -> Option<Waterfall<'a>> {
         let counted = counted(traces);
-        let parts = Phase::ALL.into_iter().filter_map(|phase| self.part(phase, traces, &counted)).collect();
+        let total = summary_of(traces, |trace| trace.total().map(|(total, _)| total))?;
+        let middle = middle(&counted, total.p50_ns)?;
+        let of_phase = |phase| self.part(phase, traces, &counted, middle);
         let unattributed = |trace: &Trace| trace.total().map(|(_, rest)| rest);
         Some(Waterfall {
             kind,
             params,
             ends_with,
-            parts,
+            parts: Phase::ALL.into_iter().filter_map(of_phase).collect(),
             unattributed: summary_of(traces, unattributed)?,
-            unattributed_share: mean_share(&counted, unattributed),
-            total: summary_of(traces, |trace| trace.total().map(|(total, _)| total))?,
+            unattributed_share: share(middle, unattributed),
+            total,
         })
     }
 
@@ -118,6 +121,7 @@ impl Profile {
         phase: Phase,
         traces: &[&'a Trace],
         counted: &[&'a Trace],
+        middle: &Trace,
     ) -> Option<WaterfallPart<'a>> {
         let reading = counted.iter().rev().find_map(|trace| trace.reading(phase))?;
         let duration = |trace: &Trace| trace.reading(phase).map(|reading| reading.duration_ns);
@@ -127,7 +131,7 @@ impl Profile {
             params: &reading.params,
             begin_ns: OrderStatistics::new(begins.collect()).ok()?.nearest_rank(Percentile::P50),
             time: summary_of(traces, duration)?,
-            share: mean_share(counted, duration),
+            share: share(middle, duration),
             work: reading.work,
             limit: self.limit_of(reading),
         })
@@ -156,14 +160,22 @@ fn summary_of(traces: &[&Trace], time: impl Fn(&Trace) -> Option<Nanos>) -> Opti
     Some(summarize(&Samples::with_marks(samples, marks).ok()?))
 }
 
-/// Mean over trials of a time's share of the total; a trial without that time counts as 0.
-fn mean_share(traces: &[&Trace], time: impl Fn(&Trace) -> Option<Nanos>) -> f64 {
-    let share = |trace: &&Trace| {
-        let (total, _) = trace.total()?;
-        (total > Nanos::ZERO).then(|| time(trace).unwrap_or_default().as_secs_f64() / total.as_secs_f64())
+/// The trial that stands for all: the one whose total is the median.
+fn middle<'a>(traces: &[&'a Trace], median: Nanos) -> Option<&'a Trace> {
+    let beside = |trace: &&Trace| {
+        trace.total().map_or(u64::MAX, |(total, _)| total.as_nanos().abs_diff(median.as_nanos()))
     };
-    let shares: Vec<f64> = traces.iter().filter_map(share).collect();
-    if shares.is_empty() { 0.0 } else { shares.iter().sum::<f64>() / shares.len() as f64 }
+    traces.iter().copied().min_by_key(beside)
+}
+
+/// A time's share of the trial's total; 0 where it has no such time.
+fn share(trace: &Trace, time: impl Fn(&Trace) -> Option<Nanos>) -> f64 {
+    match trace.total() {
+        Some((total, _)) if total > Nanos::ZERO => {
+            time(trace).unwrap_or_default().as_secs_f64() / total.as_secs_f64()
+        }
+        _ => 0.0,
+    }
 }
 
 #[cfg(test)]
@@ -205,15 +217,24 @@ mod tests {
         let load = |trace: &Trace| trace.reading(Phase::WeightsLoad).map(|reading| reading.duration_ns);
         let summary = summary_of(&traces, load).unwrap();
         assert_eq!((summary.n, summary.left_out, summary.max_ns), (2, 1, Nanos::from_nanos(80)));
+        // Of two trials that took equally long the first stands for both.
+        let middle = middle(&counted, Nanos::from_nanos(100)).unwrap();
         let shares = [
-            mean_share(&counted, |trace| {
-                trace.reading(Phase::ProcessStart).map(|reading| reading.duration_ns)
-            }),
-            mean_share(&counted, load),
-            mean_share(&counted, |trace| trace.total().map(|(_, rest)| rest)),
+            share(middle, |trace| trace.reading(Phase::ProcessStart).map(|reading| reading.duration_ns)),
+            share(middle, load),
+            share(middle, |trace| trace.total().map(|(_, rest)| rest)),
         ];
         assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-12, "{shares:?}");
-        assert!((shares[1] - 0.7).abs() < 1e-12);
+        assert!((shares[1] - 0.8).abs() < 1e-12);
+    }
+
+    #[test]
+    fn one_odd_trial_moves_no_share() {
+        let traces = [trial(0, 10, 80, 10, None), trial(1, 12, 82, 10, None), trial(2, 10, 80, 910, None)];
+        let traces: Vec<&Trace> = traces.iter().collect();
+        let middle = middle(&counted(&traces), Nanos::from_nanos(104)).unwrap();
+        let rest = share(middle, |trace| trace.total().map(|(_, rest)| rest));
+        assert!((rest - 10.0 / 104.0).abs() < 1e-12, "{rest}");
     }
 
     #[test]

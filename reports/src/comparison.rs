@@ -1,14 +1,17 @@
 //! Several profiles side by side. No verdict: whether a difference means anything is the gate's question.
 
+use std::collections::BTreeSet;
+
 use coldstart_profiles::warm_up::Spread;
 use coldstart_profiles::{
-    Distribution, ForwardMode, Key, Measurement, Nanos, Phase, Profile, RunState, TotalKind,
+    Benchmark, Distribution, ForwardMode, Key, Measurement, Nanos, Phase, Profile, RunState, TotalKind,
+    Waterfall,
 };
 
 use crate::grid::{Cell, Column, Grid};
 use crate::scale::Scale;
 use crate::style::{Style, Tone};
-use crate::terminal::{section, widest};
+use crate::terminal::{section, whose, widest};
 use crate::text::{notes, paragraph};
 
 /// From so many profiles on their medians are shown as a distribution: a column for each would not fit.
@@ -46,6 +49,7 @@ pub fn comparison(profiles: &[(&str, &Profile)], style: &Style) -> String {
         of_mode("Prefill", ForwardMode::Prefill),
         of_mode("Decode", ForwardMode::Decode),
         of_mode("Encode", ForwardMode::Encode),
+        (BENCHMARKS, benchmarks(profiles)),
     ];
     for (title, lines) in tables.into_iter().filter(|(_, lines)| !lines.is_empty()) {
         let scale = Scale::times(lines.iter().flat_map(|line| &line.medians).flatten().copied());
@@ -61,27 +65,114 @@ pub fn comparison(profiles: &[(&str, &Profile)], style: &Style) -> String {
     text
 }
 
-/// From the quickest to the slowest cold start, with the median of many.
+/// What the profiles come to beside each other: of two the difference and what makes most of it, of more from the quickest to the
+/// slowest, with the median of many. Cold starts of other kinds (a pod's, a process's) are not held against each other.
 pub(crate) fn spread(profiles: &[(&str, &Profile)]) -> String {
-    let totals = profiles.iter().enumerate();
-    let totals = totals.filter_map(|(at, (_, profile))| Some((at, widest(profile)?.total.p50_ns)));
-    let told = Distribution::of(totals).and_then(|all| {
-        let ((slow, most), (quick, least)) = (all.nodes.first()?, all.nodes.last()?);
-        let name = |at: &usize| profiles.get(*at).map_or("", |(name, _)| *name);
-        let ends = format!("from {least} ({}) to {most} ({})", name(quick), name(slow));
-        match all.nodes.len() {
-            0 | 1 => None,
-            n if n >= MANY => Some(format!("{n} nodes start in {} in the median, {ends}.", all.median)),
-            _ => Some(match (least, most) {
-                (&Nanos::ZERO, _) => format!("Cold starts take {ends}."),
-                (least, most) => {
-                    let factor = most.as_secs_f64() / least.as_secs_f64();
-                    format!("Cold starts take {ends}: a factor of {factor:.2}.")
-                }
-            }),
-        }
+    let name = |at: usize| profiles.get(at).map_or("", |(name, _)| *name);
+    let whole: Vec<(usize, Waterfall<'_>)> =
+        (profiles.iter().enumerate()).filter_map(|(at, (_, profile))| Some((at, widest(profile)?))).collect();
+    let Some(((first, reference), others)) = whole.split_first().filter(|(_, others)| !others.is_empty())
+    else {
+        let benchmarks = profiles.iter().filter(|(_, profile)| !profile.benchmarks().is_empty());
+        return match benchmarks.count() {
+            0 | 1 => "Fewer than two of these profiles hold a whole cold start.".to_owned(),
+            n => format!(
+                "{n} profiles of benchmarks: `coldstart gate` tells whether a difference means anything."
+            ),
+        };
+    };
+    if let Some((at, other)) = others.iter().find(|(_, other)| !alike(reference, other)) {
+        return format!(
+            "These cold starts are not of one kind: that of {} is of {} and ends with {}, that of {} of {} and ends with {}.",
+            name(*first),
+            whose(reference.kind),
+            reference.ends_with,
+            name(*at),
+            whose(other.kind),
+            other.ends_with
+        );
+    }
+    let pulls =
+        if profiles.iter().any(|(_, profile)| pulled(profile)) { " Image pulls come on top." } else { "" };
+    if let (2, [(at, other)]) = (profiles.len(), others) {
+        return of_two((name(*first), reference), (name(*at), other)) + pulls;
+    }
+    let totals = whole.iter().map(|(at, waterfall)| (*at, waterfall.total.p50_ns));
+    let Some(all) = Distribution::of(totals) else { return String::new() };
+    let (Some((slow, most)), Some((quick, least))) = (all.nodes.first(), all.nodes.last()) else {
+        return String::new();
+    };
+    let ends = format!("from {least} ({}) to {most} ({})", name(*quick), name(*slow));
+    let held = held_up(&whole, *slow).map_or_else(String::new, |(phase, time)| {
+        format!(", where {phase} takes {time} longer than in the median")
     });
-    told.unwrap_or_else(|| "Fewer than two of these profiles hold a whole cold start.".to_owned())
+    match all.nodes.len() {
+        n if n >= MANY => format!("{n} nodes start in {} in the median, {ends}{held}.{pulls}", all.median),
+        _ => format!("Cold starts take {ends}{}.{pulls}", factor(*least, *most)),
+    }
+}
+
+/// Whether two cold starts chain the same phases.
+pub(crate) fn alike(one: &Waterfall<'_>, other: &Waterfall<'_>) -> bool {
+    (one.kind, one.ends_with) == (other.kind, other.ends_with)
+}
+
+/// `a.json starts in 195 ms, b.json in 212 ms: 8.7 % longer. Most of it is weights_load, +15.1 ms.`
+fn of_two((a, first): (&str, &Waterfall<'_>), (b, second): (&str, &Waterfall<'_>)) -> String {
+    let (before, after) = (first.total.p50_ns, second.total.p50_ns);
+    let head = format!("{a} starts in {before}, {b} in {after}");
+    if before == Nanos::ZERO || before == after {
+        return format!("{head}.");
+    }
+    let change = after.as_secs_f64() / before.as_secs_f64() - 1.0;
+    let slower = after > before;
+    let how = match change {
+        change if change >= 1.0 => format!("{:.1} times as long", change + 1.0),
+        change => format!("{:.1} % {}", change.abs() * 100.0, if slower { "longer" } else { "shorter" }),
+    };
+    let median = |waterfall: &Waterfall<'_>, phase: Phase| {
+        waterfall.parts.iter().find(|part| part.phase == phase).map_or(Nanos::ZERO, |part| part.time.p50_ns)
+    };
+    let moved = Phase::ALL.into_iter().map(|phase| {
+        let (before, after) = (median(first, phase), median(second, phase));
+        let (more, less) = if slower { (after, before) } else { (before, after) };
+        (more.saturating_sub(less), phase)
+    });
+    match moved.max() {
+        Some((time, phase)) if time > Nanos::ZERO => {
+            let sign = if slower { '+' } else { '−' };
+            format!("{head}: {how}. Most of it is {phase}, {sign}{time}.")
+        }
+        _ => format!("{head}: {how}."),
+    }
+}
+
+fn factor(least: Nanos, most: Nanos) -> String {
+    match least {
+        Nanos::ZERO => String::new(),
+        least => format!(": a factor of {:.2}", most.as_secs_f64() / least.as_secs_f64()),
+    }
+}
+
+/// Whether the user's image was pulled beside the trials: that is in no total of a container.
+fn pulled(profile: &Profile) -> bool {
+    let own = |row: &&Measurement| row.key.params.get("source") != Some("synthetic");
+    let mut pulls = profile.of_phase(Phase::ImagePull).filter(own);
+    profile.target.cluster.is_none() && pulls.any(|row| row.outcome.as_measured().is_some())
+}
+
+/// The phase of one cold start that takes longest beyond the median over all, and by how much.
+fn held_up(whole: &[(usize, Waterfall<'_>)], at: usize) -> Option<(Phase, Nanos)> {
+    let of = |waterfall: &Waterfall<'_>, phase: Phase| {
+        waterfall.parts.iter().find(|part| part.phase == phase).map(|part| part.time.p50_ns)
+    };
+    let (_, slow) = whole.iter().find(|(other, _)| *other == at)?;
+    let beyond = slow.parts.iter().filter_map(|part| {
+        let all = whole.iter().filter_map(|(at, waterfall)| Some((*at, of(waterfall, part.phase)?)));
+        Some((part.time.p50_ns.saturating_sub(Distribution::of(all)?.median), part.phase))
+    });
+    let (time, phase) = beyond.max()?;
+    (time > Nanos::ZERO).then_some((phase, time))
 }
 
 /// `A`, `B` … beyond `Z` numbers.
@@ -133,17 +224,15 @@ pub(crate) fn phases(profiles: &[(&str, &Profile)]) -> Vec<Line> {
             lines.push(Line { name: name.to_owned(), tone, medians });
         }
     };
-    for phase in [Phase::Scheduling, Phase::Readiness] {
-        line(phase.name(), Tone::Plain, &|profile| profile.of_phase(phase).find_map(median_of));
-    }
-    line("image_pull", Tone::Plain, &|profile| profile.of_phase(Phase::ImagePull).find_map(median_of));
-    line("container_start", Tone::Plain, &|profile| {
-        profile.of_phase(Phase::ContainerStart).find_map(median_of)
-    });
+    // What a process does is taken from its cold starts, the rest from wherever it was measured.
+    let around = [Phase::Scheduling, Phase::ImagePull, Phase::ContainerStart, Phase::Readiness];
     for phase in Phase::ALL {
-        line(phase.name(), Tone::Plain, &|profile| {
-            let waterfall = profile.waterfall(TotalKind::Process)?;
-            waterfall.parts.iter().find(|part| part.phase == phase).map(|part| part.time.p50_ns)
+        line(phase.name(), Tone::Plain, &|profile| match around.contains(&phase) {
+            true => profile.of_phase(phase).find_map(median_of),
+            false => {
+                let waterfall = profile.waterfall(TotalKind::Process)?;
+                waterfall.parts.iter().find(|part| part.phase == phase).map(|part| part.time.p50_ns)
+            }
         });
     }
     for (name, kind) in [
@@ -154,6 +243,22 @@ pub(crate) fn phases(profiles: &[(&str, &Profile)]) -> Vec<Line> {
         line(name, Tone::Strong, &|profile| Some(profile.waterfall(kind)?.total.p50_ns));
     }
     lines
+}
+
+/// The title of imported benchmarks: of so many iterations even the shortest has a time in whole nanoseconds that says something.
+pub(crate) const BENCHMARKS: &str = "Benchmarks, 1000 iterations";
+
+/// Imported benchmarks, by their names.
+pub(crate) fn benchmarks(profiles: &[(&str, &Profile)]) -> Vec<Line> {
+    let all: Vec<Vec<Benchmark<'_>>> = profiles.iter().map(|(_, profile)| profile.benchmarks()).collect();
+    let names: BTreeSet<&str> = all.iter().flatten().map(|benchmark| benchmark.name).collect();
+    let time = |benchmark: &Benchmark<'_>| {
+        Nanos::from_nanos_f64(benchmark.per_iteration(benchmark.summary.p50_ns) * 1000.0)
+    };
+    let of = |name: &str| {
+        all.iter().map(|own| own.iter().find(|benchmark| benchmark.name == name).map(time)).collect()
+    };
+    names.into_iter().map(|name| Line::plain(name, of(name))).collect()
 }
 
 fn median_of(row: &Measurement) -> Option<Nanos> {

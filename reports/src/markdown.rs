@@ -5,7 +5,7 @@ use coldstart_profiles::{Outcome, Profile, RunState, TotalKind, Waterfall};
 use crate::comparison::{MANY, spread};
 use crate::scale::percent;
 use crate::style::{PLAIN, obeyed};
-use crate::terminal::{answer_sentence, heading, headline, reasons};
+use crate::terminal::{answer_sentence, benchmark_rows, heading, headline, reasons};
 use crate::{comparison, terminal};
 
 /// Longer text is cut: a name of a megabyte must not bury the numbers.
@@ -34,6 +34,7 @@ pub fn markdown(profiles: &[(&str, &Profile)]) -> String {
                 text.push_str(&table(&waterfall));
             }
         }
+        text.push_str(&benchmarks(profile));
         for caveat in &profile.caveats {
             text.push_str(&format!("- ⚠️ {}\n", escape(&caveat.text)));
         }
@@ -102,6 +103,20 @@ fn table(waterfall: &Waterfall<'_>) -> String {
     }
     text.push('\n');
     text
+}
+
+/// Imported benchmarks as a table; nothing without any.
+fn benchmarks(profile: &Profile) -> String {
+    let rows = benchmark_rows(profile);
+    if rows.is_empty() {
+        return String::new();
+    }
+    let lines =
+        rows.iter().map(|row| format!("| {} |\n", row.each_ref().map(|cell| escape(cell)).join(" | ")));
+    format!(
+        "| benchmark | median | least | largest | rate | samples |\n|---|--:|--:|--:|--:|--:|\n{}\n",
+        lines.collect::<String>()
+    )
 }
 
 /// Preformatted text that is shown on request; HTML, because a fence could be closed from inside.

@@ -26,6 +26,11 @@ pub(crate) fn bind(text: &str) -> String {
     bound
 }
 
+/// `1 core`, `2 cores`.
+pub(crate) fn counted(n: u64, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}
+
 /// Text broken between words to the width of the terminal, indented like a table.
 pub(crate) fn paragraph(style: &Style, tone: Tone, text: &str) -> String {
     let mut grid = Grid::new(style, [Column::text("").wrap()]);

@@ -41,7 +41,13 @@ fn real_runs_of_cargo_bench_are_gated() {
     let verdict: Verdict = serde_json::from_str(&ran.expect_code(exit::UNFIT).stdout).unwrap();
     assert!(verdict.keys.iter().all(|key| key.advisory), "{verdict:?}");
     assert_eq!(verdict.reasons, ["nothing could be decided: 1 trial(s) on one side, 3 are needed"]);
-    scratch.run(&words("report a.json b.json")).expect_code(exit::OK);
+    let beside = scratch.run(&words("report a.json b.json")).expect_code(exit::OK).stdout.clone();
+    assert!(beside.contains("summarize/500") && beside.contains("B ÷ A"), "{beside}");
+    scratch.run(&words("report a.json --html a.html")).expect_code(exit::OK);
+    let page = std::fs::read_to_string(scratch.path("a.html")).unwrap();
+    let markdown = scratch.run(&words("report a.json --markdown")).expect_code(exit::OK).stdout.clone();
+    assert!(page.contains(r#"<th scope="row">summarize/500</th>"#) && markdown.contains("| summarize/500 |"));
+    assert!(markdown.contains("3 benchmarks were imported; the longest"), "{markdown}");
     scratch.run(&words("run --resume a.json")).expect_error(exit::USAGE, &["imported"]);
 }
 

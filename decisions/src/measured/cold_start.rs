@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::by_hand::{ByHand, PullByHand};
-use super::facts::ImageFacts;
+use super::facts::{ImageFacts, storage_of};
 use super::pods::PodFacts;
 use super::trials::Trials;
 use crate::basis::{Basis, Figure, Quantity};
@@ -92,6 +92,12 @@ struct Span {
 }
 
 impl ColdStart {
+    /// The cold start that one profile holds: its trials, with the pull of the user's image and the warm-up where these were measured
+    /// beside them. `None` where no trial came to its end.
+    pub fn of_profile(profile: &Profile) -> Option<Self> {
+        Self::of(&[profile], &storage_of(profile), &ByHand::default())
+    }
+
     /// The cold start behind these profiles of one class and one storage; `None` where there is none and none was given by hand.
     pub(super) fn of(profiles: &[&Profile], storage: &str, by_hand: &ByHand) -> Option<Self> {
         let measured =

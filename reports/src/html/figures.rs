@@ -1,5 +1,6 @@
 //! The plots of a page, each with the numbers behind it.
 
+mod benchmarks;
 mod compare;
 mod fleet;
 mod machine;
@@ -86,6 +87,7 @@ pub(super) fn of(profile: &Profile) -> Result<Vec<Figure>, String> {
     ];
     figures.extend(others.into_iter().flatten());
     figures.extend(telemetry::telemetry(profile)?);
+    figures.extend(benchmarks::benchmarks(profile));
     figures.extend(machine::machine(profile));
     Ok(figures)
 }

@@ -7,6 +7,7 @@ use super::figures::{self, Figure};
 use crate::comparison::{MANY, differences, spread};
 use crate::serving_plan::{sentence, title};
 use crate::style::PLAIN;
+use crate::text::counted;
 use crate::{comparison as comparison_table, serving_plan, terminal};
 
 /// The id of the page that stands before several profiles.
@@ -62,8 +63,15 @@ fn without_plots(profile: &Profile, name: Option<&str>, index: usize) -> Page {
         target.model.as_ref().map(|model| model.bytes.to_string()),
         target.device.driver.as_ref().map(|driver| format!("driver {driver}")),
         Some(match &target.cluster {
-            Some(cluster) => format!("{} pods on {} nodes", cluster.pods, cluster.nodes.len()),
-            None => format!("{} ({}, {} cores)", target.host.name, target.host.cpu, target.host.cores),
+            Some(cluster) => format!(
+                "{} on {}",
+                counted(u64::from(cluster.pods), "pod"),
+                counted(cluster.nodes.len() as u64, "node")
+            ),
+            None => {
+                let cores = counted(u64::from(target.host.cores), "core");
+                format!("{} ({}, {cores})", target.host.name, target.host.cpu)
+            }
         }),
         Some(format!("{} {}", profile.tool.name, profile.tool.version)),
         Some(profile.started_at.clone()),

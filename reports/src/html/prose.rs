@@ -2,8 +2,13 @@
 
 use std::fmt::Write as _;
 
+use crate::text::bind;
+
 /// Text of whatever origin as HTML that obeys none of it.
+///
+/// Numbers stay on one line with their units.
 pub(in crate::html) fn prose(text: &str) -> String {
+    let text = bind(text);
     let parts: Vec<&str> = text.split('`').collect();
     let mut html = String::with_capacity(text.len());
     for (index, part) in parts.iter().enumerate() {
@@ -48,6 +53,7 @@ mod tests {
             ("one ` alone", "one ` alone"),
             ("`a` and ` alone", "<code>a</code> and ` alone"),
             ("`<b>` & \"'", "<code>&lt;b&gt;</code> &amp; &quot;&#39;"),
+            ("after 2 min 42 s", "after 2\u{a0}min 42\u{a0}s"),
             ("", ""),
         ] {
             assert_eq!(prose(text), html, "{text}");

@@ -1,14 +1,31 @@
 //! Benchmarks of other tools.
 
-use coldstart_profiles::{Nanos, Profile};
+use coldstart_profiles::{Benchmark, Nanos, Profile};
 
 use super::section;
 use crate::grid::{Cell, Column, Grid};
 use crate::style::{Style, Tone};
 
+/// Each benchmark: its name, the median of one iteration, the least, the largest, the rate, and how many samples.
+pub(crate) fn rows(profile: &Profile) -> Vec<[String; 6]> {
+    let row = |benchmark: &Benchmark<'_>| {
+        let one = |time: Nanos| short(benchmark.per_iteration(time));
+        let summary = benchmark.summary;
+        let rate = benchmark.row.work.zip(benchmark.row.rate());
+        [
+            benchmark.name.to_owned(),
+            one(summary.p50_ns),
+            one(summary.min_ns),
+            one(summary.max_ns),
+            rate.map(|(work, rate)| work.display_rate(rate)).unwrap_or_default(),
+            summary.n.to_string(),
+        ]
+    };
+    profile.benchmarks().iter().map(row).collect()
+}
+
 /// One line a benchmark: the time of one iteration, and its rate.
 pub(crate) fn benchmarks(profile: &Profile, style: &Style) -> String {
-    let benchmarks = profile.benchmarks();
     let mut grid = Grid::new(
         style,
         [
@@ -19,23 +36,21 @@ pub(crate) fn benchmarks(profile: &Profile, style: &Style) -> String {
             Column::number("n").drop(0),
         ],
     );
-    for benchmark in &benchmarks {
-        let one = |time: Nanos| short(benchmark.per_iteration(time));
-        let summary = benchmark.summary;
-        let rate = benchmark.row.work.zip(benchmark.row.rate());
+    let rows = rows(profile);
+    for [name, median, least, most, rate, n] in &rows {
         grid.row([
-            Cell::new(Tone::Strong, benchmark.name),
-            one(summary.p50_ns).into(),
-            format!("{} – {}", one(summary.min_ns), one(summary.max_ns)).into(),
-            rate.map(|(work, rate)| work.display_rate(rate)).unwrap_or_default().into(),
-            summary.n.to_string().into(),
+            Cell::new(Tone::Strong, name.as_str()),
+            median.as_str().into(),
+            format!("{least} – {most}").into(),
+            rate.as_str().into(),
+            n.as_str().into(),
         ]);
     }
-    let body = if benchmarks.is_empty() { String::new() } else { grid.render() };
+    let body = if rows.is_empty() { String::new() } else { grid.render() };
     section(style, "Benchmarks", "time of one iteration", &body)
 }
 
 /// A time that may be a fraction of nanoseconds.
-fn short(nanos: f64) -> String {
+pub(super) fn short(nanos: f64) -> String {
     if nanos < 999.5 { format!("{nanos:.2} ns") } else { Nanos::from_nanos_f64(nanos).to_string() }
 }

@@ -36,13 +36,35 @@ pub(crate) fn pull(profile: &Profile, style: &Style) -> String {
     section(style, "Image pull", &conditions.join(", "), &body)
 }
 
-/// What most of the typical pull was spent on: `extract (inflating)`. `None` where no engine told its stages.
+/// What most of the typical pull was spent on, in words: `inflating gzip on one core`. `None` where no engine told its stages.
 pub(super) fn pull_bound(profile: &Profile) -> Option<String> {
     let reading = profile.typical_pull()?.reading(Phase::ImagePull)?;
     match &reading.detail {
-        Some(Detail::Pull(detail)) => Some(bound(detail)),
+        Some(Detail::Pull(detail)) => Some(bound_in_words(detail)),
         _ => None,
     }
+}
+
+/// The same for a sentence. An engine unpacks the layers of an image one after the other, each on one core.
+fn bound_in_words(detail: &PullDetail) -> String {
+    let codec = |name: &'static str| {
+        let types = detail.layers.iter().filter_map(|layer| layer.media_type.as_deref());
+        let mut types = types.peekable();
+        (types.peek().is_some() && types.all(|of| of.ends_with(name))).then_some(name)
+    };
+    let text = match (detail.bound_by, detail.extract_bound_by) {
+        (PullStage::Registry, _) => "waiting for the registry",
+        (PullStage::Download, _) => "the download",
+        (PullStage::Verify, _) => "checking its digests",
+        (PullStage::Finish, _) => "the engine's last steps",
+        (PullStage::Extract, None) => "unpacking its layers",
+        (PullStage::Extract, Some(ExtractBound::Store)) => "writing its layers to the store",
+        (PullStage::Extract, Some(ExtractBound::Inflate)) => {
+            let codec = codec("gzip").or_else(|| codec("zstd")).unwrap_or("its layers");
+            return format!("inflating {codec} on one core");
+        }
+    };
+    text.to_owned()
 }
 
 fn bound(detail: &PullDetail) -> String {

@@ -8,7 +8,7 @@ use coldstart_profiles::{
 use super::section::heading;
 use crate::grid::{Cell, Column, Grid};
 use crate::style::{Style, Tone};
-use crate::text::paragraph;
+use crate::text::{counted, paragraph};
 
 /// The head of a report.
 pub(crate) fn title(profile: &Profile, style: &Style) -> String {
@@ -99,7 +99,8 @@ fn device_line(device: &DeviceTarget) -> String {
             format!("{} {features}", counted(u64::from(count), "SM")).trim_end().to_owned()
         }),
         device.driver.as_ref().map(|driver| format!("driver of CUDA {driver}")),
-        (!device.gemm.is_empty()).then(|| format!("products by {}", device.gemm)),
+        (!device.gemm.is_empty() && !device.gemm.starts_with("none"))
+            .then(|| format!("products by {}", device.gemm)),
     ])
 }
 
@@ -167,8 +168,4 @@ fn run_line(profile: &Profile) -> String {
 
 fn joined<const N: usize>(parts: [Option<String>; N]) -> String {
     parts.into_iter().flatten().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" · ")
-}
-
-fn counted(n: u64, what: &str) -> String {
-    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }

@@ -1,5 +1,6 @@
 //! Reports of scripted and of mutilated runs.
 
+mod answer;
 mod bad;
 mod fuzz;
 mod gate;

@@ -1,12 +1,12 @@
 //! A few profiles side by side, with what differs.
 
-use coldstart_profiles::{ForwardMode, Nanos, Phase, Profile};
+use coldstart_profiles::{ForwardMode, Nanos, Phase, Profile, Waterfall};
 
 use super::{Figure, Part, beside, head, lanes, throughput, time};
-use crate::comparison::{Line, letter, phases, points};
+use crate::comparison::{BENCHMARKS, Line, alike, benchmarks, letter, phases, points};
 use crate::html::page::{clean, id_of};
 use crate::html::plot::{Axis, Bar, Curve, Lane, Look, Marks, color_number};
-use crate::terminal::widest;
+use crate::terminal::{whose, widest};
 
 /// Whole cold starts, then phase by phase, then the steady state.
 pub(in crate::html) fn comparison(profiles: &[(&str, &Profile)]) -> Result<Vec<Figure>, String> {
@@ -14,6 +14,7 @@ pub(in crate::html) fn comparison(profiles: &[(&str, &Profile)]) -> Result<Vec<F
     figures.extend(totals(profiles)?);
     figures.extend(by_phase(profiles)?);
     figures.extend(steady(profiles)?);
+    figures.extend(of_benchmarks(profiles));
     Ok(figures)
 }
 
@@ -21,35 +22,22 @@ pub(in crate::html) fn comparison(profiles: &[(&str, &Profile)]) -> Result<Vec<F
 fn totals(profiles: &[(&str, &Profile)]) -> Result<Option<Figure>, String> {
     let mut drawn = Vec::new();
     let (mut rows, mut links) = (Vec::new(), Vec::new());
-    let mut reference: Option<Nanos> = None;
+    let mut reference: Option<Waterfall<'_>> = None;
     let mut phases: Vec<Phase> = Vec::new();
     for (index, (name, profile)) in profiles.iter().enumerate() {
         let Some(waterfall) = widest(profile) else { continue };
-        let mut place = 0.0;
-        let mut parts: Vec<Bar> = Vec::new();
-        for part in &waterfall.parts {
-            // A phase has its colour on every lane, whatever phases the other profiles have.
-            let color = phases.iter().position(|phase| *phase == part.phase).unwrap_or(phases.len());
-            if color == phases.len() {
-                phases.push(part.phase);
-            }
-            let to = place + part.time.p50_ns.as_nanos() as f64;
-            parts.push(Bar { from: place, to, color, dots: Vec::new() });
-            place = to;
-        }
-        let totals = profile.totals.iter().filter(|total| total.kind == waterfall.kind);
-        let trials = totals
-            .filter_map(|total| Some(total.outcome.as_measured()?.0))
-            .flat_map(|samples| samples.included());
-        if let Some(last) = parts.last_mut() {
-            last.dots = trials.map(|time| time.as_nanos() as f64).collect();
-        }
+        let bars = bars_of(profile, &waterfall, &mut phases);
         let total = &waterfall.total;
-        let change = change(*reference.get_or_insert(total.p50_ns), total.p50_ns);
+        // Of another kind of cold start there is no change to be told.
+        let change = match &reference {
+            Some(first) if !alike(first, &waterfall) => format!("of {}", whose(waterfall.kind)),
+            Some(first) => change(first.total.p50_ns, total.p50_ns),
+            None => String::new(),
+        };
         drawn.push(Lane {
             name: format!("{} {}", letter(index), clean(name)),
-            bars: parts,
-            value: format!("{} ({change})", total.p50_ns),
+            bars,
+            value: with_change(total.p50_ns, &change),
         });
         rows.push(vec![
             format!("{} {}", letter(index), clean(name)),
@@ -61,22 +49,63 @@ fn totals(profiles: &[(&str, &Profile)]) -> Result<Option<Figure>, String> {
             clean(&profile.started_at),
         ]);
         links.push(id_of(index));
+        reference.get_or_insert(waterfall);
     }
     if drawn.is_empty() {
         return Ok(None);
     }
+    let legend = phases.iter().enumerate().map(|(at, phase)| (color_number(color(at)), phase.to_string()));
+    let rest = (color_number(UNATTRIBUTED), "unattributed".to_owned());
     Ok(Some(Figure {
         id: "by-profile".to_owned(),
         title: "Cold starts side by side".to_owned(),
         panels: lanes("Cold starts of all profiles by phase", &drawn, None, time)?,
-        legend: phases.iter().enumerate().map(|(color, phase)| (color_number(color), phase.to_string())).collect(),
-        caption: "Medians of the phases one behind the other; dots are the totals of single trials. Changes are against the first. Whether \
+        legend: legend.chain([rest]).collect(),
+        caption: "Medians of the phases one behind the other, then what no phase accounts for; dots are the totals of single trials. Changes are against the first. Whether \
                   a difference means anything is the question of `coldstart gate`."
             .to_owned(),
         head: head(["profile", "trials", "median", "least", "largest", "change", "started"]),
         rows,
         links,
     }))
+}
+
+/// The colour of what no phase accounts for, as in the waterfall of one profile.
+const UNATTRIBUTED: usize = 8;
+
+/// The colour of a phase by its place among all.
+const fn color(at: usize) -> usize {
+    if at < UNATTRIBUTED { at } else { at + 1 }
+}
+
+/// The phases of a cold start one behind the other, and each trial's total as a dot. A phase has its colour on every lane, whatever
+/// phases the other profiles have.
+fn bars_of(profile: &Profile, waterfall: &Waterfall<'_>, phases: &mut Vec<Phase>) -> Vec<Bar> {
+    let mut place = 0.0;
+    let mut bar = |time: Nanos, color: usize| {
+        let from = place;
+        place += time.as_nanos() as f64;
+        Bar { from, to: place, color, dots: Vec::new() }
+    };
+    let mut bars: Vec<Bar> = Vec::new();
+    for part in &waterfall.parts {
+        let at = phases.iter().position(|phase| *phase == part.phase).unwrap_or(phases.len());
+        if at == phases.len() {
+            phases.push(part.phase);
+        }
+        bars.push(bar(part.time.p50_ns, color(at)));
+    }
+    let mut rest = bar(waterfall.unattributed.p50_ns, UNATTRIBUTED);
+    let totals = profile.totals.iter().filter(|total| total.kind == waterfall.kind);
+    let trials = totals.filter_map(|total| Some(total.outcome.as_measured()?.0));
+    rest.dots = trials.flat_map(|samples| samples.included()).map(|time| time.as_nanos() as f64).collect();
+    bars.push(rest);
+    bars
+}
+
+/// `212 ms (+8.7 %)`; only the time where there is no change to be told.
+fn with_change(time: Nanos, change: &str) -> String {
+    if change.is_empty() { time.to_string() } else { format!("{time} ({change})") }
 }
 
 /// `+3.1 %`, against the first.
@@ -100,7 +129,7 @@ fn columns(profiles: usize) -> Vec<String> {
 }
 
 fn row(line: &Line) -> Vec<String> {
-    let mut row = vec![line.name.clone()];
+    let mut row = vec![clean(&line.name)];
     let first = line.medians.first().copied().flatten();
     for (index, median) in line.medians.iter().enumerate() {
         row.push(median.map_or_else(|| "–".to_owned(), |median| median.to_string()));
@@ -124,15 +153,13 @@ fn by_phase(profiles: &[(&str, &Profile)]) -> Result<Option<Figure>, String> {
         let first = line.medians.first().copied().flatten();
         for (index, median) in line.medians.iter().enumerate() {
             let Some(median) = median else { continue };
-            let change = match first.filter(|_| index > 0) {
-                Some(first) => format!("{median} ({})", change(first, *median)),
-                None => median.to_string(),
-            };
+            let change = first.filter(|_| index > 0).map(|first| change(first, *median));
+            let value = with_change(*median, &change.unwrap_or_default());
             let to = median.as_nanos() as f64;
             drawn.push(Lane {
                 name: format!("{} {}", line.name, letter(index)),
                 bars: vec![Bar { from: 0.0, to, color: index, dots: Vec::new() }],
-                value: change,
+                value,
             });
         }
     }
@@ -146,6 +173,21 @@ fn by_phase(profiles: &[(&str, &Profile)]) -> Result<Option<Figure>, String> {
         rows: lines.iter().map(row).collect(),
         links: Vec::new(),
     }))
+}
+
+/// Imported benchmarks with a column for each profile.
+fn of_benchmarks(profiles: &[(&str, &Profile)]) -> Option<Figure> {
+    let rows: Vec<Vec<String>> = benchmarks(profiles).iter().map(row).collect();
+    (!rows.is_empty()).then(|| Figure {
+        id: "by-benchmark".to_owned(),
+        title: BENCHMARKS.to_owned(),
+        panels: Vec::new(),
+        legend: Vec::new(),
+        caption: "Medians; changes are against the first profile.".to_owned(),
+        head: columns(profiles.len()),
+        rows,
+        links: Vec::new(),
+    })
 }
 
 fn named(profiles: &[(&str, &Profile)]) -> Vec<(usize, String)> {

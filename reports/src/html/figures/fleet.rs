@@ -1,13 +1,13 @@
 //! Many profiles as distributions: over nodes, by their class.
 
 use coldstart_decisions::measured::NodeClass;
-use coldstart_profiles::{Distribution, ForwardMode, Nanos, Profile};
+use coldstart_profiles::{Distribution, ForwardMode, Nanos, Phase, Profile, TotalKind};
 
 use super::{Figure, alone, time};
 use crate::comparison::{Line, letter, phases, points};
 use crate::html::page::{clean, id_of};
 use crate::html::plot::{BoxLane, Drawing, Ticks, boxes, color_number};
-use crate::terminal::widest;
+use crate::terminal::{whose, widest};
 
 /// So many of the slowest are named.
 const SLOWEST: usize = 10;
@@ -26,9 +26,7 @@ struct Class {
 /// Totals by class, phases, the steady state, and the slowest nodes by name.
 pub(in crate::html) fn fleet(profiles: &[(&str, &Profile)]) -> Result<Vec<Figure>, String> {
     let classes = classes(profiles);
-    let totals: Vec<Option<Nanos>> =
-        profiles.iter().map(|(_, profile)| Some(widest(profile)?.total.p50_ns)).collect();
-    let totals = [Line::plain("cold start", totals)];
+    let totals = totals(profiles);
     let steady: Vec<Line> = [ForwardMode::Prefill, ForwardMode::Decode, ForwardMode::Encode]
         .into_iter()
         .flat_map(|mode| {
@@ -46,8 +44,30 @@ pub(in crate::html) fn fleet(profiles: &[(&str, &Profile)]) -> Result<Vec<Figure
     ] {
         figures.extend(distributions((id, title, over), lines, &classes, profiles)?);
     }
-    figures.extend(slowest(&totals[0], &classes, profiles));
+    figures.extend(slowest(&totals, &classes, profiles));
     Ok(figures)
+}
+
+/// The whole cold starts, those of each kind on a line of their own: a pod's and a process's can't be held against each other.
+fn totals(profiles: &[(&str, &Profile)]) -> Vec<Line> {
+    let whole: Vec<Option<(TotalKind, Phase, Nanos)>> = profiles
+        .iter()
+        .map(|(_, profile)| widest(profile).map(|whole| (whole.kind, whole.ends_with, whole.total.p50_ns)))
+        .collect();
+    let mut kinds: Vec<(TotalKind, Phase)> =
+        whole.iter().flatten().map(|(kind, ends_with, _)| (*kind, *ends_with)).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    let line = |kind: &(TotalKind, Phase)| {
+        let name = match kinds.len() {
+            1 => "cold start".to_owned(),
+            _ => format!("{} to {}", whose(kind.0), kind.1),
+        };
+        let of_kind =
+            |(of, ends_with, time): (TotalKind, Phase, Nanos)| ((of, ends_with) == *kind).then_some(time);
+        Line::plain(&name, whole.iter().map(|whole| whole.and_then(of_kind)).collect())
+    };
+    kinds.iter().map(line).collect()
 }
 
 fn classes(profiles: &[(&str, &Profile)]) -> Vec<Class> {
@@ -168,10 +188,10 @@ fn node_name(node: usize, profiles: &[(&str, &Profile)]) -> String {
 }
 
 /// The slowest nodes of all, against the median of their class, with the phase that is furthest above its own.
-fn slowest(totals: &Line, classes: &[Class], profiles: &[(&str, &Profile)]) -> Option<Figure> {
+fn slowest(totals: &[Line], classes: &[Class], profiles: &[(&str, &Profile)]) -> Option<Figure> {
     let mut all: Vec<(f64, usize, Nanos, &Class)> = Vec::new();
-    for class in classes {
-        let Some(of_class) = class.distribution(totals) else { continue };
+    for (class, line) in classes.iter().flat_map(|class| totals.iter().map(move |line| (class, line))) {
+        let Some(of_class) = class.distribution(line) else { continue };
         let over = |(node, time): &(usize, Nanos)| Some((of_class.over_median(*time)?, *node, *time, class));
         all.extend(of_class.nodes.iter().filter_map(over));
     }

@@ -95,6 +95,7 @@ pub(in crate::html) fn curves(
                 for curve in curves {
                     draw_curve(&mut chart, curve, layout, (&x, x_axis.log))?;
                 }
+                labels(&mut chart, curves, layout)?;
                 before(&mut chart, marks, layout)?;
             }};
         }
@@ -147,12 +148,7 @@ where
 {
     let color = series(curve.color);
     if curve.look == Look::Points {
-        for (at, point) in curve.points.iter().enumerate() {
-            chart.draw_series([Circle::new(*point, 3, color.filled())])?;
-            let label = curve.labels.get(at).cloned().unwrap_or_default();
-            let place = EmptyElement::at(*point) + Text::new(label, (6, -14), layout.text(FAINT));
-            chart.draw_series([place])?;
-        }
+        chart.draw_series(curve.points.iter().map(|point| Circle::new(*point, 3, color.filled())))?;
         return Ok(());
     }
     let columns = layout.width() as usize;
@@ -162,6 +158,32 @@ where
         (_, Layout::Narrow) => (color.stroke_width(1), columns),
     };
     chart.draw_series(LineSeries::new(thinned(&curve.points, x, log, columns), style))?;
+    Ok(())
+}
+
+/// Where a label may stand beside its point, in order of preference.
+const BESIDE: [(i32, i32); 4] = [(6, -14), (6, 3), (-13, -14), (-13, 3)];
+/// Labels that begin closer to each other than this overlap.
+const APART: (i32, i32) = (14, 12);
+
+/// The labels of all points: none over another. What finds no place stands in the table below the plot.
+fn labels<X, Y>(chart: &mut Chart<'_, '_, X, Y>, curves: &[Curve], layout: Layout) -> Drawn
+where
+    X: Ranged<ValueType = f64>,
+    Y: Ranged<ValueType = f64>,
+{
+    let mut placed: Vec<(i32, i32)> = Vec::new();
+    for (point, label) in curves.iter().flat_map(|curve| curve.points.iter().zip(&curve.labels)) {
+        let (x, y) = chart.backend_coord(point);
+        let free = |beside: &&(i32, i32)| {
+            let (x, y) = (x + beside.0, y + beside.1);
+            placed.iter().all(|(a, b)| (a - x).abs() >= APART.0 || (b - y).abs() >= APART.1)
+        };
+        let Some(beside) = BESIDE.iter().find(free) else { continue };
+        placed.push((x + beside.0, y + beside.1));
+        let text = Text::new(label.clone(), *beside, layout.text(FAINT));
+        chart.draw_series([EmptyElement::at(*point) + text])?;
+    }
     Ok(())
 }
 

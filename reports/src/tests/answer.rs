@@ -1,0 +1,110 @@
+//! The sentence on top: all that was measured of a cold start, and nothing held against what it can't be compared with.
+
+use coldstart_profiles::{ImageSource, Nanos, Outcome, Phase, Profile, Scope, TotalKind, TraceEnd};
+
+use super::scripted;
+use crate::comparison::spread;
+use crate::terminal::answer_sentence;
+
+/// The scripted run with an image of the user's instead of the synthetic one.
+fn with_own_image() -> Profile {
+    let mut profile = scripted::complete();
+    for trace in profile.traces.iter_mut().filter(|trace| trace.scope == Scope::Pull) {
+        let params = trace.params.clone().with("source", "registry");
+        trace.readings.iter_mut().for_each(|reading| reading.params = params.clone());
+        trace.params = params;
+    }
+    if let Some(image) = &mut profile.target.image {
+        image.source = ImageSource::Reference;
+    }
+    profile.derive();
+    profile
+}
+
+#[test]
+fn the_pull_of_the_users_image_and_the_warm_up_are_part_of_the_answer() {
+    let median = |profile: &Profile, phase: Phase| {
+        let row = profile.of_phase(phase).find(|row| row.outcome.as_measured().is_some()).unwrap();
+        row.outcome.as_measured().unwrap().1.p50_ns
+    };
+    let profile = with_own_image();
+    let sentence = answer_sentence(&profile);
+    for part in [
+        "from the request for the image of a container to the steady state",
+        "of 3 pulls and 3 starts in every combination",
+        "is the image pull, bound by inflating its layers on one core, and",
+    ] {
+        assert!(sentence.contains(part), "`{part}`: {sentence}");
+    }
+    // How long a user's pull takes a synthetic one does not say.
+    let synthetic = answer_sentence(&scripted::complete());
+    assert!(synthetic.contains("from the create request of a container to the steady state"), "{synthetic}");
+    assert!(!synthetic.contains("pull"), "{synthetic}");
+    assert!(median(&profile, Phase::ImagePull) > Nanos::from_millis(1_000));
+}
+
+#[test]
+fn what_is_missing_is_said_with_its_reason() {
+    let mut profile = scripted::complete();
+    for trace in &mut profile.traces {
+        trace.end = TraceEnd::Failed { why: "killed by signal 9.".to_owned(), stderr: String::new() };
+    }
+    profile.derive();
+    for row in profile.measurements.iter_mut().filter(|row| row.key.phase == Phase::ImagePull) {
+        row.outcome = Outcome::Skipped { why: "no engine".to_owned() };
+    }
+    let sentence = answer_sentence(&profile);
+    assert!(sentence.starts_with("No whole cold start was measured: "), "{sentence}");
+    assert!(sentence.ends_with(" failed: killed by signal 9."), "{sentence}");
+    let empty = answer_sentence(&scripted::empty());
+    assert!(empty.starts_with("No whole cold start was measured"), "{empty}");
+}
+
+#[test]
+fn two_profiles_are_told_apart_by_the_phase_that_moved() {
+    let before = scripted::complete();
+    let mut after = before.clone();
+    for trace in after.traces.iter_mut().filter(|trace| trace.total_kind == TotalKind::Container) {
+        let longer = Nanos::from_millis(250);
+        let mut later = Nanos::ZERO;
+        for reading in &mut trace.readings {
+            reading.begin_ns = reading.begin_ns.saturating_add(later);
+            if reading.phase == Phase::WeightsLoad {
+                reading.duration_ns = reading.duration_ns.saturating_add(longer);
+                later = longer;
+            }
+        }
+        if let TraceEnd::Completed { total_ns, .. } = &mut trace.end {
+            *total_ns = total_ns.saturating_add(longer);
+        }
+    }
+    after.derive();
+    let sentence = spread(&[("a.json", &before), ("b.json", &after)]);
+    assert!(sentence.starts_with("a.json starts in "), "{sentence}");
+    assert!(sentence.contains("% longer. Most of it is weights_load, +250 ms."), "{sentence}");
+    let back = spread(&[("b.json", &after), ("a.json", &before)]);
+    assert!(back.contains("% shorter. Most of it is weights_load, −250 ms."), "{back}");
+    let own = with_own_image();
+    assert!(spread(&[("a.json", &own), ("b.json", &after)]).ends_with("Image pulls come on top."));
+    let nodes = [("a", &before), ("b", &before), ("c", &before), ("d", &before), ("e", &after)];
+    let many = spread(&nodes);
+    assert!(many.contains("(e), where weights_load takes 250 ms longer than in the median."), "{many}");
+}
+
+#[test]
+fn cold_starts_of_other_kinds_are_not_held_against_each_other() {
+    let container = scripted::complete();
+    let mut process = container.clone();
+    process.traces.retain(|trace| trace.total_kind != TotalKind::Container);
+    process.derive();
+    let sentence = spread(&[("a.json", &container), ("b.json", &process)]);
+    assert!(
+        sentence.contains("not of one kind") && sentence.contains("that of b.json of a process"),
+        "{sentence}"
+    );
+    let page = crate::html(&[("a.json", &container), ("b.json", &process)]).unwrap();
+    assert!(
+        page.contains("(of a process)") && !page.contains("()"),
+        "a change between kinds, or none, is told"
+    );
+}
