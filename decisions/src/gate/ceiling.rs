@@ -98,7 +98,7 @@ mod tests {
         Outcome::measured(Samples::new(times.iter().map(|ms| Nanos::from_millis(*ms)).collect()).unwrap())
     }
 
-    fn of<'v>(verdict: &'v Verdict, fits: impl Fn(&SeriesKey) -> bool) -> &'v KeyVerdict {
+    fn of(verdict: &Verdict, fits: impl Fn(&SeriesKey) -> bool) -> &KeyVerdict {
         verdict.keys.iter().find(|key| fits(&key.key)).unwrap()
     }
 
