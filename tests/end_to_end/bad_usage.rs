@@ -75,7 +75,8 @@ fn profiles() {
     scratch.run(&["report", "newer.json"]).expect_error(exit::USAGE, &["newer.json", "format 2", "format 1"]);
     std::fs::write(scratch.path("marked.json"), format!("\u{feff}{text}")).unwrap();
     scratch.run(&["report", "marked.json"]).expect_code(exit::OK);
-    std::fs::write(scratch.path("cut.json"), &text[..text.len() / 2]).unwrap();
+    let half: String = text.chars().take(text.len() / 2).collect();
+    std::fs::write(scratch.path("cut.json"), half).unwrap();
     std::fs::write(scratch.path("empty.json"), "").unwrap();
     let wide: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
     std::fs::write(scratch.path("wide.json"), wide).unwrap();
