@@ -10,7 +10,7 @@ use super::dispatch::Dispatch;
 use super::language_model::LanguageServer;
 use super::outcome::Outcome;
 use super::policy::{Monitoring, Policy, Signal};
-use super::recorder::{Recorder, Slice, Slices, Watch};
+use super::recorder::{Kept, Recorder, Slice, Slices, Watch};
 use super::server::{Draws, Server};
 use super::single_forward::SingleServer;
 use crate::service::{ServiceModel, Sla};
@@ -100,14 +100,14 @@ pub struct ReplicasAt {
 /// Simulates a policy on a trace. The same arguments give the same outcome.
 pub fn autoscaled(scenario: &Scenario<'_>, policy: &Policy) -> PolicyOutcome {
     match scenario.service {
-        ServiceModel::SingleForward(model) => run::<SingleServer>(model, scenario, policy, u64::MAX),
-        ServiceModel::LanguageModel(model) => run::<LanguageServer>(model, scenario, policy, u64::MAX),
+        ServiceModel::SingleForward(model) => run::<SingleServer>(model, scenario, policy, EVERYTHING),
+        ServiceModel::LanguageModel(model) => run::<LanguageServer>(model, scenario, policy, EVERYTHING),
     }
 }
 
 /// Whether a policy meets the SLA; stops once it is missed.
 pub(crate) fn meets_sla(scenario: &Scenario<'_>, policy: &Policy) -> bool {
-    let allowed = scenario.sla.misses_allowed(scenario.trace.len() as u64);
+    let allowed = (scenario.sla.misses_allowed(scenario.trace.len() as u64), Kept::Counts);
     let found = match scenario.service {
         ServiceModel::SingleForward(model) => run::<SingleServer>(model, scenario, policy, allowed),
         ServiceModel::LanguageModel(model) => run::<LanguageServer>(model, scenario, policy, allowed),
@@ -119,9 +119,9 @@ fn run<S: Server>(
     model: &S::Model,
     scenario: &Scenario<'_>,
     policy: &Policy,
-    give_up_after: u64,
+    until: (u64, Kept),
 ) -> PolicyOutcome {
-    let mut run = Run::<S>::new(model, scenario, policy, give_up_after);
+    let mut run = Run::<S>::new(model, scenario, policy, until);
     run.start();
     let end = run.arrivals();
     run.finish(policy, end)
@@ -131,12 +131,15 @@ fn run<S: Server>(
 #[cfg(test)]
 pub(super) fn tick_by_tick(scenario: &Scenario<'_>, policy: &Policy) -> PolicyOutcome {
     let ServiceModel::SingleForward(model) = scenario.service else { panic!("for tests of single forwards") };
-    let mut run = Run::<SingleServer>::new(model, scenario, policy, u64::MAX);
+    let mut run = Run::<SingleServer>::new(model, scenario, policy, EVERYTHING);
     run.memory_ns = u64::MAX;
     run.start();
     let end = run.arrivals();
     run.finish(policy, end)
 }
+
+/// Every request, and the percentiles of all.
+const EVERYTHING: (u64, Kept) = (u64::MAX, Kept::Percentiles);
 
 struct Run<'a, S: Server> {
     scenario: &'a Scenario<'a>,
@@ -153,9 +156,15 @@ struct Run<'a, S: Server> {
 }
 
 impl<'a, S: Server> Run<'a, S> {
-    fn new(model: &'a S::Model, scenario: &'a Scenario<'a>, policy: &'a Policy, give_up_after: u64) -> Self {
-        let mut recorder = Recorder::new(*scenario.sla, 0, S::TOKENS);
-        recorder.slices = Some(Slices::new(scenario.trace.duration_ns().saturating_add(1), SLICES));
+    fn new(
+        model: &'a S::Model,
+        scenario: &'a Scenario<'a>,
+        policy: &'a Policy,
+        (give_up_after, kept): (u64, Kept),
+    ) -> Self {
+        let mut recorder = Recorder::new(*scenario.sla, 0, S::TOKENS, kept);
+        let slices = || Slices::new(scenario.trace.duration_ns().saturating_add(1), SLICES);
+        recorder.slices = (kept == Kept::Percentiles).then(slices);
         let cluster = Cluster::<S>::new(model, scenario.dispatch, scenario.seed, recorder);
         let mut draws = Draws::of_starts(scenario.seed);
         let controller = Controller::new(&policy.rule, scenario.monitoring, &mut draws);

@@ -7,7 +7,7 @@ use super::cluster::Cluster;
 use super::dispatch::Dispatch;
 use super::language_model::LanguageServer;
 use super::outcome::Outcome;
-use super::recorder::Recorder;
+use super::recorder::{Kept, Recorder};
 use super::server::Server;
 use super::single_forward::SingleServer;
 use crate::service::{ServiceModel, Sla};
@@ -47,9 +47,29 @@ pub fn fixed(
     arrivals: impl IntoIterator<Item = Arrival>,
 ) -> Outcome {
     match service {
-        ServiceModel::SingleForward(model) => run::<SingleServer>(model, sla, setup, arrivals),
-        ServiceModel::LanguageModel(model) => run::<LanguageServer>(model, sla, setup, arrivals),
+        ServiceModel::SingleForward(model) => {
+            run::<SingleServer>(model, sla, setup, arrivals, Kept::Percentiles)
+        }
+        ServiceModel::LanguageModel(model) => {
+            run::<LanguageServer>(model, sla, setup, arrivals, Kept::Percentiles)
+        }
     }
+}
+
+/// Whether so many replicas meet the SLA, and nothing more.
+pub(super) fn fixed_meets(
+    service: &ServiceModel,
+    sla: &Sla,
+    setup: Fixed,
+    arrivals: impl IntoIterator<Item = Arrival>,
+) -> bool {
+    let found = match service {
+        ServiceModel::SingleForward(model) => run::<SingleServer>(model, sla, setup, arrivals, Kept::Counts),
+        ServiceModel::LanguageModel(model) => {
+            run::<LanguageServer>(model, sla, setup, arrivals, Kept::Counts)
+        }
+    };
+    found.meets
 }
 
 fn run<S: Server>(
@@ -57,8 +77,9 @@ fn run<S: Server>(
     sla: &Sla,
     setup: Fixed,
     arrivals: impl IntoIterator<Item = Arrival>,
+    kept: Kept,
 ) -> Outcome {
-    let recorder = Recorder::new(*sla, setup.warm_up_ns, S::TOKENS);
+    let recorder = Recorder::new(*sla, setup.warm_up_ns, S::TOKENS, kept);
     let mut cluster = Cluster::<S>::new(model, setup.dispatch, setup.seed, recorder);
     for _ in 0..setup.replicas {
         cluster.order(0, 0);

@@ -53,8 +53,13 @@ fn together(first: f64, growth: f64, count: u64) -> f64 {
     n * first + growth * n * (n - 1.0) / 2.0
 }
 
+/// To whole nanoseconds, of what is not negative: many times faster than `f64::round`, which has no instruction of its own.
+fn whole(nanos: f64) -> u64 {
+    (nanos + 0.5) as u64
+}
+
 fn round_up(nanos: f64) -> u64 {
-    (nanos.round() as u64).max(1)
+    whole(nanos).max(1)
 }
 
 impl Server for LanguageServer {
@@ -97,7 +102,7 @@ impl Server for LanguageServer {
             Doing::Nothing => {}
             Doing::Prefill(arrival) => self.prefilled(arrival, now, recorder),
             Doing::Steps { from_ns, first_ns, growth_ns, count, .. } => {
-                let first_end = from_ns.saturating_add(together(first_ns, growth_ns, 1).round() as u64);
+                let first_end = from_ns.saturating_add(whole(together(first_ns, growth_ns, 1)));
                 self.stepped(first_end.min(now), count, now, recorder);
             }
         }

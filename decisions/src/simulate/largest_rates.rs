@@ -6,9 +6,9 @@ use crate::traffic::Sizes;
 
 /// Rates are found to this share of themselves.
 const PRECISION: f64 = 0.01;
-/// Beyond so many replicas only every eighth part of them is simulated; between those rates lie on a line. Pooling has little
-/// left to gain there, so that the true rates lie close to it.
-const EACH: u32 = 16;
+/// The next number of replicas that is simulated is larger by this part of the last; between them rates lie on a line. What pooling
+/// gains grows as the root of the number: over such a stride the line is off by less than a hundredth of one replica's rate.
+const STRIDE: u32 = 4;
 
 /// The largest rates of Poisson arrivals that 1, 2, 3 … replicas carry within the SLA, up to the first that is at least
 /// `up_to_per_s`. Never falling; 0 where so few carry nothing.
@@ -34,7 +34,7 @@ pub fn largest_rates(
             return Err(CapacityError::TooFew { rate_per_s, most: replicas, missed_percent: 100.0 });
         }
         let from = rates.last().copied().unwrap_or(0.0);
-        let more = if replicas < EACH { 1 } else { replicas / 8 }.min(search.most.max(1) - replicas);
+        let more = (replicas / STRIDE).max(1).min(search.most.max(1) - replicas);
         replicas += more;
         let carries =
             |rate_per_s: f64| meets(service, sla, Load::Poisson { rate_per_s, sizes }, search, replicas);

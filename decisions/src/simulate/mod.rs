@@ -28,6 +28,7 @@ pub use largest_rates::largest_rates;
 pub use outcome::{Latency, Outcome, RESOLUTION};
 pub use policy::{Metric, Monitoring, Planned, Policy, Rule, Signal};
 pub use recorder::Slice;
+pub(crate) use replicas::meets;
 pub use replicas::{CapacityError, Load, Replicas, Search, outcome_with, replicas_for};
 pub(crate) use search::fewest;
 pub use standby::{ParetoPoint, Standby, pareto, standby_for};

@@ -48,14 +48,27 @@ pub(super) struct Answer {
     pub(super) gaps: u32,
 }
 
+/// What is kept of latencies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// How many there were, and how many missed a bound: enough for a verdict.
+    Counts,
+    /// Their percentiles as well.
+    Percentiles,
+}
+
 impl Recorder {
-    pub(super) fn new(sla: Sla, from_ns: u64, tokens: bool) -> Self {
+    pub(super) fn new(sla: Sla, from_ns: u64, tokens: bool, kept: Kept) -> Self {
+        let latencies = || match kept {
+            Kept::Counts => Latencies::counting(),
+            Kept::Percentiles => Latencies::new(),
+        };
         Recorder {
             sla,
             from_ns,
-            latency: Latencies::new(),
-            ttft: tokens.then(Latencies::new),
-            itl: tokens.then(Latencies::new),
+            latency: latencies(),
+            ttft: tokens.then(latencies),
+            itl: tokens.then(latencies),
             waited: 0,
             started: 0,
             unanswered: 0,

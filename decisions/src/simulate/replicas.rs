@@ -4,9 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::dispatch::Dispatch;
-use super::fixed::{Fixed, fixed};
+use super::fixed::{Fixed, fixed, fixed_meets};
 use super::outcome::Outcome;
-use super::search::smallest;
+use super::search::fewest;
 use crate::service::{Bound, ServiceError, ServiceModel, Sla};
 use crate::traffic::{Arrival, Poisson, SLOWEST_PER_S, Sizes, Trace};
 
@@ -47,8 +47,6 @@ pub struct Search {
 pub struct Replicas {
     /// How many; at least 1.
     pub replicas: u32,
-    /// What they do with the load.
-    pub outcome: Outcome,
     /// The sufficient bound that the search began with.
     pub bound: Bound,
     /// How many numbers of replicas were simulated.
@@ -123,61 +121,42 @@ pub fn replicas_for(
     let found = if least > f64::from(most) {
         None
     } else {
-        smallest(least as u32, seed, most, |replicas| {
+        fewest(least as u32, seed, most, |replicas| {
             simulations += 1;
-            let outcome = simulate(service, sla, load, search, replicas, true);
-            outcome.meets.then_some(outcome)
+            meets(service, sla, load, search, replicas)
         })
     };
-    let Some((replicas, outcome)) = found else {
-        let outcome = simulate(service, sla, load, search, most, false);
+    let Some(replicas) = found else {
+        let outcome = outcome_with(service, sla, load, search, most);
         let missed_percent = (1.0 - outcome.attainment) * 100.0;
         return Err(CapacityError::TooFew { rate_per_s, most, missed_percent });
     };
-    Ok(Replicas { replicas, outcome, bound, simulations })
+    Ok(Replicas { replicas, bound, simulations })
 }
 
-/// What so many replicas do with the load; `give_up` ends the simulation once the SLA is missed.
-fn simulate(
-    service: &ServiceModel,
-    sla: &Sla,
-    load: Load<'_>,
-    search: Search,
-    replicas: u32,
-    give_up: bool,
-) -> Outcome {
-    let setup = Fixed::new(replicas, search.dispatch, search.seed);
-    match load {
-        Load::Trace(trace) => {
-            let give_up_after = give_up.then(|| sla.misses_allowed(trace.len() as u64));
-            fixed(service, sla, Fixed { give_up_after, ..setup }, trace.arrivals().iter().copied())
-        }
-        Load::Poisson { rate_per_s, .. } if rate_per_s <= 0.0 => {
-            fixed(service, sla, setup, std::iter::empty::<Arrival>())
-        }
-        Load::Poisson { rate_per_s, sizes } => {
-            // A slower rate takes no more replicas, and its requests last for longer than nanoseconds are counted.
-            let rate_per_s = rate_per_s.max(SLOWEST_PER_S);
-            let requests = search.requests.max(LEAST_REQUESTS);
-            let warm_up = requests / 10;
-            // From counted requests alone, since the number of those in the warm-up is a matter of chance.
-            let give_up_after = give_up.then(|| sla.misses_allowed(requests + warm_up));
-            let warm_up_ns = (warm_up as f64 / rate_per_s * 1e9) as u64;
-            let arrivals = Poisson::new(rate_per_s, sizes, search.seed).take((requests + warm_up) as usize);
-            fixed(service, sla, Fixed { warm_up_ns, give_up_after, ..setup }, arrivals)
-        }
-    }
-}
-
-/// Whether so many replicas meet the SLA; gives up early.
-pub(super) fn meets(
+/// Whether so many replicas meet the SLA; gives up once it is missed.
+pub(crate) fn meets(
     service: &ServiceModel,
     sla: &Sla,
     load: Load<'_>,
     search: Search,
     replicas: u32,
 ) -> bool {
-    simulate(service, sla, load, search, replicas, true).meets
+    let setup = Fixed::new(replicas, search.dispatch, search.seed);
+    match load {
+        Load::Trace(trace) => {
+            let give_up_after = Some(sla.misses_allowed(trace.len() as u64));
+            fixed_meets(service, sla, Fixed { give_up_after, ..setup }, trace.arrivals().iter().copied())
+        }
+        Load::Poisson { rate_per_s, sizes } => match drawn(rate_per_s, sizes, search) {
+            None => true,
+            Some(Drawn { arrivals, requests, warm_up_ns }) => {
+                // From counted requests alone, since the number of those in the warm-up is a matter of chance.
+                let give_up_after = Some(sla.misses_allowed(requests));
+                fixed_meets(service, sla, Fixed { warm_up_ns, give_up_after, ..setup }, arrivals)
+            }
+        },
+    }
 }
 
 /// What so many replicas do with the load: all requests answered.
@@ -188,5 +167,39 @@ pub fn outcome_with(
     search: Search,
     replicas: u32,
 ) -> Outcome {
-    simulate(service, sla, load, search, replicas, false)
+    let setup = Fixed::new(replicas, search.dispatch, search.seed);
+    match load {
+        Load::Trace(trace) => fixed(service, sla, setup, trace.arrivals().iter().copied()),
+        Load::Poisson { rate_per_s, sizes } => match drawn(rate_per_s, sizes, search) {
+            None => fixed(service, sla, setup, std::iter::empty::<Arrival>()),
+            Some(Drawn { arrivals, warm_up_ns, .. }) => {
+                fixed(service, sla, Fixed { warm_up_ns, ..setup }, arrivals)
+            }
+        },
+    }
+}
+
+/// Poisson arrivals of a search.
+struct Drawn<I> {
+    arrivals: I,
+    /// How many they are, with the warm-up.
+    requests: u64,
+    warm_up_ns: u64,
+}
+
+/// The arrivals of a rate; `None` of none.
+fn drawn(rate_per_s: f64, sizes: Sizes<'_>, search: Search) -> Option<Drawn<impl Iterator<Item = Arrival>>> {
+    if rate_per_s <= 0.0 {
+        return None;
+    }
+    // A slower rate takes no more replicas, and its requests last for longer than nanoseconds are counted.
+    let rate_per_s = rate_per_s.max(SLOWEST_PER_S);
+    let counted = search.requests.max(LEAST_REQUESTS);
+    let warm_up = counted / 10;
+    let requests = counted + warm_up;
+    Some(Drawn {
+        arrivals: Poisson::new(rate_per_s, sizes, search.seed).take(requests as usize),
+        requests,
+        warm_up_ns: (warm_up as f64 / rate_per_s * 1e9) as u64,
+    })
 }

@@ -2,8 +2,8 @@
 
 /// The smallest number in `least..=most` for which `enough` gives something, with that; `None` where not even `most` does.
 ///
-/// Begins at `seed`, doubles or halves until the answer lies in between, then bisects: a good seed saves most of the work. It
-/// relies on larger numbers never being worse.
+/// Begins at `seed`, goes on in strides that double until the answer lies in between, then bisects: a good seed saves most of the work.
+/// It relies on larger numbers never being worse.
 pub(super) fn smallest<T>(
     least: u32,
     seed: u32,
@@ -11,6 +11,7 @@ pub(super) fn smallest<T>(
     mut enough: impl FnMut(u32) -> Option<T>,
 ) -> Option<(u32, T)> {
     let mut at = seed.clamp(least, most.max(least));
+    let mut stride = (at / 8).max(1);
     // The largest number that is known to be too small.
     let mut small = None;
     let mut found = loop {
@@ -21,13 +22,15 @@ pub(super) fn smallest<T>(
         if at >= most {
             return None;
         }
-        at = at.saturating_mul(2).clamp(at + 1, most);
+        at = at.saturating_add(stride).min(most);
+        stride = stride.saturating_mul(2);
     };
     while small.is_none() && found.0 > least {
-        let half = (found.0 / 2).max(least);
-        match enough(half) {
-            Some(answer) => found = (half, answer),
-            None => small = Some(half),
+        let fewer = found.0.saturating_sub(stride).max(least);
+        stride = stride.saturating_mul(2);
+        match enough(fewer) {
+            Some(answer) => found = (fewer, answer),
+            None => small = Some(fewer),
         }
     }
     while let Some(low) = small.filter(|low| low + 1 < found.0) {
