@@ -11,6 +11,7 @@ use crate::format::FormatVersion;
 use crate::measurement::Outcome;
 use crate::profile::Profile;
 use crate::summary::summarize;
+use crate::text::read_text;
 use crate::trace::TraceEnd;
 
 /// The only part of a file that every version shares.
@@ -26,7 +27,7 @@ impl Profile {
     /// When the file can't be read, is not a profile, is of another major version, or was edited so that a summary
     /// does not follow from its samples, or a total from its parts.
     pub fn read(path: &Path) -> Result<Profile, ProfileError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ProfileError::Io {
+        let text = read_text(path).map_err(|source| ProfileError::Io {
             action: "read",
             path: path.to_owned(),
             source,

@@ -31,6 +31,7 @@ mod summary;
 mod sweep;
 mod target;
 mod telemetry;
+mod text;
 mod throughput;
 mod trace;
 mod typical;
@@ -78,6 +79,7 @@ pub use telemetry::{
     TelemetryTimeline, TelemetryWindow, Unread, WindowKind, pcie_bytes_per_s, summarize_telemetry,
     throttle_marks,
 };
+pub use text::{decoded, read_text};
 pub use throughput::{EncodeFit, Fit, Fits, Replay, ThroughputPoint, ThroughputTrial};
 pub use trace::{AllocDetail, Detail, Reading, Scope, TotalKind, Trace, TraceEnd};
 pub use typical::LoadParts;

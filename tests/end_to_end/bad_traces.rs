@@ -50,7 +50,12 @@ fn broken_traces_are_refused_with_the_line() {
     scratch.run(&words(line)).expect_error(exit::USAGE, &["line 3", "UTF-8"]);
     scratch
         .run(&words("plan p.json --slo-p99 60s --trace ."))
-        .expect_error(exit::USAGE, &["trace", "line 1"]);
+        .expect_error(exit::USAGE, &["trace", "line 1", "directory"]);
+    let wide = |text: &str| -> Vec<u8> {
+        std::iter::once(0xfeff).chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect()
+    };
+    std::fs::write(scratch.path("t.csv"), wide("time_s\n0\n1\n")).unwrap();
+    scratch.run(&words(line)).expect_error(exit::USAGE, &["line 1", "iconv -f UTF-16 -t UTF-8"]);
     // Two requests a nanosecond apart are a billion a second, which nothing carries.
     std::fs::write(scratch.path("t.csv"), "time_ns\n0\n1\n").unwrap();
     scratch.run(&words(line)).expect_error(exit::FAILED, &["1000000000", "10000 replicas"]);
@@ -89,6 +94,9 @@ fn odd_traces_are_planned_with_and_what_is_odd_is_said() {
         ),
         ("time_s\n0\n1\n2\n".to_owned(), "--tokens-in 7 --tokens-out 7", "7 tokens in, 7 out"),
         (format!("{head}0,0,10\n5,100,0\n9,100,10\n"), "", "2 requests of the trace have 0 tokens"),
+        (format!("{head}9,100,10\n4,100,10\n"), "", "1 request of the trace stood after a later one"),
+        // All requests are the shortest that there are: they are told all the same.
+        (format!("{head}0,1,1\n5,1,1\n9,1,1\n"), "", "1 tokens in, 1 out"),
         ("0,100,10\n5,100,10\n".to_owned(), "", "have no unit; taken for seconds"),
         ("time_s,tokens in,tokens out\n0,100,10\n9,100,10\n".to_owned(), "", "the trace has 2 requests"),
     ] {

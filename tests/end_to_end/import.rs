@@ -47,12 +47,44 @@ fn stdin_and_json() {
     assert_eq!(printed, std::fs::read_to_string(scratch.path("pods.json")).unwrap());
 }
 
+/// As Windows PowerShell writes what is redirected with `>`.
+#[test]
+fn text_in_utf_16_and_with_a_byte_order_mark_is_read_as_it_is() {
+    let scratch = Scratch::new();
+    let text = std::fs::read_to_string(fixture("pods-and-events.json")).unwrap();
+    let text = text.replace('\n', "\r\n");
+    let units = || std::iter::once(0xfeff).chain(text.encode_utf16());
+    std::fs::write(scratch.path("le.json"), units().flat_map(u16::to_le_bytes).collect::<Vec<u8>>()).unwrap();
+    std::fs::write(scratch.path("be.json"), units().flat_map(u16::to_be_bytes).collect::<Vec<u8>>()).unwrap();
+    std::fs::write(scratch.path("bom.json"), format!("\u{feff}{text}")).unwrap();
+    std::fs::write(scratch.path("plain.json"), &text).unwrap();
+    let traces = |name: &str| {
+        let line = format!("import kubectl {name} --out p-{name}");
+        scratch.run(&words(&line)).expect_code(exit::OK);
+        Profile::read(&scratch.path(&format!("p-{name}"))).unwrap().traces
+    };
+    let plain = traces("plain.json");
+    assert!(!plain.is_empty());
+    for name in ["le.json", "be.json", "bom.json"] {
+        assert_eq!(traces(name), plain, "{name}");
+    }
+    let mut command = scratch.coldstart(&words("import kubectl - --out p-stdin.json"));
+    command.stdin(std::fs::File::open(scratch.path("le.json")).unwrap());
+    assert!(command.output().unwrap().status.success());
+    // A profile that went the same way.
+    let profile = std::fs::read_to_string(scratch.path("p-plain.json")).unwrap();
+    let units = std::iter::once(0xfeff).chain(profile.encode_utf16()).flat_map(u16::to_le_bytes);
+    std::fs::write(scratch.path("wide.json"), units.collect::<Vec<u8>>()).unwrap();
+    assert_eq!(Profile::read(&scratch.path("wide.json")).unwrap().traces, plain);
+}
+
 #[test]
 fn what_is_no_cluster_is_refused_and_nothing_is_written() {
     let scratch = Scratch::new();
     std::fs::write(scratch.path("empty.json"), "").unwrap();
     std::fs::write(scratch.path("text"), "No resources found in default namespace.\n").unwrap();
-    std::fs::write(scratch.path("latin1"), [0xff, 0xfe, b'{']).unwrap();
+    std::fs::write(scratch.path("latin1"), b"{\"kind\": \"caf\xe9\"}").unwrap();
+    std::fs::write(scratch.path("cut-utf-16"), [0xff, 0xfe, b'{']).unwrap();
     let good = fixture("pods-and-events.json");
     let text = std::fs::read_to_string(&good).unwrap();
     std::fs::write(scratch.path("cut.json"), &text[..text.len() / 2]).unwrap();
@@ -60,7 +92,8 @@ fn what_is_no_cluster_is_refused_and_nothing_is_written() {
         (vec!["none.json"], "none.json"),
         (vec!["empty.json"], "find a pod in empty.json"),
         (vec!["text"], "kubectl get pod,event,node -o json"),
-        (vec!["latin1"], "read latin1"),
+        (vec!["latin1"], "iconv -f ENCODING -t UTF-8"),
+        (vec!["cut-utf-16"], "UTF-16 is cut off"),
         (vec!["cut.json"], "EOF while parsing"),
         (vec![good.as_str(), "--container", "main"], "`proxy`, `server`"),
         (vec![good.as_str(), "--image", "nginx"], "vllm-openai:v0.9.1"),

@@ -4,7 +4,7 @@
 #[derive(Debug, thiserror::Error)]
 pub enum TrafficError {
     /// The reader failed.
-    #[error("read the trace at line {line}")]
+    #[error("read the trace at line {line}: {source}")]
     Io {
         /// The line that was being read.
         line: u64,

@@ -102,8 +102,7 @@ pub fn read(reader: impl Read, most: u64) -> Result<TraceFile, TrafficError> {
         if read.map_err(|source| TrafficError::Io { line: rows.line, source })? == 0 {
             break;
         }
-        let text = std::str::from_utf8(&line)
-            .map_err(|_| rows.wrong("it is not text in UTF-8: is this a trace?".to_owned()))?;
+        let text = std::str::from_utf8(&line).map_err(|_| rows.wrong(no_text(rows.line, &line)))?;
         let text = text.trim_start_matches('\u{feff}').trim_end_matches(['\r', '\n']);
         if text.trim().is_empty() {
             continue;
@@ -122,6 +121,17 @@ pub fn read(reader: impl Read, most: u64) -> Result<TraceFile, TrafficError> {
         _ => TraceFormat::Jsonl,
     };
     rows.finish(format)
+}
+
+/// What a line is that is no text in UTF-8.
+fn no_text(number: u64, line: &[u8]) -> String {
+    match line {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] if number == 1 => {
+            "it is text in UTF-16, as Windows PowerShell writes it with `>`: convert the file with `iconv -f UTF-16 -t UTF-8`"
+        }
+        _ => "it is not text in UTF-8: is this a trace?",
+    }
+    .to_owned()
 }
 
 /// What the first line begins.
@@ -285,13 +295,18 @@ impl Rows {
     }
 }
 
+fn counted(requests: u64) -> String {
+    format!("{requests} {}", if requests == 1 { "request" } else { "requests" })
+}
+
 impl fmt::Display for TraceCaveat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             TraceCaveat::Unsorted { requests, line } => {
                 write!(
                     f,
-                    "{requests} requests of the trace stood after a later one (first at line {line}); sorted"
+                    "{} of the trace stood after a later one (first at line {line}); sorted",
+                    counted(*requests)
                 )
             }
             TraceCaveat::UnitAssumed { unit } => {
@@ -301,7 +316,8 @@ impl fmt::Display for TraceCaveat {
                 f.write_str("the trace has only one of tokens in and tokens out; not used")
             }
             TraceCaveat::NoTokens { requests } => {
-                write!(f, "{requests} requests of the trace have 0 tokens in or out; counted as 1")
+                let have = if *requests == 1 { "has" } else { "have" };
+                write!(f, "{} of the trace {have} 0 tokens in or out; counted as 1", counted(*requests))
             }
             TraceCaveat::Gap { after_ns, length_ns } => write!(
                 f,

@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use coldstart_profiles::{Profile, exit};
+use coldstart_profiles::{Profile, decoded, exit, read_text};
 use coldstart_reports as reports;
 
 use super::exit::CliError;
@@ -105,10 +105,11 @@ fn of_kubectl(args: &KubectlArgs) -> Result<Profile, CliError> {
 /// The name of a file and what it holds.
 fn read(path: &Path) -> Result<(String, String), ClusterError> {
     let (name, text) = if path == Path::new("-") {
-        let mut text = String::new();
-        ("stdin".to_owned(), std::io::stdin().read_to_string(&mut text).map(|_| text))
+        let mut bytes = Vec::new();
+        let read = std::io::stdin().read_to_end(&mut bytes);
+        ("stdin".to_owned(), read.and_then(|_| decoded(bytes)))
     } else {
-        (path.display().to_string(), std::fs::read_to_string(path))
+        (path.display().to_string(), read_text(path))
     };
     match text {
         Ok(text) => Ok((name, text)),

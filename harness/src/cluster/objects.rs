@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -22,7 +22,7 @@ use super::stamp::Stamp;
 struct Object<'t> {
     kind: Option<String>,
     #[serde(borrow)]
-    items: Option<Vec<Object<'t>>>,
+    items: Option<Document<'t>>,
     metadata: Option<Metadata>,
     // Pod
     #[serde(borrow)]
@@ -43,13 +43,13 @@ struct Object<'t> {
     deprecated_last_timestamp: Option<Stamp>,
 }
 
-/// What stands by itself in a text: one object, or an array of them.
-#[derive(Debug)]
+/// What stands by itself in a text, or in a list: one object, nothing, or an array of such, as `jq -s` makes arrays of arrays.
+#[derive(Debug, Default)]
 struct Document<'t>(Vec<Object<'t>>);
 
 // By hand: an untagged enum would copy the text that is borrowed, and forget where in it an error lies.
-impl<'t> Deserialize<'t> for Document<'t> {
-    fn deserialize<D: Deserializer<'t>>(deserializer: D) -> Result<Document<'t>, D::Error> {
+impl<'de: 't, 't> Deserialize<'de> for Document<'t> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Document<'t>, D::Error> {
         deserializer.deserialize_any(OneOrMany)
     }
 }
@@ -67,14 +67,29 @@ impl<'t> Visitor<'t> for OneOrMany {
         Ok(Document(vec![Object::deserialize(MapAccessDeserializer::new(map))?]))
     }
 
-    fn visit_seq<A: SeqAccess<'t>>(self, items: A) -> Result<Document<'t>, A::Error> {
-        Ok(Document(Vec::deserialize(SeqAccessDeserializer::new(items))?))
+    fn visit_seq<A: SeqAccess<'t>>(self, mut items: A) -> Result<Document<'t>, A::Error> {
+        let mut objects = Vec::new();
+        while let Some(Document(more)) = items.next_element()? {
+            objects.extend(more);
+        }
+        Ok(Document(objects))
+    }
+
+    fn visit_unit<E>(self) -> Result<Document<'t>, E> {
+        Ok(Document::default())
     }
 }
 
 /// Some clients write `null` where Kubernetes leaves a field out.
 fn or_null<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// The texts of a map such as labels: what has no text, as of `null`, tells nothing.
+fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let all: BTreeMap<String, Value> = or_null(deserializer)?;
+    let text = |value| if let Value::String(text) = value { Some(text) } else { None };
+    Ok(all.into_iter().filter_map(|(name, value)| Some((name, text(value)?))).collect())
 }
 
 /// Name and birth of an object.
@@ -88,7 +103,7 @@ pub(super) struct Metadata {
     #[serde(deserialize_with = "or_null")]
     pub(super) uid: String,
     pub(super) creation_timestamp: Option<Stamp>,
-    #[serde(deserialize_with = "or_null")]
+    #[serde(deserialize_with = "texts")]
     labels: BTreeMap<String, String>,
 }
 
@@ -128,7 +143,7 @@ struct Reference {
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct PodSpec {
     pub(super) node_name: Option<String>,
-    #[serde(deserialize_with = "or_null")]
+    #[serde(deserialize_with = "texts")]
     node_selector: BTreeMap<String, String>,
     #[serde(deserialize_with = "or_null")]
     pub(super) containers: Vec<ContainerSpec>,
@@ -331,8 +346,6 @@ impl Objects {
     /// Adds what a text holds: one document or several behind each other, arrays, lists and lists of lists included.
     pub(super) fn read(&mut self, name: &str, text: &str) -> Result<(), ClusterError> {
         let no_json = |source| ClusterError::Json { name: name.to_owned(), source };
-        // Windows writes files with a byte order mark.
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         for document in serde_json::Deserializer::from_str(text).into_iter::<Document<'_>>() {
             let Document(objects) = document.map_err(no_json)?;
             objects.into_iter().try_for_each(|object| self.add(name, object))?;
@@ -348,7 +361,7 @@ impl Objects {
     }
 
     fn add(&mut self, name: &str, mut object: Object<'_>) -> Result<(), ClusterError> {
-        if let Some(items) = object.items.take() {
+        if let Some(Document(items)) = object.items.take() {
             // What the API server itself lists has its kind in the list's, as in `PodList`.
             let kind = object.kind.as_deref().and_then(|kind| kind.strip_suffix("List"));
             return items.into_iter().try_for_each(|mut item| {

@@ -277,7 +277,10 @@ fn files_that_are_none_get_one_clear_error() {
         ("[]", "find a pod in pods.json"),
         (r#"[{"kind":"Pod"}]"#, "find a pod with a container"),
         ("[1]", "read pods.json as objects of a cluster"),
-        ("{}\n[{},\n7]", "invalid type: integer `7`, expected struct Object at line 3 column 1"),
+        (
+            "{}\n[{},\n7]",
+            "invalid type: integer `7`, expected an object or an array of objects at line 3 column 1",
+        ),
         ("[]\n[{\"kind\":\"Pod\"}", "EOF while parsing a list at line 2 column 15"),
         ("[][", "EOF while parsing a list at line 1 column 3"),
         ("[] pods", "at line 1 column 4"),
@@ -381,6 +384,16 @@ fn what_means_the_same_is_read_the_same() {
         .push(json!({"kind": "Thing", "spec": {"containers": 1, "nodeSelector": {"a": {}}}, "status": "ok"}));
     // Twice: of two looks at a cluster.
     let twice = format!("{ONE_LIST}{ONE_LIST}");
+    // Values of labels that no string is, as other clients write them; of nodes and selectors as well.
+    let mut odd = items.clone();
+    for item in &mut odd {
+        item["metadata"]["labels"] = json!({"a": null, "b": 7, "c": {"d": []}});
+        if item["kind"] == "Pod" {
+            item["spec"]["nodeSelector"] = json!({"x": null});
+        }
+    }
+    // `jq -s` of lists and of arrays, and nothing among them.
+    let nested = json!([[null, [items[..7]]], [{"kind": "List", "items": [null, &items[7..]]}], []]);
     // Arrays in front of documents, behind them and behind each other.
     let parts: Vec<String> = items.chunks(7).map(|part| json!(part).to_string()).collect();
     let list = json!({"kind": "List", "items": &items[7..]});
@@ -389,7 +402,9 @@ fn what_means_the_same_is_read_the_same() {
         parts.join("\n"),
         format!("{}\n{list}", parts[0]),
         format!("{list}[]{}", parts[0]),
-        format!("\u{feff}{ONE_LIST}"),
+        json!(odd).to_string(),
+        nested.to_string(),
+        format!("null\n{ONE_LIST}"),
         raw,
         json!(nulls).to_string(),
         json!(others).to_string(),
