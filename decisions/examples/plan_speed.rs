@@ -43,6 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             max_batch: None,
             node_class: None,
             allow_stand_in: false,
+            left_out: Vec::new(),
             simulate,
             seed: 1,
         };

@@ -388,3 +388,45 @@ fn a_directory_is_a_fleet() {
         assert!(table.contains(part), "{part} is missing in:\n{table}");
     }
 }
+
+/// A node whose run broke off, whose file was damaged, or that measured no model does not take the others with it.
+#[test]
+fn a_broken_profile_of_one_node_leaves_the_others_of_its_class() {
+    let scratch = scratch();
+    std::fs::create_dir(scratch.path("fleet")).unwrap();
+    for name in ["a", "b"] {
+        let mut profile = profile();
+        profile.target.host.name = name.into();
+        profile.write(&scratch.path(&format!("fleet/{name}.json"))).unwrap();
+    }
+    let text = std::fs::read_to_string(scratch.path("fleet/a.json")).unwrap();
+    std::fs::write(scratch.path("fleet/cut.json"), &text[..text.len() / 2]).unwrap();
+    std::fs::write(scratch.path("fleet/empty.json"), "").unwrap();
+    let mut bare = profile();
+    bare.target.model = None;
+    bare.write(&scratch.path("fleet/bare.json")).unwrap();
+    let rest = "--slo-p99 60s --rate 2 --tokens-in 100 --tokens-out 10";
+    let ran = scratch.run(&words(&format!("plan fleet {rest} --out plan.json")));
+    let table = ran.expect_code(exit::OK).stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    let plan: ServingPlan =
+        serde_json::from_str(&std::fs::read_to_string(scratch.path("plan.json")).unwrap()).unwrap();
+    assert_eq!(plan.classes[0].nodes.value, 2, "{:?}", plan.classes);
+    for (name, why) in [("cut", "EOF"), ("empty", "EOF"), ("bare", "measured no model")] {
+        let file = format!("fleet/{name}.json is left out of the fleet, and its node not counted: ");
+        assert!(table.contains(&file) && table.contains(why), "{file} is missing in:\n{table}");
+        assert!(ran.stderr.contains(&format!("left out fleet/{name}.json: ")), "{}", ran.stderr);
+        let told =
+            plan.request.left_out.iter().find(|left_out| left_out.name.ends_with(&format!("{name}.json")));
+        assert!(told.unwrap().why.contains(why), "{told:?}");
+    }
+    // Named as a file it is no plan, and neither is a directory of nothing else.
+    scratch
+        .run(&words(&format!("plan fleet/a.json fleet/cut.json {rest}")))
+        .expect_error(exit::USAGE, &["cut.json", "EOF"]);
+    for name in ["a", "b"] {
+        std::fs::remove_file(scratch.path(&format!("fleet/{name}.json"))).unwrap();
+    }
+    scratch
+        .run(&words(&format!("plan fleet {rest}")))
+        .expect_error(exit::USAGE, &["none of its profiles can be used"]);
+}

@@ -11,7 +11,7 @@ use crate::basis::{Basis, Figure, Quantity};
 use crate::cluster::ClusterFacts;
 use crate::measured::MeasuredError;
 use crate::service::{RequestSize, ServiceError, ServiceModel, Sla};
-use crate::simulate::{CapacityError, Dispatch, Load, Search, replicas_for};
+use crate::simulate::{CapacityError, Dispatch, Load, Search, meets, replicas_for};
 use crate::traffic::{Traffic, TrafficError};
 
 /// The search for a number of replicas ends here: no cluster of one model is larger.
@@ -47,7 +47,7 @@ pub enum PlanError {
     },
     /// Requests of unknown length for a model whose service time is one of tokens.
     #[error(
-        "plan a language model for requests of unknown length: give --tokens-in and --tokens-out, or a trace that has them"
+        "plan a language model for requests of unknown length: give --tokens-in and --tokens-out, or a trace that has both"
     )]
     NoSizes,
     /// A window without a rate.
@@ -245,19 +245,19 @@ impl<'a> Planner<'a> {
         let peak_per_s = Figure::new(now_per_s.value + growth_per_s.value, peak);
         let replicas_now = self.replicas(now_per_s.value)?;
         let replicas_peak = self.replicas(peak_per_s.value)?;
-        if let Some(most) = self.cluster.max_replicas.filter(|most| *most < replicas_peak) {
-            return Err(PlanError::TooFewReplicas {
-                peak_per_s: peak_per_s.value,
-                most,
-                needed: replicas_peak,
-            });
+        if let Some(most) = self.cluster.max_replicas.filter(|most| *most < replicas_peak)
+            && !self.carries(most)
+        {
+            let needed = self.fixed().map_or(replicas_peak, |fixed| fixed.min(replicas_peak));
+            return Err(PlanError::TooFewReplicas { peak_per_s: peak_per_s.value, most, needed });
         }
         let of_rate = |symbol: &str, rate: &Figure<f64>, field: &str| {
             self.replicas_basis().figure(symbol, Quantity::PerSecond(rate.value), field, &rate.basis)
         };
-        let replicas_now = Figure::new(replicas_now, of_rate("λ_now", &now_per_s, "capacity.warm.now_per_s"));
+        let replicas_now =
+            self.there_are(replicas_now, of_rate("λ_now", &now_per_s, "capacity.warm.now_per_s"));
         let replicas_peak =
-            Figure::new(replicas_peak, of_rate("λ_peak", &peak_per_s, "capacity.warm.peak_per_s"));
+            self.there_are(replicas_peak, of_rate("λ_peak", &peak_per_s, "capacity.warm.peak_per_s"));
         let count = |figure: &Figure<u32>| Quantity::Count(u64::from(figure.value));
         let standby = Basis::of("standby = max(0, replicas(λ_peak) − replicas(λ_now))")
             .figure(
@@ -276,6 +276,32 @@ impl<'a> Planner<'a> {
         Ok(Warm { now_per_s, growth_per_s, peak_per_s, replicas_now, replicas_peak, standby })
     }
 
+    /// Whether so many replicas that never change meet the SLA on the trace itself: a formula that asks for more is safe, not right.
+    pub(crate) fn carries(&self, replicas: u32) -> bool {
+        let Traffic::Trace(trace) = self.demand.traffic else { return false };
+        meets(self.service, self.demand.sla, Load::Trace(trace), self.search(), replicas)
+    }
+
+    /// The fewest that never change and meet the SLA on the trace itself; `None` without one, and where none do.
+    fn fixed(&self) -> Option<u32> {
+        let Traffic::Trace(trace) = self.demand.traffic else { return None };
+        let found = replicas_for(self.service, self.demand.sla, Load::Trace(trace), self.search());
+        found.ok().map(|found| found.replicas)
+    }
+
+    /// So many replicas, or as many as there may be.
+    fn there_are(&self, replicas: u32, basis: Basis) -> Figure<u32> {
+        match self.cluster.max_replicas.filter(|most| *most < replicas) {
+            None => Figure::new(replicas, basis),
+            Some(most) => Figure::new(
+                most,
+                basis
+                    .input("--max-replicas", Quantity::Count(u64::from(most)))
+                    .caveat(format!("by the formula {replicas}, but there may be {most}: they meet the SLA on the trace, replayed")),
+            ),
+        }
+    }
+
     /// The answer for another cold start, as plain numbers.
     ///
     /// # Errors
@@ -287,7 +313,9 @@ impl<'a> Planner<'a> {
         let (traffic, demand) = (self.demand.traffic, &self.demand);
         let growth_per_s = traffic.growth_per_s(lead_time_ns, demand.quantile, demand.window);
         let now = traffic.now_per_s();
-        let (replicas_now, replicas_peak) = (self.replicas(now)?, self.replicas(now + growth_per_s)?);
+        let most = cluster.max_replicas.unwrap_or(u32::MAX);
+        let there_are = |rate: f64| self.replicas(rate).map(|replicas| replicas.min(most));
+        let (replicas_now, replicas_peak) = (there_are(now)?, there_are(now + growth_per_s)?);
         Ok(AtColdStart {
             lead_time_ns,
             growth_per_s,

@@ -21,6 +21,9 @@ const LEAST_R_SQUARED: f64 = 0.9;
 /// So is one that is off by more than this share of a point.
 const LARGEST_RESIDUAL: f64 = 0.25;
 
+/// So many files that were left out are named.
+const MOST_NAMED: usize = 5;
+
 /// What the caveats follow from.
 pub(super) struct Known<'a> {
     pub(super) measured: &'a Measured,
@@ -47,6 +50,7 @@ impl Known<'_> {
         all.extend(partial.map(|profile| {
             format!("the profile {} is partial: continue it with `coldstart run --resume`", profile.name)
         }));
+        all.extend(self.left_out());
         all.extend(self.measured.pods.iter().flat_map(|pods| pods.differs.iter().cloned()));
         all.extend(self.nothing_meets());
         all.extend(self.too_few());
@@ -71,6 +75,16 @@ impl Known<'_> {
         all
     }
 
+    /// Which files of a fleet were of no use.
+    fn left_out(&self) -> impl Iterator<Item = String> {
+        let left_out = &self.request.left_out;
+        let named = left_out.iter().take(MOST_NAMED).map(|file| {
+            format!("{} is left out of the fleet, and its node not counted: {}", file.name, file.why)
+        });
+        let more = left_out.len().saturating_sub(MOST_NAMED);
+        named.chain((more > 0).then(|| format!("and {more} more files are left out of the fleet")))
+    }
+
     /// That of all that was replayed nothing meets the SLA.
     fn nothing_meets(&self) -> Option<String> {
         let courses = self.courses.filter(|courses| courses.cheapest.is_none())?;
@@ -86,6 +100,12 @@ impl Known<'_> {
         let most = self.request.cluster.max_replicas?;
         let rate = self.largest_per_s;
         let needed = self.planner.replicas(rate).ok().filter(|needed| *needed > most)?;
+        if self.courses.is_some_and(|courses| courses.cheapest.is_some()) {
+            return Some(format!(
+                "by the formula, which is safe, λ_max = {rate:.2} requests/s takes {needed} replicas: with --max-replicas {most} this trace \
+                 meets the SLA all the same, replayed, and has no room to grow"
+            ));
+        }
         Some(format!(
             "the busiest moment of the traffic, λ_max = {rate:.2} requests/s, takes {needed} replicas: with --max-replicas {most} its \
              requests miss the SLA"

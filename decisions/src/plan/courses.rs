@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::cheapest::Fewest;
 use crate::autoscaler::Signal;
 use crate::basis::{Basis, Figure};
 use crate::simulate::PolicyOutcome;
@@ -18,6 +19,9 @@ pub struct Course {
     pub to_zero: bool,
     /// The fewest replicas that it keeps.
     pub min_replicas: Figure<u32>,
+    /// What fewer would take that meet the SLA as well; `null` where this is the fewest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fewest: Option<Fewest>,
     /// Whether it meets the SLA.
     pub meets: bool,
     /// Requests within all bounds ÷ requests.
@@ -55,6 +59,7 @@ impl Course {
             export,
             to_zero: false,
             min_replicas: Figure::new(min_replicas, of(least)),
+            fewest: None,
             meets: found.outcome.meets,
             attainment: Figure::new(found.outcome.attainment, of("requests within the SLA ÷ requests")),
             replica_hours: Figure::new(
@@ -89,9 +94,12 @@ impl Courses {
         self.carried_out.iter().find(|course| course.export == Some(signal) && course.to_zero)
     }
 
-    /// The cheapest way that meets the SLA and can be exported.
+    /// The cheapest way that meets the SLA and can be exported: what scales nothing, since its least number carries everything, is none.
     pub fn cheapest_export(&self) -> Option<&Course> {
-        let exported = self.carried_out.iter().filter(|course| course.meets && course.export.is_some());
+        let exported = self
+            .carried_out
+            .iter()
+            .filter(|course| course.meets && course.export.is_some() && !course.floor_carries);
         exported.min_by(|a, b| a.price().total_cmp(&b.price()))
     }
 }

@@ -43,6 +43,7 @@ fn request(sla: Sla) -> PlanRequest {
         max_batch: Some(4),
         node_class: None,
         allow_stand_in: true,
+        left_out: Vec::new(),
         simulate: true,
         seed: 1,
     }

@@ -151,14 +151,17 @@ impl Replays {
         let replay = trace
             .map(|trace| Ok::<_, PlanError>(Replay::new(alternatives, trace, alternatives.table(traffic)?)))
             .transpose()?;
-        let wanted = match &replay {
-            Some(replay) => Some(replay.wanted()),
-            None => wanted_of_numbers(alternatives, traffic),
+        let (wanted, fewest) = match &replay {
+            Some(replay) => {
+                let (wanted, fewest) = replay.wanted();
+                (Some(wanted), fewest)
+            }
+            None => (wanted_of_numbers(alternatives, traffic), None),
         };
         let (courses, outcomes) = replay
             .as_ref()
             .zip(wanted.as_ref())
-            .map(|(replay, wanted)| replay.courses(wanted, request.simulate))
+            .map(|(replay, wanted)| replay.courses((wanted, fewest), request.simulate))
             .unzip();
         let comparison = (replay.as_ref().filter(|_| request.simulate).zip(outcomes))
             .map(|(replay, outcomes)| replay.comparison(outcomes, drawn.is_some()));
@@ -203,7 +206,11 @@ pub(super) fn service_of(
     request: &PlanRequest,
 ) -> Result<(ServiceModel, Basis), PlanError> {
     let size = traffic.sizes().mean();
-    let tokens_in = (size != RequestSize::ONE).then_some(size.tokens_in);
+    let told = match traffic {
+        Traffic::Trace(trace) => trace.has_tokens(),
+        Traffic::Steady(_) | Traffic::Ramp(_) => size != RequestSize::ONE,
+    };
+    let tokens_in = told.then_some(size.tokens_in);
     let found = measured.service.model(&measured.memory, tokens_in, request.max_batch)?;
     if tokens_in.is_none() && matches!(found.0, ServiceModel::LanguageModel(_)) {
         return Err(PlanError::NoSizes);

@@ -6,6 +6,9 @@
 
 mod alternatives;
 mod caveats;
+mod cheapest;
+#[cfg(test)]
+mod cheapest_tests;
 mod comparison;
 mod courses;
 mod drawn;
@@ -25,11 +28,12 @@ mod serving_plan;
 #[cfg(test)]
 mod tests;
 
+pub use cheapest::Fewest;
 pub use comparison::{Moment, PolicyComparison};
 pub use courses::{Course, Courses};
 pub use explain::{Explanation, explain, fields, names, numbers};
 pub use format::PlanFormat;
 pub use make::make_plan;
-pub use request::{PlacesRequest, PlanRequest, TrafficSource};
+pub use request::{LeftOutProfile, PlacesRequest, PlanRequest, TrafficSource};
 pub use schema::plan_schema;
 pub use serving_plan::{Capacity, ClassOutlook, ServicePlan, ServingPlan};

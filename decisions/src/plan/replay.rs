@@ -4,6 +4,7 @@
 use coldstart_profiles::Nanos;
 
 use super::alternatives::Alternatives;
+use super::cheapest::Fewest;
 use super::comparison::PolicyComparison;
 use super::courses::{Course, Courses};
 use super::line::{line, wanted};
@@ -28,8 +29,8 @@ pub(super) struct Replayed {
 
 /// The plan on one trace.
 pub(super) struct Replay<'a> {
-    alternatives: &'a Alternatives<'a>,
-    trace: &'a Trace,
+    pub(super) alternatives: &'a Alternatives<'a>,
+    pub(super) trace: &'a Trace,
     planned: Planned,
     starts_ns: Vec<Nanos>,
     /// `None` where no standby is enough.
@@ -84,7 +85,7 @@ impl<'a> Replay<'a> {
     }
 
     /// What every replay rests on. Each cold start is drawn from those of the trials.
-    fn basis(&self, formula: &str) -> Basis {
+    pub(super) fn basis(&self, formula: &str) -> Basis {
         let cold = self.alternatives.cold;
         let (starts, cluster) = (&self.starts_ns, &self.alternatives.request.cluster);
         let (least, most) = (starts.iter().min(), starts.iter().max());
@@ -138,49 +139,57 @@ impl<'a> Replay<'a> {
         autoscaled(&Scenario { initial_replicas, ..scenario }, policy)
     }
 
-    /// The line with so many standing by that the autoscaler that follows it meets the SLA; with as many as the plan has where none do.
-    pub(super) fn wanted(&self) -> Wanted {
+    /// The line with so many standing by that the autoscaler that follows it meets the SLA: the fewest, or more where those are cheaper;
+    /// with as many as the plan has where none do.
+    pub(super) fn wanted(&self) -> (Wanted, Option<Fewest>) {
         let from =
             self.replayed.as_ref().map_or(self.alternatives.warm.standby.value, |found| found.standby.value);
         let line = line(self.alternatives, &self.planned.largest_rates_per_s);
         let scenario = self.scenario();
-        let mut replays = 0_u64;
-        let most = self.planned.max_replicas;
-        let found = fewest(0, from, most, |standby| {
-            replays += 1;
+        let policy = |standby: u32| {
             let figure = Figure::new(standby, Basis::default());
-            let policy = self.alternatives.on_plan(&wanted(self.alternatives, line, figure), false);
-            let initial_replicas = scenario.initial_replicas.saturating_add(standby);
-            meets_sla(&Scenario { initial_replicas, ..scenario }, &policy)
-        });
-        let basis = self
-            .basis("the fewest standing by with which an autoscaler that follows the line meets the SLA on the trace, replayed")
-            .input("replays", Quantity::Count(replays));
-        let standby = match found {
-            Some(standby) => Figure::new(standby, basis),
-            None => Figure::new(
-                from,
-                basis.caveat("no standby is enough: the autoscaler is too slow for this SLA"),
-            ),
+            self.alternatives.on_plan(&wanted(self.alternatives, line, figure), false)
         };
-        wanted(self.alternatives, line, standby)
+        let mut replays = 0_u64;
+        let found = fewest(0, from, self.planned.max_replicas, |standby| {
+            replays += 1;
+            let initial_replicas = scenario.initial_replicas.saturating_add(standby);
+            meets_sla(&Scenario { initial_replicas, ..scenario }, &policy(standby))
+        });
+        let Some(least) = found else {
+            let basis = self
+                .basis(&format!("the fewest {FOLLOWS}"))
+                .input("replays", Quantity::Count(replays))
+                .caveat("no standby is enough: the autoscaler is too slow for this SLA");
+            return (wanted(self.alternatives, line, Figure::new(from, basis)), None);
+        };
+        // One more stands by all the time.
+        let hours_of = |standby: u32, first: &PolicyOutcome| {
+            first.replica_hours + f64::from(standby - least) * self.hours()
+        };
+        let chosen = self.cheapest((least, self.beyond(least)), hours_of, |standby| {
+            replays += 1;
+            self.run(&policy(standby), standby)
+        });
+        let formula = match chosen.fewest {
+            None => format!("the fewest {FOLLOWS}"),
+            Some(_) => format!("of the numbers {FOLLOWS} the cheapest"),
+        };
+        let basis = self.basis(&formula).input("replays", Quantity::Count(replays));
+        (wanted(self.alternatives, line, Figure::new(chosen.replicas, basis)), chosen.fewest)
     }
 
     /// What every way takes. Without `all` only the fixed number and the plan's own export.
-    pub(super) fn courses(&self, wanted: &Wanted, all: bool) -> (Courses, Vec<PolicyOutcome>) {
+    pub(super) fn courses(
+        &self,
+        (wanted, fewest): (&Wanted, Option<Fewest>),
+        all: bool,
+    ) -> (Courses, Vec<PolicyOutcome>) {
         let basis = self.basis("replayed by the algorithms of the horizontal pod autoscaler and KEDA");
         let mut outcomes = Vec::new();
         let mut courses = Vec::new();
-        if let Some(fixed) = &self.fixed {
-            let replicas = fixed.replicas;
-            let policy = Policy { name: format!("static {replicas}"), rule: Rule::Static { replicas } };
-            let found = self.run(&policy, 0);
-            courses.push(Course::of(
-                &found,
-                None,
-                (replicas, "the fewest that meet the SLA without ever changing"),
-                &basis,
-            ));
+        if let Some((course, found)) = self.never_changing(&basis) {
+            courses.push(course);
             outcomes.push(found);
         }
         let others = Signal::ALL.into_iter().filter(|signal| all && *signal != Signal::Plan);
@@ -196,7 +205,13 @@ impl<'a> Replay<'a> {
                 false => (wanted.min_replicas.value, "wanted.min_replicas: as many as without any traffic"),
             };
             let course = Course::of(&found, Some(Signal::Plan), min, &basis);
-            courses.push(Course { to_zero, floor_carries: !to_zero && self.is_floor(min.0), ..course });
+            let fewest = fewest.clone().filter(|_| !to_zero);
+            courses.push(Course {
+                to_zero,
+                floor_carries: !to_zero && self.is_floor(min.0),
+                fewest,
+                ..course
+            });
             outcomes.push(found);
         }
         let exactly = self.replayed.as_ref().map(|found| {
@@ -213,7 +228,24 @@ impl<'a> Replay<'a> {
         (Courses::new(exactly, courses), outcomes)
     }
 
-    /// An exported target with the fewest replicas with which it meets the SLA. With the fixed number at the latest any does.
+    /// The fixed number: the fewest that are enough, or more where misses cost more than those.
+    fn never_changing(&self, basis: &Basis) -> Option<(Course, PolicyOutcome)> {
+        let enough = self.fixed.as_ref()?.replicas;
+        let policy =
+            |replicas: u32| Policy { name: format!("static {replicas}"), rule: Rule::Static { replicas } };
+        let hours_of = |replicas: u32, _: &PolicyOutcome| f64::from(replicas) * self.hours();
+        let chosen =
+            self.cheapest((enough, self.beyond(enough)), hours_of, |replicas| self.run(&policy(replicas), 0));
+        let least = match chosen.fewest {
+            None => "the fewest that meet the SLA without ever changing",
+            Some(_) => "the cheapest that meets the SLA without ever changing",
+        };
+        let course = Course::of(&chosen.outcome, None, (chosen.replicas, least), basis);
+        Some((Course { fewest: chosen.fewest, ..course }, chosen.outcome))
+    }
+
+    /// An exported target with as many replicas at least as make it meet the SLA at the lowest price. With the fixed number at the latest
+    /// any does.
     fn on_signal(&self, signal: Signal, basis: &Basis) -> Option<(Course, PolicyOutcome)> {
         let own = self.alternatives.autoscaler.min_replicas.value;
         let most = self.fixed.as_ref().map_or(self.planned.max_replicas, |fixed| fixed.replicas);
@@ -222,14 +254,26 @@ impl<'a> Replay<'a> {
         let found = fewest(1, own.min(most), most, |floor| {
             policy(floor).is_some_and(|policy| meets_sla(&self.scenario(), &policy))
         });
-        let floor = found.unwrap_or(most);
-        let outcome = self.run(&policy(floor)?, 0);
-        let least = match found {
-            Some(_) => "the fewest with which this target meets the SLA on the traffic",
-            None => "the most that were tried: with none of them this target meets the SLA on the traffic",
+        let Some(least) = found else {
+            let outcome = self.run(&policy(most)?, 0);
+            let why = "the most that were tried: with none of them this target meets the SLA on the traffic";
+            let course = Course::of(&outcome, Some(signal), (most, why), basis);
+            return Some((Course { floor_carries: self.is_floor(most), ..course }, outcome));
         };
-        let course = Course::of(&outcome, Some(signal), (floor, least), basis);
-        Some((Course { floor_carries: self.is_floor(floor), ..course }, outcome))
+        let otherwise = policy(least)?;
+        // With as many as the fixed number a threshold only adds to what that takes.
+        let below = most.saturating_sub(1).max(least);
+        let hours_of = |floor: u32, _: &PolicyOutcome| f64::from(floor) * self.hours();
+        let chosen = self.cheapest((least, below), hours_of, |floor| {
+            self.run(policy(floor).as_ref().unwrap_or(&otherwise), 0)
+        });
+        let why = match chosen.fewest {
+            None => "the fewest with which this target meets the SLA on the traffic",
+            Some(_) => "the cheapest number with which this target meets the SLA on the traffic",
+        };
+        let course = Course::of(&chosen.outcome, Some(signal), (chosen.replicas, why), basis);
+        let floor_carries = self.is_floor(chosen.replicas);
+        Some((Course { floor_carries, fewest: chosen.fewest, ..course }, chosen.outcome))
     }
 
     fn is_floor(&self, replicas: u32) -> bool {
@@ -260,5 +304,8 @@ impl<'a> Replay<'a> {
     }
 }
 
+/// What the standby of a line is.
+const FOLLOWS: &str =
+    "standing by with which an autoscaler that follows the line meets the SLA on the trace, replayed";
 /// The name of the plan as no autoscaler carries it out.
 const EXACTLY: &str = "plan, exactly";

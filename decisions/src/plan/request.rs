@@ -22,6 +22,9 @@ pub struct PlanRequest {
     pub quantile: f64,
     /// How requests are spread over replicas.
     pub dispatch: Dispatch,
+    /// What of the directories that were given could not be used.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOutProfile>,
     /// Facts of the cluster.
     pub cluster: ClusterFacts,
     /// Prices.
@@ -41,6 +44,15 @@ pub struct PlanRequest {
     pub simulate: bool,
     /// Seed of every simulation.
     pub seed: u64,
+}
+
+/// A file of a fleet's directory that could not be used: the others of its class stand without it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LeftOutProfile {
+    /// The file.
+    pub name: String,
+    /// Why not.
+    pub why: String,
 }
 
 /// Places that weights may be in, where no profile tells them.

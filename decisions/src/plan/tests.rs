@@ -11,7 +11,7 @@ use crate::simulate::Dispatch;
 use crate::testing::{encoder, language_model, with_cold_starts, with_sweep};
 use crate::traffic::{Arrival, Ramp, Steady, Trace, Traffic};
 
-fn request(sla_ms: u64) -> PlanRequest {
+pub(super) fn request(sla_ms: u64) -> PlanRequest {
     PlanRequest {
         sla: Sla::p99(Nanos::from_millis(sla_ms)),
         traffic_from: TrafficSource::Numbers,
@@ -25,6 +25,7 @@ fn request(sla_ms: u64) -> PlanRequest {
         max_batch: None,
         node_class: None,
         allow_stand_in: false,
+        left_out: Vec::new(),
         simulate: false,
         seed: 1,
     }
@@ -35,7 +36,7 @@ fn ramp(size: RequestSize) -> Traffic {
 }
 
 /// A request each second, and a burst of 200 in the middle minute.
-fn trace() -> Traffic {
+pub(super) fn trace() -> Traffic {
     let steady = (0..600).map(|second| second * 1_000_000_000);
     let burst = (0..200).map(|n| 300_000_000_000 + n * 300_000_000 + 7);
     let arrivals = steady.chain(burst).map(|time_ns| Arrival { time_ns, tokens_in: 100, tokens_out: 20 });

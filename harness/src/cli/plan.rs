@@ -277,6 +277,7 @@ fn order(args: &PlanArgs) -> Order {
             max_batch: args.max_batch,
             node_class: args.node_class.clone(),
             allow_stand_in: args.allow_stand_in,
+            left_out: Vec::new(),
             simulate: args.simulate || args.html.is_some(),
             seed: args.seed,
         },

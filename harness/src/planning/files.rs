@@ -3,9 +3,9 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use coldstart_decisions::plan::{PlanFormat, ServingPlan};
+use coldstart_decisions::plan::{LeftOutProfile, PlanFormat, ServingPlan};
 use coldstart_decisions::traffic::{MOST_REQUESTS, TraceFile, TrafficError, read};
-use coldstart_profiles::{Profile, ProfileError};
+use coldstart_profiles::{Profile, ProfileError, read_text};
 
 use crate::say::say;
 
@@ -28,6 +28,14 @@ pub enum PlanFiles {
     EmptyDirectory {
         /// Which.
         path: PathBuf,
+    },
+    /// A directory whose profiles are all broken.
+    #[error("plan with {}: none of its profiles can be used; the first: {why}", path.display())]
+    NoneUsable {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with the first of them.
+        why: String,
     },
     /// A file that is no plan.
     #[error("read {} as a plan: {source}: give what `coldstart plan --json` printed", path.display())]
@@ -64,49 +72,76 @@ pub enum PlanFiles {
     },
 }
 
+/// Profiles by their names, and what a directory holds that is none.
+#[derive(Debug, Default)]
+pub struct Profiles {
+    /// Each with the name to show it under.
+    pub named: Vec<(String, Profile)>,
+    /// Profiles that can't be used: a broken one of one node does not spoil those of the others.
+    pub left_out: Vec<LeftOutProfile>,
+}
+
 /// Reads profiles: files as they are named, and of a directory every `*.json` in it and in the directories right below it (as
-/// `coldstart deploy` leaves them: a directory for each class of nodes), in the order of their names. JSON in a directory that is no
-/// profile is left out, and said so.
+/// `deploy/` leaves them: a directory for each class of nodes), in the order of their names. What a directory holds beside them is left
+/// out, and said so.
 ///
 /// # Errors
-/// When a file can't be read, one that was named is no profile, or a directory holds none.
-pub fn read_profiles(paths: &[PathBuf]) -> Result<Vec<(String, Profile)>, PlanFiles> {
-    let mut profiles = Vec::new();
+/// When a file that was named can't be read or is no profile, or a directory holds none.
+pub fn read_profiles(paths: &[PathBuf]) -> Result<Profiles, PlanFiles> {
+    let mut profiles = Profiles::default();
     for path in paths {
         if path.is_dir() {
-            profiles.extend(read_directory(path)?);
+            read_directory(path, &mut profiles)?;
         } else {
             let profile = Profile::read(path);
             if profile.is_err() && is_plan(path) {
                 return Err(PlanFiles::PlanAsProfile { path: path.clone() });
             }
-            profiles.push((path.display().to_string(), profile?));
+            profiles.named.push((path.display().to_string(), profile?));
         }
     }
     Ok(profiles)
 }
 
-fn read_directory(path: &Path) -> Result<Vec<(String, Profile)>, PlanFiles> {
+fn read_directory(path: &Path, profiles: &mut Profiles) -> Result<(), PlanFiles> {
     let mut files = entries(path)?;
     for directory in files.clone().iter().filter(|file| file.is_dir()) {
         files.extend(entries(directory)?);
     }
     files.retain(|file| file.extension().is_some_and(|extension| extension == "json") && file.is_file());
     files.sort();
-    let mut profiles = Vec::new();
+    let before = profiles.named.len();
+    let mut first = None;
     for file in files {
-        match Profile::read(&file) {
-            Ok(profile) => profiles.push((file.display().to_string(), profile)),
-            Err(ProfileError::NotAProfile { path }) => {
-                say(format_args!("left out {}: it is JSON, but no profile", path.display()));
+        let name = file.display().to_string();
+        let why = match Profile::read(&file) {
+            Ok(profile) if is_of_a_model(&profile) => {
+                profiles.named.push((name, profile));
+                continue;
             }
-            Err(error) => return Err(error.into()),
-        }
+            Ok(_) => {
+                "it measured no model: measure that node again with `coldstart run --model DIR`".to_owned()
+            }
+            Err(ProfileError::NotAProfile { .. }) => {
+                say(format_args!("left out {name}: it is JSON, but no profile"));
+                continue;
+            }
+            Err(error) => format!("failed to {error}"),
+        };
+        say(format_args!("left out {name}: {why}"));
+        first.get_or_insert_with(|| why.clone());
+        profiles.left_out.push(LeftOutProfile { name, why });
     }
-    match profiles.is_empty() {
-        true => Err(PlanFiles::EmptyDirectory { path: path.to_owned() }),
-        false => Ok(profiles),
+    match (profiles.named.len() > before, first) {
+        (true, _) => Ok(()),
+        (false, Some(why)) => Err(PlanFiles::NoneUsable { path: path.to_owned(), why }),
+        (false, None) => Err(PlanFiles::EmptyDirectory { path: path.to_owned() }),
     }
+}
+
+/// Whether a profile can stand beside those of a model: it is of one, or of pods, which don't always tell theirs.
+fn is_of_a_model(profile: &Profile) -> bool {
+    profile.target.model.is_some() || profile.target.cluster.is_some()
 }
 
 fn entries(directory: &Path) -> Result<Vec<PathBuf>, PlanFiles> {
@@ -122,7 +157,7 @@ struct Versioned {
 }
 
 fn is_plan(path: &Path) -> bool {
-    std::fs::read_to_string(path).is_ok_and(|text| serde_json::from_str::<Versioned>(&text).is_ok())
+    read_text(path).is_ok_and(|text| serde_json::from_str::<Versioned>(&text).is_ok())
 }
 
 /// Reads a plan that `coldstart plan --json` printed.
@@ -130,8 +165,7 @@ fn is_plan(path: &Path) -> bool {
 /// # Errors
 /// When it can't be read, is no plan, or one of another major version of the format.
 pub fn read_plan(path: &Path) -> Result<ServingPlan, PlanFiles> {
-    let text =
-        std::fs::read_to_string(path).map_err(|source| PlanFiles::Io { path: path.to_owned(), source })?;
+    let text = read_text(path).map_err(|source| PlanFiles::Io { path: path.to_owned(), source })?;
     let json = |source| PlanFiles::NoPlan { path: path.to_owned(), source };
     let Versioned { format } = serde_json::from_str(&text).map_err(json)?;
     if format.plan_major != PlanFormat::CURRENT.plan_major {

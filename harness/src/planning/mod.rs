@@ -4,5 +4,5 @@ mod files;
 mod order;
 pub mod quantity;
 
-pub use files::{PlanFiles, read_plan, read_profiles, read_trace};
+pub use files::{PlanFiles, Profiles, read_plan, read_profiles, read_trace};
 pub use order::{Arrivals, Order, OrderError, make};

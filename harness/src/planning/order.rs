@@ -8,7 +8,7 @@ use coldstart_decisions::service::RequestSize;
 use coldstart_decisions::traffic::{Arrival, Ramp, Steady, Trace, Traffic};
 use coldstart_profiles::Profile;
 
-use super::files::{PlanFiles, read_profiles, read_trace};
+use super::files::{PlanFiles, Profiles, read_profiles, read_trace};
 use crate::resolve;
 
 /// What is to be planned.
@@ -20,7 +20,7 @@ pub struct Order {
     pub arrivals: Arrivals,
     /// The length of every request; `None` where it does not matter. A trace that says lengths of its own keeps them.
     pub size: Option<RequestSize>,
-    /// Everything else. Where the traffic comes from is filled in from the trace's file.
+    /// Everything else. Where the traffic comes from, and what of a directory was left out, is filled in from the files.
     pub request: PlanRequest,
 }
 
@@ -58,11 +58,11 @@ pub enum OrderError {
 /// # Errors
 /// When a file can't be used, or there is no plan.
 pub fn make(order: Order) -> Result<ServingPlan, OrderError> {
-    let named = read_profiles(&order.profiles)?;
+    let Profiles { named, left_out } = read_profiles(&order.profiles)?;
     let profiles: Vec<(&str, &Profile)> =
         named.iter().map(|(name, profile)| (name.as_str(), profile)).collect();
     let (traffic, traffic_from) = traffic(&order)?;
-    let request = PlanRequest { traffic_from, ..order.request };
+    let request = PlanRequest { traffic_from, left_out, ..order.request };
     Ok(make_plan(&profiles, &traffic, request, &resolve::tool().version)?)
 }
 

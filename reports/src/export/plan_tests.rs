@@ -16,8 +16,8 @@ use super::tests::assert_golden;
 use super::{EXPORT_TARGETS, ExportSettings, Exported, Workload, export_target};
 use crate::tests::scripted;
 
-fn plan(traffic: &Traffic) -> ServingPlan {
-    let request = PlanRequest {
+pub(super) fn request() -> PlanRequest {
+    PlanRequest {
         sla: Sla::p99(Nanos::from_secs(30)),
         traffic_from: TrafficSource::Numbers,
         window_ns: Nanos::from_secs(10),
@@ -30,16 +30,24 @@ fn plan(traffic: &Traffic) -> ServingPlan {
         max_batch: None,
         node_class: None,
         allow_stand_in: false,
+        left_out: Vec::new(),
         simulate: false,
         seed: 1,
-    };
-    make_plan(&[("a/p.json", &scripted::swept())], traffic, request, "0.1.0").unwrap()
+    }
+}
+
+fn plan(traffic: &Traffic) -> ServingPlan {
+    make_plan(&[("a/p.json", &scripted::swept())], traffic, request(), "0.1.0").unwrap()
 }
 
 const SIZE: RequestSize = RequestSize { tokens_in: 128, tokens_out: 16 };
 
+pub(super) fn ramp() -> Traffic {
+    Traffic::Ramp(Ramp { base_per_s: 1.0, peak_per_s: 6.0, growth_per_s_per_s: 0.01, size: SIZE })
+}
+
 fn growing() -> ServingPlan {
-    plan(&Traffic::Ramp(Ramp { base_per_s: 1.0, peak_per_s: 6.0, growth_per_s_per_s: 0.01, size: SIZE }))
+    plan(&ramp())
 }
 
 fn settings() -> ExportSettings {
@@ -166,6 +174,7 @@ fn zero_is_an_idle_number_below_the_least() {
     plan.courses.as_mut().unwrap().carried_out.push(Course {
         name: "plan, to zero".to_owned(),
         export: Some(Signal::Plan),
+        fewest: None,
         to_zero: true,
         min_replicas: Figure::new(0, basis()),
         meets: false,

@@ -1,5 +1,6 @@
 //! Policies side by side, and what more or less standby brings.
 
+use coldstart_decisions::autoscaler::Signal;
 use coldstart_decisions::plan::{Course, ServingPlan, TrafficSource};
 
 use super::quantity::number;
@@ -27,6 +28,7 @@ pub(super) fn courses(plan: &ServingPlan, style: &Style) -> String {
         let best = cheapest == Some(course.name.as_str());
         let tone = if best { Tone::Strong } else { Tone::Plain };
         let exactly = courses.exactly.as_ref() == Some(course);
+        let fewest = cheaper_than(course);
         let note = match course {
             Course { to_zero: true, .. } if best => "the cheapest; KEDA, with --request-metric of a gateway",
             _ if best => "the cheapest",
@@ -36,6 +38,11 @@ pub(super) fn courses(plan: &ServingPlan, style: &Style) -> String {
             Course { floor_carries: true, .. } => "no threshold saves this SLA: the least number carries it",
             _ => "",
         };
+        let note = [note, fewest.as_str()]
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
+            .join("; ");
         grid.row([
             Cell::new(tone, course.name.as_str()),
             Cell::new(tone, course.min_replicas.value.to_string()),
@@ -56,11 +63,24 @@ pub(super) fn courses(plan: &ServingPlan, style: &Style) -> String {
     text.push_str(&paragraph(style, Tone::Faint, &how));
     let aside = match plan.request.traffic_from {
         TrafficSource::Numbers => {
-            "the fewest replicas with which each way meets the SLA, replayed on arrivals drawn of the numbers"
+            "each way at its cheapest that meets the SLA, replayed on arrivals drawn of the numbers"
         }
-        TrafficSource::Trace { .. } => "the fewest replicas with which each way meets the SLA, replayed",
+        TrafficSource::Trace { .. } => "each way at its cheapest that meets the SLA, replayed",
     };
     section(style, "What it takes", aside, &text)
+}
+
+/// What fewer replicas would take, where more are cheaper.
+fn cheaper_than(course: &Course) -> String {
+    let Some(fewest) = &course.fewest else { return String::new() };
+    let price = match &fewest.cost {
+        Some(cost) => format!("would cost {}", number(cost.value)),
+        None => format!("would take {}", number(fewest.replica_hours.value)),
+    };
+    match course.export {
+        Some(Signal::Plan) => format!("with {} standing by it {price}", fewest.replicas.value),
+        _ => format!("with {} it {price}", fewest.replicas.value),
+    }
 }
 
 /// Every policy on the same trace; nothing where none was simulated.

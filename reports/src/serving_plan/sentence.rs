@@ -13,8 +13,9 @@ pub(crate) fn title(plan: &ServingPlan) -> String {
 }
 
 /// `p99 100 ms, cold start 60.0 s: keep 4 warm, 2 of them standby, to survive growth of 5.0 requests/s within 75.0 s, as the ramp has
-/// it.` Of what was replayed the cheapest that meets the service level: `7 replicas, always: 6.81 replica-hours for this traffic. Following
-/// the rate exactly, 6 at its mean rate and up to 9 at its peak, plus 1 standing by, takes 7.61; `--signal plan` takes 7.18.`
+/// it.` Of what was replayed first the cheapest that meets the service level: `7 replicas, always: 6.81 replica-hours for this traffic.
+/// Following the rate, keep 7 warm at its mean and 10 at its peak, 1 of them standby, to survive growth of 2.0 requests/s within 75.0 s,
+/// the 99th percentile of this trace: carried out exactly that takes 7.61; `--signal plan` takes 7.18.`
 pub(crate) fn sentence(plan: &ServingPlan) -> String {
     let cold = plan.lead_time.cold_start_ns.value;
     format!("{}, cold start {cold}: {}.", levels(plan), cheapest(plan).unwrap_or_else(|| keeping(plan)))
@@ -58,52 +59,44 @@ fn cheapest(plan: &ServingPlan) -> Option<String> {
 /// What following the rate takes: exactly, and as an autoscaler does it.
 fn following(plan: &ServingPlan, courses: &Courses, best: &Course) -> Option<String> {
     let exactly = courses.exactly.as_ref()?;
-    let standing = plan.capacity.replayed_standby.as_ref().zip(plan.capacity.replayed_peak.as_ref());
-    let replicas = standing.map_or_else(String::new, |(standby, peak)| {
-        format!(
-            ", {} at its mean rate and up to {} at its peak, {} standing by,",
-            plan.capacity.warm.replicas_now.value,
-            peak.value,
-            match standby.value {
-                0 => "none".to_owned(),
-                more => format!("plus {more}"),
-            }
-        )
-    });
     let export = courses.of_export(Signal::Plan).filter(|course| course.name != best.name);
     let export = export.map_or_else(String::new, |course| {
         let misses = if course.meets { "" } else { ", and misses the level" };
         format!("; `--signal plan` takes {}{misses}", number(course.replica_hours.value))
     });
-    let takes = number(exactly.replica_hours.value);
-    Some(format!(". Following the rate exactly{replicas} takes {takes}{export}"))
+    let (keep, takes) = (keeping(plan), number(exactly.replica_hours.value));
+    Some(format!(". Following the rate, {keep}: carried out exactly that takes {takes}{export}"))
 }
 
-/// How many to keep, by the formula.
+/// How many to keep: as the replay of the trace found it, else by the formula.
 fn keeping(plan: &ServingPlan) -> String {
-    let warm = &plan.capacity.warm;
-    let standby = warm.standby.value;
+    let (capacity, warm) = (&plan.capacity, &plan.capacity.warm);
+    let replayed = capacity.replayed_standby.as_ref().zip(capacity.replayed_peak.as_ref());
+    let standby = replayed.map_or(warm.standby.value, |(standby, _)| standby.value);
     let keep = warm.replicas_now.value.saturating_add(standby).max(1);
+    let most = replayed.map(|(_, peak)| peak.value.saturating_add(standby)).filter(|most| *most > keep);
+    let most = most.map_or_else(String::new, |most| format!(" at its mean and {most} at its peak"));
     let standing = match standby {
         0 => "none of them standby".to_owned(),
         _ => format!("{standby} of them standby"),
     };
-    let lead = plan.lead_time.total_ns.value;
-    let growth = match plan.traffic {
-        TrafficSummary::Steady(_) => format!("at a steady {} requests/s", number(warm.now_per_s.value)),
-        TrafficSummary::Ramp(_) => {
-            format!(
-                "to survive growth of {} requests/s within {lead}, as the ramp has it",
-                number(warm.growth_per_s.value)
-            )
-        }
-        TrafficSummary::Trace { .. } => format!(
-            "to survive growth of {} requests/s within {lead}, the {} percentile of this trace",
-            number(warm.growth_per_s.value),
-            ordinal(plan.request.quantile)
-        ),
+    format!("keep {keep} warm{most}, {standing}, {}", growth(plan))
+}
+
+/// What the standby is for.
+fn growth(plan: &ServingPlan) -> String {
+    let warm = &plan.capacity.warm;
+    let survive = || {
+        let (growth, lead) = (number(warm.growth_per_s.value), plan.lead_time.total_ns.value);
+        format!("to survive growth of {growth} requests/s within {lead}")
     };
-    format!("keep {keep} warm, {standing}, {growth}")
+    match plan.traffic {
+        TrafficSummary::Steady(_) => format!("at a steady {} requests/s", number(warm.now_per_s.value)),
+        TrafficSummary::Ramp(_) => format!("{}, as the ramp has it", survive()),
+        TrafficSummary::Trace { .. } => {
+            format!("{}, the {} percentile of this trace", survive(), ordinal(plan.request.quantile))
+        }
+    }
 }
 
 /// `p99 100 ms`, `p99 TTFT 2.00 s and ITL 50.0 ms`.

@@ -61,6 +61,7 @@ fn request() -> PlanRequest {
         max_batch: None,
         node_class: None,
         allow_stand_in: true,
+        left_out: Vec::new(),
         simulate: true,
         seed: 1,
     }

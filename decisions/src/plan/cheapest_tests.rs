@@ -1,0 +1,115 @@
+//! The cheapest settings against all others, and limits on replicas that the replay knows better than the formula.
+
+use coldstart_profiles::{Nanos, Profile};
+
+use super::tests::{request, trace};
+use super::*;
+use crate::autoscaler::Signal;
+use crate::capacity::PlanError;
+use crate::cluster::{ClusterFacts, Prices};
+use crate::service::Sla;
+use crate::testing::{encoder, with_cold_starts};
+
+fn profile() -> Profile {
+    with_cold_starts(encoder(500.0, 500.0), &[20_000, 20_000, 25_000])
+}
+
+fn plan(asked: PlanRequest) -> ServingPlan {
+    make_plan(&[("p.json", &profile())], &trace(), asked, "0").unwrap()
+}
+
+fn with_prices(replica_hour: f64, miss: f64) -> PlanRequest {
+    let prices = Prices { replica_hour: Some(replica_hour), miss: Some(miss), ..Prices::default() };
+    // Half of the requests may miss it, so that misses are left to pay for.
+    PlanRequest { sla: Sla { permille: 800, ..Sla::p99(Nanos::from_millis(4000)) }, prices, ..request(4000) }
+}
+
+/// With so few replicas that the SLA just holds every fifth request may miss it: at a price of misses more are cheaper, and the answer
+/// says what the fewest would have cost.
+#[test]
+fn more_than_the_fewest_are_taken_where_they_are_cheaper() {
+    let cheap = plan(with_prices(1.0, 0.0));
+    let fewest = cheap.capacity.fixed_replicas.as_ref().unwrap().value;
+    let fixed = |plan: &ServingPlan| plan.courses.as_ref().unwrap().carried_out[0].clone();
+    assert_eq!((fixed(&cheap).min_replicas.value, fixed(&cheap).fewest), (fewest, None));
+
+    let dear = plan(with_prices(1.0, 10.0));
+    let chosen = fixed(&dear);
+    assert!(chosen.min_replicas.value > fewest, "{chosen:?}");
+    let saved = chosen.fewest.as_ref().unwrap();
+    assert_eq!(saved.replicas.value, fewest, "the fewest are still told");
+    let cost = chosen.cost.as_ref().unwrap().value;
+    assert!(cost < saved.cost.as_ref().unwrap().value, "{chosen:?}");
+    assert!(chosen.replica_hours.value > saved.replica_hours.value);
+    assert_eq!(chosen.name, format!("static {}", chosen.min_replicas.value));
+    // No number that may be is cheaper.
+    for most in fewest..chosen.min_replicas.value + 12 {
+        let cluster = ClusterFacts { max_replicas: Some(most), ..ClusterFacts::default() };
+        let other = fixed(&plan(PlanRequest { cluster, ..with_prices(1.0, 10.0) }));
+        assert!(other.cost.unwrap().value >= cost - 1e-9, "{most}");
+    }
+    let wanted = |plan: &ServingPlan| plan.wanted.as_ref().unwrap().standby.value;
+    assert!(wanted(&dear) > wanted(&cheap), "{} {}", wanted(&dear), wanted(&cheap));
+    let of_plan = dear.courses.as_ref().unwrap().of_export(Signal::Plan).unwrap();
+    let fewest = of_plan.fewest.as_ref().unwrap();
+    assert_eq!(fewest.replicas.value, wanted(&cheap));
+    assert!(of_plan.cost.as_ref().unwrap().value < fewest.cost.as_ref().unwrap().value, "{of_plan:?}");
+    let explained =
+        explain(&dear, &format!("courses.carried_out.static_{}.fewest.cost", chosen.min_replicas.value))
+            .unwrap();
+    assert!(!explained.is_empty());
+}
+
+#[test]
+fn no_signal_is_dearer_than_with_its_fewest_replicas() {
+    let found = plan(PlanRequest { simulate: true, ..with_prices(1.0, 0.05) });
+    let courses = found.courses.as_ref().unwrap();
+    for course in &courses.carried_out {
+        let Some(fewest) = &course.fewest else { continue };
+        assert!(course.meets && course.cost.as_ref().unwrap().value < fewest.cost.as_ref().unwrap().value);
+    }
+    // What scales nothing is no signal to export.
+    if let Some(export) = courses.cheapest_export() {
+        assert!(!export.floor_carries && export.meets, "{export:?}");
+    }
+}
+
+/// A fixed number that carries the trace is enough, whatever the formula asks for.
+#[test]
+fn a_limit_that_the_trace_keeps_to_is_no_refusal() {
+    let free = plan(request(4000));
+    let (fixed, peak) =
+        (free.capacity.fixed_replicas.as_ref().unwrap().value, free.capacity.warm.replicas_peak.value);
+    assert!(fixed < peak, "the formula is safe: {fixed} {peak}");
+    let limited = |most: u32| {
+        let cluster = ClusterFacts { max_replicas: Some(most), ..ClusterFacts::default() };
+        make_plan(&[("p.json", &profile())], &trace(), PlanRequest { cluster, ..request(4000) }, "0")
+    };
+    let found = limited(fixed).unwrap();
+    assert_eq!(found.capacity.fixed_replicas.as_ref().unwrap().value, fixed);
+    assert!(found.courses.as_ref().unwrap().cheapest.is_some());
+    for count in [found.capacity.warm.replicas_now.value, found.capacity.warm.replicas_peak.value] {
+        assert!(count <= fixed, "{count} of {fixed}");
+    }
+    assert!(found.capacity.warm.replicas_peak.basis.caveats.iter().any(|text| text.contains("replayed")));
+    assert!(found.wanted.unwrap().max_replicas.value <= fixed);
+    match limited(fixed - 1) {
+        Err(PlanError::TooFewReplicas { most, needed, .. }) => assert_eq!((most, needed), (fixed - 1, fixed)),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn files_that_were_left_out_are_a_caveat_each_and_not_too_many() {
+    let left_out = |n: usize| {
+        let file = |n| LeftOutProfile { name: format!("fleet/{n}.json"), why: "it is cut off".to_owned() };
+        plan(PlanRequest { left_out: (0..n).map(file).collect(), ..request(4000) }).caveats
+    };
+    let caveats = left_out(2);
+    for name in ["fleet/0.json", "fleet/1.json"] {
+        assert!(caveats.iter().any(|text| text.contains(name) && text.contains("cut off")), "{caveats:?}");
+    }
+    let caveats = left_out(40);
+    assert_eq!(caveats.iter().filter(|text| text.contains("fleet/")).count(), 5);
+    assert!(caveats.iter().any(|text| text.contains("35 more files")), "{caveats:?}");
+}
