@@ -3,11 +3,13 @@
 use coldstart_decisions::plan::ServingPlan;
 use serde_json::json;
 
-use super::kubernetes::{explained, manifest, metadata};
+use super::kubernetes::{explained, manifest, metadata, shortened};
 use super::metrics::{kept_standby, origin};
 use super::{ExportError, ExportSettings, Exported};
 
 const NAME: &str = "capacity-buffer";
+/// The most characters of an object's name.
+const LONGEST_NAME: usize = 253;
 
 /// As many chunks of the workload's size as the plan keeps standby replicas.
 pub(super) fn export(
@@ -26,7 +28,7 @@ pub(super) fn export(
     Ok(Exported::File(manifest(&json!({
         "apiVersion": settings.api_version.as_deref().unwrap_or("autoscaling.x-k8s.io/v1beta1"),
         "kind": "CapacityBuffer",
-        "metadata": metadata(&format!("{}-standby", workload.name), settings, annotations),
+        "metadata": metadata(&shortened(&format!("{}-standby", workload.name), LONGEST_NAME), settings, annotations),
         "spec": {
             "scalableRef": {"apiGroup": group, "kind": workload.kind, "name": workload.name},
             "replicas": standby.value,

@@ -7,7 +7,8 @@ use coldstart_decisions::rollout::Rollout;
 use coldstart_profiles::{Phase, Profile};
 use serde_json::{Value, json};
 
-use super::kubernetes::manifest;
+use super::error::cut;
+use super::kubernetes::{explained, manifest};
 use super::{ExportError, ExportSettings, Exported, ExportedFile};
 
 const NAME: &str = "dynamo";
@@ -15,7 +16,7 @@ const NAME: &str = "dynamo";
 /// A directory of three files. Neither the planner nor the mock engine knows further keys, so what they rest on stands in a file of
 /// its own.
 pub(super) fn export(name: &str, profile: &Profile, _: &ExportSettings) -> Result<Exported, ExportError> {
-    let file = super::error::cut(name);
+    let file = cut(name);
     let lacks = |why: String| ExportError::Lacks {
         target: NAME,
         profile: file.clone(),
@@ -47,10 +48,10 @@ pub(super) fn export(name: &str, profile: &Profile, _: &ExportSettings) -> Resul
     let engine = json!({"startup_time": start.value.as_secs_f64(), "planner_profile_data": "."});
     let origin = json!({
         "profile": file,
-        "started_at": profile.started_at,
-        "tool": format!("{} {}", profile.tool.name, profile.tool.version),
-        "startup_time": super::kubernetes::explained(start.value, &start.basis),
-        "max_kv_tokens": super::kubernetes::explained(tables.most_kv_tokens.value, &tables.most_kv_tokens.basis),
+        "started_at": cut(&profile.started_at),
+        "tool": cut(&format!("{} {}", profile.tool.name, profile.tool.version)),
+        "startup_time": cut(&explained(start.value, &start.basis)),
+        "max_kv_tokens": cut(&explained(tables.most_kv_tokens.value, &tables.most_kv_tokens.basis)),
         "prefill": "median of single prompts; tokens per second of one device",
         "decode": "median of decode steps; share = batch × context ÷ max_kv_tokens",
     });

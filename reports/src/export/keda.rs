@@ -6,11 +6,14 @@ use coldstart_decisions::{Basis, Figure, Quantity};
 use serde_json::json;
 
 use super::hpa::{behavior, scaling_up};
-use super::kubernetes::{Annotations, explained, manifest, metadata};
+use super::kubernetes::{Annotations, explained, manifest, metadata, shortened};
 use super::metrics::{Watched, by_arrivals, kept_standby, number, replayed, watched};
 use super::{ExportError, ExportSettings, Exported};
 
 const NAME: &str = "keda";
+/// KEDA names its autoscaler `keda-hpa-NAME` and labels it with that, which may have 63 characters; its admission
+/// refuses longer names (kedacore/keda#7762), and older releases fail at the label.
+const LONGEST_NAME: usize = 54;
 /// Failed looks at the metrics in a row after which the fallback holds.
 const FAILURES: u32 = 3;
 /// Older releases take a fallback for metrics of type AverageValue only, and their admission refuses others.
@@ -64,7 +67,7 @@ pub(super) fn export(
     Ok(Exported::File(manifest(&json!({
         "apiVersion": settings.api_version.as_deref().unwrap_or("keda.sh/v1alpha1"),
         "kind": "ScaledObject",
-        "metadata": metadata(&workload.name, settings, annotations),
+        "metadata": metadata(&shortened(&workload.name, LONGEST_NAME), settings, annotations),
         "spec": spec,
     }))))
 }

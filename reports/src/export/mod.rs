@@ -10,6 +10,8 @@ mod cluster_tests;
 mod dynamo;
 mod error;
 mod github_benchmark;
+#[cfg(test)]
+mod hostile_tests;
 mod hpa;
 mod image_pull_job;
 mod inference_sim;

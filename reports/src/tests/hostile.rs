@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Markup of all formats, quotes, escape sequences (of one byte and of two), marks of direction, and what XML can't hold.
-pub(super) const HOSTILE: &str = "<hostile a=\"1\" b='2'>&amp;]]>--|`*_[x](y)\\%0A::error::\n\r\t\0\u{1b}[2J\u{1b}]0;owned\u{7}\u{9b}31m\u{202e}\u{2066}\u{2028}\u{ffff}${x}{{y}}\" } 1\n# EOF\n";
+pub(crate) const HOSTILE: &str = "<hostile a=\"1\" b='2'>&amp;]]>--|`*_[x](y)\\%0A::error::\n\r\t\0\u{1b}[2J\u{1b}]0;owned\u{7}\u{9b}31m\u{202e}\u{2066}\u{2028}\u{ffff}${x}{{y}}\" } 1\n# EOF\n";
 
 /// The places of all strings, with the numbers of list entries left out: entries of a list are alike.
 pub(super) fn places(value: &Value, place: &str, found: &mut BTreeSet<String>) {
@@ -53,7 +53,11 @@ fn read(value: &Value) -> Option<Profile> {
 }
 
 /// The profile with `text` in every field that takes it; `known` holds what was found out about fields of other profiles.
-fn with_text_everywhere(profile: &Profile, text: &str, known: &mut BTreeMap<String, bool>) -> Profile {
+pub(crate) fn with_text_everywhere(
+    profile: &Profile,
+    text: &str,
+    known: &mut BTreeMap<String, bool>,
+) -> Profile {
     let value = serde_json::to_value(profile).unwrap();
     let mut found = BTreeSet::new();
     places(&value, "", &mut found);

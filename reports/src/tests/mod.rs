@@ -5,7 +5,7 @@ mod bad;
 mod fuzz;
 mod gate;
 mod golden;
-mod hostile;
+pub(crate) mod hostile;
 mod html;
 pub(crate) mod scripted;
 mod serving_plan;

@@ -8,7 +8,7 @@ mod name;
 pub(super) use annotations::{Annotations, explained};
 pub(super) use duration::go_duration;
 pub(super) use label::{is_label_key, is_label_value, label_value};
-pub(super) use name::{is_label_prefix, is_object_name, is_part_name, object_name};
+pub(super) use name::{is_label_prefix, is_object_name, is_part_name, object_name, shortened};
 
 use serde_json::{Map, Value, json};
 
