@@ -12,7 +12,7 @@ use crate::autoscaler::{Advice, Signal, Wanted};
 use crate::basis::{Basis, Figure, Quantity};
 use crate::simulate::{
     Load, ParetoPoint, Planned, Policy, PolicyOutcome, Replicas, Rule, Scenario, Search, Standby, autoscaled,
-    fewest, meets_sla, pareto, replicas_for, standby_for,
+    fewest, fewest_standing_by, meets_sla, pareto, replicas_for, standby_for,
 };
 use crate::traffic::Trace;
 
@@ -60,7 +60,7 @@ impl<'a> Replay<'a> {
 
     fn find(&self) -> Option<Replayed> {
         let formula = &self.alternatives.warm.standby;
-        let found = self.search(1.0, formula.value)?;
+        let found = self.search(formula.value)?;
         let basis = self
             .basis("the fewest standing by with which replicas(rate) + standby meets the SLA on the trace, replayed")
             .figure(
@@ -120,12 +120,15 @@ impl<'a> Replay<'a> {
 
     /// The standby with cold starts `factor` times as long; the search begins at `from`.
     pub(super) fn standby_at(&self, factor: f64, from: u32) -> Option<u32> {
-        Some(self.search(factor, from)?.standby)
+        if let Some(found) = self.replayed.as_ref().filter(|_| factor == 1.0) {
+            return Some(found.standby.value);
+        }
+        let starts = self.alternatives.starts_ns(factor);
+        fewest_standing_by(&self.alternatives.scenario(self.trace, &starts), &self.planned, from).0
     }
 
-    fn search(&self, factor: f64, from: u32) -> Option<Standby> {
-        let starts = self.alternatives.starts_ns(factor);
-        standby_for(&self.alternatives.scenario(self.trace, &starts), &self.planned, from).ok()
+    fn search(&self, from: u32) -> Option<Standby> {
+        standby_for(&self.scenario(), &self.planned, from).ok()
     }
 
     fn scenario(&self) -> Scenario<'_> {

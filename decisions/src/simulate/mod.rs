@@ -31,5 +31,6 @@ pub use recorder::Slice;
 pub(crate) use replicas::meets;
 pub use replicas::{CapacityError, Load, Replicas, Search, outcome_with, replicas_for};
 pub(crate) use search::fewest;
+pub(crate) use standby::fewest_standing_by;
 pub use standby::{ParetoPoint, Standby, pareto, standby_for};
 pub use usual::usual_policies;

@@ -4,7 +4,7 @@
 ///
 /// Begins at `seed`, goes on in strides that double until the answer lies in between, then bisects: a good seed saves most of the work.
 /// It relies on larger numbers never being worse.
-pub(super) fn smallest<T>(
+fn smallest<T>(
     least: u32,
     seed: u32,
     most: u32,

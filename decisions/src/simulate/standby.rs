@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::autoscaled::{PolicyOutcome, Scenario, autoscaled, meets_sla};
 use super::policy::{Planned, Policy, Rule};
 use super::replicas::CapacityError;
-use super::search::smallest;
+use super::search::fewest;
 
 /// The fewest replicas that stand by.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -34,27 +34,34 @@ pub struct Standby {
 ///
 /// Fails when the plan's largest number of replicas is not enough.
 pub fn standby_for(scenario: &Scenario<'_>, plan: &Planned, seed: u32) -> Result<Standby, CapacityError> {
-    let base = scenario.initial_replicas;
-    let with = |standby: u32| {
-        let scenario = Scenario { initial_replicas: base.saturating_add(standby), ..*scenario };
-        (scenario, planned(plan, standby))
-    };
-    let mut simulations = 0;
-    let found = smallest(0, seed, plan.max_replicas, |standby| {
-        simulations += 1;
-        let (scenario, policy) = with(standby);
-        meets_sla(&scenario, &policy).then_some(())
-    });
-    let (scenario, policy) = with(found.map_or(plan.max_replicas, |(standby, ())| standby));
+    let (found, simulations) = fewest_standing_by(scenario, plan, seed);
+    let (scenario, policy) = with(scenario, plan, found.unwrap_or(plan.max_replicas));
     let outcome = autoscaled(&scenario, &policy);
     match found {
-        Some((standby, ())) => Ok(Standby { standby, seed, outcome, simulations }),
+        Some(standby) => Ok(Standby { standby, seed, outcome, simulations }),
         None => Err(CapacityError::TooFew {
             rate_per_s: scenario.trace.mean_per_s(),
             most: plan.max_replicas,
             missed_percent: (1.0 - outcome.outcome.attainment) * 100.0,
         }),
     }
+}
+
+/// The same number alone, `None` where no standby is enough; and how many were simulated.
+pub(crate) fn fewest_standing_by(scenario: &Scenario<'_>, plan: &Planned, seed: u32) -> (Option<u32>, u32) {
+    let mut simulations = 0;
+    let found = fewest(0, seed, plan.max_replicas, |standby| {
+        simulations += 1;
+        let (scenario, policy) = with(scenario, plan, standby);
+        meets_sla(&scenario, &policy)
+    });
+    (found, simulations)
+}
+
+/// The plan with so many standing by, which are there from the start.
+fn with<'s>(scenario: &Scenario<'s>, plan: &Planned, standby: u32) -> (Scenario<'s>, Policy) {
+    let initial_replicas = scenario.initial_replicas.saturating_add(standby);
+    (Scenario { initial_replicas, ..*scenario }, planned(plan, standby))
 }
 
 fn planned(plan: &Planned, standby: u32) -> Policy {
@@ -86,8 +93,8 @@ pub struct ParetoPoint {
 pub fn pareto(scenario: &Scenario<'_>, plan: &Planned, most: u32) -> Vec<ParetoPoint> {
     let mut points: Vec<ParetoPoint> = (0..=most)
         .map(|standby| {
-            let initial_replicas = scenario.initial_replicas.saturating_add(standby);
-            let found = autoscaled(&Scenario { initial_replicas, ..*scenario }, &planned(plan, standby));
+            let (scenario, policy) = with(scenario, plan, standby);
+            let found = autoscaled(&scenario, &policy);
             ParetoPoint {
                 standby,
                 attainment: found.outcome.attainment,
