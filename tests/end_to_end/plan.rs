@@ -69,8 +69,8 @@ fn a_plan_on_the_conv_trace_in_every_form() {
     for part in [
         "p99 60.0 s, cold start 60.0 s: ",
         " replica-hours for this traffic",
-        "Following the rate exactly, ",
-        " at its mean rate and up to ",
+        "Following the rate, keep ",
+        "to survive growth of ",
         "What it takes",
         "the cheapest",
         "plan, exactly",

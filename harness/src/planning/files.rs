@@ -111,7 +111,7 @@ fn read_directory(path: &Path, profiles: &mut Profiles) -> Result<(), PlanFiles>
     files.retain(|file| file.extension().is_some_and(|extension| extension == "json") && file.is_file());
     files.sort();
     let before = profiles.named.len();
-    let mut first = None;
+    let (mut others, mut left_out) = (Vec::new(), Vec::new());
     for file in files {
         let name = file.display().to_string();
         let why = match Profile::read(&file) {
@@ -123,20 +123,28 @@ fn read_directory(path: &Path, profiles: &mut Profiles) -> Result<(), PlanFiles>
                 "it measured no model: measure that node again with `coldstart run --model DIR`".to_owned()
             }
             Err(ProfileError::NotAProfile { .. }) => {
-                say(format_args!("left out {name}: it is JSON, but no profile"));
+                others.push(name);
                 continue;
             }
             Err(error) => format!("failed to {error}"),
         };
+        left_out.push(LeftOutProfile { name, why });
+    }
+    if profiles.named.len() == before {
+        let path = path.to_owned();
+        return Err(match left_out.into_iter().next() {
+            Some(LeftOutProfile { why, .. }) => PlanFiles::NoneUsable { path, why },
+            None => PlanFiles::EmptyDirectory { path },
+        });
+    }
+    for name in others {
+        say(format_args!("left out {name}: it is JSON, but no profile"));
+    }
+    for LeftOutProfile { name, why } in &left_out {
         say(format_args!("left out {name}: {why}"));
-        first.get_or_insert_with(|| why.clone());
-        profiles.left_out.push(LeftOutProfile { name, why });
     }
-    match (profiles.named.len() > before, first) {
-        (true, _) => Ok(()),
-        (false, Some(why)) => Err(PlanFiles::NoneUsable { path: path.to_owned(), why }),
-        (false, None) => Err(PlanFiles::EmptyDirectory { path: path.to_owned() }),
-    }
+    profiles.left_out.append(&mut left_out);
+    Ok(())
 }
 
 /// Whether a profile can stand beside those of a model: it is of one, or of pods, which don't always tell theirs.
