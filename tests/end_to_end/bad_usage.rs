@@ -78,7 +78,7 @@ fn profiles() {
     let half: String = text.chars().take(text.len() / 2).collect();
     std::fs::write(scratch.path("cut.json"), half).unwrap();
     std::fs::write(scratch.path("empty.json"), "").unwrap();
-    let wide: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let wide: Vec<u8> = format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect();
     std::fs::write(scratch.path("wide.json"), wide).unwrap();
     std::fs::create_dir(scratch.path("directory")).unwrap();
     // Every command names the remedy for a file that it can't use.
