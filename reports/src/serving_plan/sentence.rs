@@ -47,8 +47,9 @@ fn cheapest(plan: &ServingPlan) -> Option<String> {
     let fixed = courses.carried_out.iter().find(|course| course.export.is_none());
     if let Some(fixed) = fixed.filter(|_| best.export.is_some()) {
         let count = fixed.min_replicas.value;
+        let would = if fixed.fewest.is_some() { "best be" } else { "have to be" };
         text.push_str(&format!(
-            ", where a number that never changes would have to be {count} and take {}",
+            ", where a number that never changes would {would} {count} and take {}",
             hours(fixed)
         ));
     }
