@@ -19,7 +19,7 @@ const BUSY: f64 = 1.5;
 const OUR_OWN: f64 = 2.5;
 
 /// What makes the times of a run useless for comparisons with others: a load average over [`BUSY`] before it, others who had more
-/// than a tenth of the processors that it needed while it measured, and what [`unfit_gpu`] tells. The canary is not asked: how far it may move is a matter of the machine.
+/// than a quarter of the processors that it needed while it measured, and what [`unfit_gpu`] tells. The canary is not asked: how far it may move is a matter of the machine.
 pub(crate) fn disturbed(profile: &Profile) -> Vec<String> {
     let others = taken(profile).and_then(disturbing);
     busy_before(profile)
@@ -160,11 +160,12 @@ mod tests {
         // How many of 16 processors others had; the run had one and a half.
         for (device, others, says, disturbs) in [
             ("host", 14.0, None, false),
-            ("host", 14.16, Some("others had 8 % of"), false),
-            ("host", 14.4, Some("others had 20 % of"), true),
+            ("host", 14.1, None, false),
+            ("host", 14.3, Some("others had 15 % of"), false),
+            ("host", 14.8, Some("others had 40 % of"), true),
             // Beside a GPU it needs three.
-            ("cuda", 13.0, None, false),
-            ("cuda", 13.6, Some("others had 20 % of"), true),
+            ("cuda", 13.2, None, false),
+            ("cuda", 14.2, Some("others had 40 % of"), true),
         ] {
             profile.target.device.kind = device.to_owned();
             let time = |processors: f64| Nanos::from_nanos_f64(processors * 1e10);

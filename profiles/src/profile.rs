@@ -164,8 +164,8 @@ impl Contention {
         }
     }
 
-    /// The share of the time, 0 to 1, that processes of others had; `None` where under a second was watched: the kernel counts in
-    /// steps of 10 ms.
+    /// The share of the time, 0 to 1, that processes of others had; `None` where under five seconds went by: the kernel counts in
+    /// steps of 10 ms, and what it counts for all processes it finds by looking at each step.
     pub fn others(&self) -> Option<f64> {
         self.share(self.busy_ns.saturating_sub(self.own_ns))
     }
@@ -181,8 +181,9 @@ impl Contention {
     }
 
     fn share(&self, part: Nanos) -> Option<f64> {
-        (self.watched_ns >= Nanos::from_secs(1))
-            .then(|| (part.as_secs_f64() / self.watched_ns.as_secs_f64()).min(1.0))
+        let watched = self.watched_ns.as_secs_f64();
+        (self.processors > 0 && watched / f64::from(self.processors) >= 5.0)
+            .then(|| (part.as_secs_f64() / watched).min(1.0))
     }
 }
 

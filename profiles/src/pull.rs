@@ -260,9 +260,6 @@ pub struct ContainerDetail {
     pub total_ns: Nanos,
     /// The memory limit that the container ran under; null without one.
     pub memory_limit_bytes: Option<Bytes>,
-    /// The processors that the program inside could use, such as `0,1,3`, as the run could; `null` for all of the engine's.
-    #[serde(default)]
-    pub cpus: Option<String>,
 }
 
 #[cfg(test)]

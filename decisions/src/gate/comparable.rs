@@ -1,8 +1,6 @@
 //! Whether two profiles can be compared at all: what must be the same, and what was not.
 
-use std::collections::BTreeSet;
-
-use coldstart_profiles::{Detail, EngineTarget, ImageSource, Nanos, Phase, Profile, Replay, RunState};
+use coldstart_profiles::{EngineTarget, ImageSource, Nanos, Phase, Profile, Replay, RunState};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -116,7 +114,6 @@ fn fields_of_key(profile: &Profile, key: &SeriesKey) -> Vec<Field> {
     if key.phase == Phase::ContainerStart || in_container {
         let image = target.image.as_ref();
         fields.push(("target.image.reference", image.map_or_else(absent, |image| image.reference.clone())));
-        fields.push(("container_start.cpus", container_cpus(profile)));
     }
     if key.phase == Phase::ImagePull {
         let image = profile.plan.image.as_ref().filter(|image| image.source == ImageSource::Synthetic);
@@ -131,19 +128,6 @@ fn fields_of_key(profile: &Profile, key: &SeriesKey) -> Vec<Field> {
         fields.push(("target.model.file_system", file_system.unwrap_or_else(absent)));
     }
     fields
-}
-
-/// The processors that containers could use. Which of them is a matter of chance, how many is not.
-fn container_cpus(profile: &Profile) -> String {
-    let readings = profile.traces.iter().flat_map(|trace| &trace.readings);
-    let cpus = readings.filter_map(|reading| match &reading.detail {
-        Some(Detail::Container(detail)) => Some(detail.cpus.as_deref()),
-        _ => None,
-    });
-    let counts: BTreeSet<String> = cpus
-        .map(|cpus| cpus.map_or_else(|| "all".to_owned(), |list| list.split(',').count().to_string()))
-        .collect();
-    if counts.is_empty() { absent() } else { counts.into_iter().collect::<Vec<_>>().join(", ") }
 }
 
 /// From this length on a replayed step is the same on any host: one launch, two waits and the tokens that are read back take tens

@@ -1,8 +1,8 @@
 //! What verdicts, policies and histories tell of themselves.
 
 use coldstart_profiles::{
-    Bytes, ContainerDetail, Detail, EngineTarget, ImageSource, ImageSpec, ImageTarget, Nanos, Outcome,
-    Params, Phase, Profile, Replay, Samples, SyntheticImage, Total, TotalKind, exit,
+    Bytes, EngineTarget, ImageSource, ImageSpec, ImageTarget, Nanos, Outcome, Params, Phase, Profile, Replay,
+    Samples, SyntheticImage, Total, TotalKind, exit,
 };
 
 use super::tests::{NOW, by_policy, profile, run, runs, slowed};
@@ -48,22 +48,7 @@ fn with_engine() -> Profile {
         ends_with: Phase::FirstBatch,
         outcome: measured(),
     });
-    profile.traces[0].readings[0].detail = Some(Detail::Container(ContainerDetail {
-        image: "coldstart/synthetic".to_owned(),
-        create_ns: Nanos::from_millis(100),
-        start_ns: Nanos::from_millis(400),
-        total_ns: Nanos::from_millis(500),
-        memory_limit_bytes: None,
-        cpus: None,
-    }));
     profile
-}
-
-/// Lets containers use these processors only.
-fn pin(profile: &mut Profile, to: &str) {
-    if let Some(Detail::Container(detail)) = &mut profile.traces[0].readings[0].detail {
-        detail.cpus = Some(to.to_owned());
-    }
 }
 
 fn engine(profile: &mut Profile) -> &mut EngineTarget {
@@ -80,7 +65,7 @@ fn what_single_keys_depend_on_makes_only_them_incomparable() {
     fn in_container(key: &SeriesKey) -> bool {
         key.params.get("total") == Some("container")
     }
-    let cases: [Case; 7] = [
+    let cases: [Case; 6] = [
         (
             |new| engine(new).storage = "vfs".to_owned(),
             "target.engine.storage",
@@ -98,12 +83,6 @@ fn what_single_keys_depend_on_makes_only_them_incomparable() {
             |new| new.target.image.as_mut().unwrap().reference = "serve:1.4".to_owned(),
             "target.image.reference",
             ["coldstart/synthetic", "serve:1.4"],
-            |key| key.phase == Phase::ContainerStart || in_container(key),
-        ),
-        (
-            |new| pin(new, "0,3"),
-            "container_start.cpus",
-            ["all", "2"],
             |key| key.phase == Phase::ContainerStart || in_container(key),
         ),
         (

@@ -41,8 +41,6 @@ pub struct ContainerSpec {
     pub gpus: bool,
     /// The most memory, swap included.
     pub memory: Option<Bytes>,
-    /// The processors that the program may use, in the kernel's list format, such as `0,1,3`; `None` for all.
-    pub cpus: Option<String>,
     /// When to give up, from the create request to the end of the program.
     pub limit: Duration,
 }
@@ -169,7 +167,6 @@ async fn trial(
             start_ns: began.saturating_sub(start),
             total_ns: began.saturating_sub(created.create),
             memory_limit_bytes: spec.memory,
-            cpus: spec.cpus.clone(),
         },
         began,
         stdout: rest.to_owned(),
@@ -201,7 +198,6 @@ fn create_body(run: &str, spec: &ContainerSpec) -> ContainerCreateBody {
             network_mode: Some("none".to_owned()),
             memory,
             memory_swap: memory,
-            cpuset_cpus: spec.cpus.clone(),
             device_requests: spec.gpus.then(|| vec![all_gpus()]),
             cap_drop: Some(vec!["ALL".to_owned()]),
             security_opt: Some(vec!["no-new-privileges".to_owned()]),

@@ -44,13 +44,6 @@ impl Host {
             .unwrap_or_default()
     }
 
-    /// The processors of the affinity mask, in the kernel's list format, where they are fewer than those that are online.
-    pub(crate) fn restricted_cpus(&self) -> Option<String> {
-        let allowed = self.allowed_cpus();
-        let fewer = !allowed.is_empty() && allowed.len() < self.online_cores()? as usize;
-        fewer.then(|| allowed.iter().map(u32::to_string).collect::<Vec<_>>().join(","))
-    }
-
     /// The frequency governor of the processors that this process may use, several joined by a comma; `None` where the
     /// kernel shows none, as in most virtual machines.
     pub fn governor(&self) -> Option<String> {
@@ -137,22 +130,6 @@ mod tests {
             let (_tree, host) = tree(&[("proc/self/status", &status)]);
             let limits = CgroupLimits { memory: None, cpu_millicores: millicores };
             assert_eq!(host.usable_cores(limits), cores, "{mask} {millicores:?}");
-        }
-    }
-
-    #[test]
-    fn processors_are_named_where_not_all_may_be_used() {
-        for (mask, online, restricted) in [
-            ("0-3", "0-3", None),
-            ("1", "0-1", Some("1")),
-            ("0-1,3", "0-3", Some("0,1,3")),
-            // A mask may name processors that are not there.
-            ("0-63", "0-3", None),
-        ] {
-            let status = format!("Cpus_allowed_list:\t{mask}\n");
-            let (_tree, host) =
-                tree(&[("proc/self/status", &status), ("sys/devices/system/cpu/online", online)]);
-            assert_eq!(host.restricted_cpus().as_deref(), restricted, "{mask} of {online}");
         }
     }
 

@@ -233,7 +233,7 @@ fn nonsense(profile: &mut Profile, number: f64) {
     let time = Nanos::from_nanos_f64(number);
     profile.fitness.contention = Some(Contention {
         processors: 2,
-        watched_ns: Nanos::from_secs(2),
+        watched_ns: Nanos::from_secs(20),
         busy_ns: time,
         own_ns: Nanos::ZERO,
         stolen_ns: time,

@@ -12,7 +12,6 @@ use crate::docker::{
     self, ContainerSpec, Credentials, DockerError, ImageRef, PullRequest, Pulled, ReadOnlyMount,
     run_container,
 };
-use crate::host::Host;
 use crate::registry::{Program, Template};
 use crate::run::compose::Origin;
 use crate::trial::{ChildLine, ChildSpec, HANDSHAKE, TrialReport, TrialSpec};
@@ -50,9 +49,6 @@ impl Images {
             gpus: trial.subject.device.is_cuda(),
             mounts: mounts(files),
             memory: None,
-            // The engine starts it, not this process, whose processors it would not inherit: totals of a run on one of two
-            // processors would chain phases on both.
-            cpus: Host::here().restricted_cpus(),
             limit: timeout,
         };
         let before = clock::monotonic();

@@ -90,7 +90,6 @@ fn container(trial: u32, noise: &mut Noise) -> Trace {
         start_ns: ms(315.0),
         total_ns: ms(412.0),
         memory_limit_bytes: None,
-        cpus: None,
     }));
     let end = Trace::completed(&readings, total);
     Trace {
