@@ -13,6 +13,6 @@ mod warm;
 
 pub use lead_time::LeadTime;
 pub use planner::{AtColdStart, Demand, PlanError, Planner};
-pub(crate) use sensitivity::standby_at;
 pub use sensitivity::{Sensitivity, sensitivity};
+pub(crate) use sensitivity::{at_most, standby_at};
 pub use warm::{SlaBound, Warm};

@@ -45,6 +45,17 @@ pub enum PlanError {
         /// What it takes.
         needed: u32,
     },
+    /// A trace that takes more when it is replayed than there may be.
+    #[error(
+        "carry this trace with {most} {}: replayed, it takes {needed} that never change: raise --max-replicas, or allow more time",
+        if *most == 1 { "replica" } else { "replicas" }
+    )]
+    TooFewForTrace {
+        /// What there may be.
+        most: u32,
+        /// What it takes.
+        needed: u32,
+    },
     /// Requests of unknown length for a model whose service time is one of tokens.
     #[error(
         "plan a language model for requests of unknown length: give --tokens-in and --tokens-out, or a trace that has both"
@@ -171,6 +182,11 @@ impl<'a> Planner<'a> {
         Ok(found)
     }
 
+    /// As many as there may be.
+    pub(crate) fn max_replicas(&self) -> Option<u32> {
+        self.cluster.max_replicas
+    }
+
     /// How numbers of replicas are searched.
     pub(crate) fn search(&self) -> Search {
         Search::new(self.demand.dispatch, self.demand.sla, self.demand.seed, MOST_REPLICAS)
@@ -248,8 +264,13 @@ impl<'a> Planner<'a> {
         if let Some(most) = self.cluster.max_replicas.filter(|most| *most < replicas_peak)
             && !self.carries(most)
         {
-            let needed = self.fixed().map_or(replicas_peak, |fixed| fixed.min(replicas_peak));
-            return Err(PlanError::TooFewReplicas { peak_per_s: peak_per_s.value, most, needed });
+            // Either number is enough: the smaller is what is told, with what it is a number of.
+            return Err(match self.fixed().filter(|fixed| *fixed <= replicas_peak) {
+                Some(needed) => PlanError::TooFewForTrace { most, needed },
+                None => {
+                    PlanError::TooFewReplicas { peak_per_s: peak_per_s.value, most, needed: replicas_peak }
+                }
+            });
         }
         let of_rate = |symbol: &str, rate: &Figure<f64>, field: &str| {
             self.replicas_basis().figure(symbol, Quantity::PerSecond(rate.value), field, &rate.basis)

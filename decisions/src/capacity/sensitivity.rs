@@ -64,8 +64,9 @@ pub fn sensitivity(
             cold_start_ns,
             lead_time_ns: at.lead_time_ns,
             growth_per_s: at.growth_per_s,
-            warm: Figure::new(
+            warm: at_most(
                 at.replicas_now.saturating_add(standby.value),
+                planner.max_replicas(),
                 warm.resting_on(&cold_start.basis),
             ),
             standby: Figure::new(standby.value, standby.basis.resting_on(&cold_start.basis)),
@@ -73,6 +74,18 @@ pub fn sensitivity(
         })
     };
     [("half", 0.5), ("once", 1.0), ("twice", 2.0)].into_iter().map(one).collect()
+}
+
+/// So many replicas, or as many as there may be: a standby that a replay found comes on top of a number that may be most of those.
+pub(crate) fn at_most(replicas: u32, most: Option<u32>, basis: Basis) -> Figure<u32> {
+    match most.filter(|most| *most < replicas) {
+        None => Figure::new(replicas, basis),
+        Some(most) => {
+            let formula = format!("min({}, --max-replicas)", basis.formula);
+            let basis = Basis { formula, ..basis };
+            Figure::new(most, basis.input("--max-replicas", Quantity::Count(u64::from(most))))
+        }
+    }
 }
 
 /// The standby at another cold start: of a replay with cold starts so many times as long, where one has an answer; else by the formula.

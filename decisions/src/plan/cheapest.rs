@@ -8,7 +8,8 @@ use super::replay::Replay;
 use crate::basis::Figure;
 use crate::simulate::PolicyOutcome;
 
-/// So many settings are tried beside the fewest, spread evenly.
+/// So many settings are tried beside the fewest, spread evenly, and then around the best of them as many, until none lies between: a
+/// minimum that lies elsewhere between two of them is not found. Up to so many more than the fewest are all tried.
 const TRIED: u32 = 12;
 
 /// What the fewest replicas that meet the SLA take, where more are cheaper.
@@ -36,8 +37,8 @@ fn price(outcome: &PolicyOutcome) -> f64 {
 }
 
 impl Replay<'_> {
-    /// The cheapest of the numbers from `fewest`, with which the SLA holds, to `most`. `hours_of` is what a number takes at least, and
-    /// grows with it: where that alone is no cheaper the search ends.
+    /// The cheapest that is found of the numbers from `fewest`, with which the SLA holds, to `most`. `hours_of` is what a number takes
+    /// at least, and grows with it: where that alone is no cheaper the search ends.
     pub(super) fn cheapest(
         &self,
         (fewest, most): (u32, u32),
@@ -47,17 +48,27 @@ impl Replay<'_> {
         let per_hour = self.alternatives.request.prices.replica_hour.unwrap_or(1.0);
         let first = run(fewest);
         let mut best = Cheapest { replicas: fewest, outcome: first.clone(), fewest: None };
-        let step = most.saturating_sub(fewest).div_ceil(TRIED).max(1);
-        for replicas in (fewest..=most).step_by(step as usize).skip(1) {
-            if hours_of(replicas, &first) * per_hour >= price(&best.outcome) {
-                break;
+        let (mut from, mut to) = (fewest, most);
+        loop {
+            let step = to.saturating_sub(from).div_ceil(TRIED).max(1);
+            let known = best.replicas;
+            let untried = |replicas: &u32| *replicas != fewest && *replicas != known;
+            for replicas in (from..=to).step_by(step as usize).filter(untried) {
+                if hours_of(replicas, &first) * per_hour >= price(&best.outcome) {
+                    break;
+                }
+                let outcome = run(replicas);
+                if outcome.outcome.meets && price(&outcome) < price(&best.outcome) {
+                    best = Cheapest { replicas, outcome, fewest: Some(self.fewest(fewest, &first)) };
+                }
             }
-            let outcome = run(replicas);
-            if outcome.outcome.meets && price(&outcome) < price(&best.outcome) {
-                best = Cheapest { replicas, outcome, fewest: Some(self.fewest(fewest, &first)) };
+            if step == 1 {
+                return best;
             }
+            // What lies between the best and its neighbours.
+            from = best.replicas.saturating_sub(step - 1).max(fewest);
+            to = best.replicas.saturating_add(step - 1).min(most);
         }
-        best
     }
 
     fn fewest(&self, replicas: u32, outcome: &PolicyOutcome) -> Fewest {

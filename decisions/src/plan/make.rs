@@ -175,7 +175,7 @@ impl Replays {
         let cold = alternatives.cold;
         let capacity = Capacity {
             sensitivity: sensitivity(alternatives.planner, &cold.hi_ns, replayed_at)?,
-            cost_per_hour: cost_per_hour(warm, replayed_standby.as_ref(), request.prices.replica_hour),
+            cost_per_hour: cost_per_hour(warm, replayed_standby.as_ref(), request),
             replayed_standby,
             replayed_peak,
             fixed_replicas: of_trace.and_then(Replay::fixed),
@@ -249,20 +249,26 @@ fn ends(traffic: &Traffic, request: &PlanRequest) -> (f64, Figure<f64>) {
     }
 }
 
-fn cost_per_hour(
-    warm: &Warm,
-    replayed: Option<&Figure<u32>>,
-    replica_hour: Option<f64>,
-) -> Option<Figure<f64>> {
-    let price = replica_hour?;
+fn cost_per_hour(warm: &Warm, replayed: Option<&Figure<u32>>, request: &PlanRequest) -> Option<Figure<f64>> {
+    let price = request.prices.replica_hour?;
     let (field, standby) = match replayed {
         Some(standby) => ("capacity.replayed_standby", standby),
         None => ("capacity.warm.standby", &warm.standby),
     };
     let (now, count) = (&warm.replicas_now, |figure: &Figure<u32>| Quantity::Count(u64::from(figure.value)));
-    let basis = Basis::of("(replicas(λ_now) + standby) × price of a replica-hour")
+    let kept = now.value.saturating_add(standby.value);
+    let limit = request.cluster.max_replicas.filter(|most| *most < kept);
+    let formula = match limit {
+        None => "(replicas(λ_now) + standby) × price of a replica-hour",
+        Some(_) => "min(replicas(λ_now) + standby, --max-replicas) × price of a replica-hour",
+    };
+    let basis = Basis::of(formula)
         .figure("replicas(λ_now)", count(now), "capacity.warm.replicas_now", &now.basis)
         .figure("standby", count(standby), field, &standby.basis)
         .input("price of a replica-hour", Quantity::Number(price));
-    Some(Figure::new((f64::from(now.value) + f64::from(standby.value)) * price, basis))
+    let basis = match limit {
+        None => basis,
+        Some(most) => basis.input("--max-replicas", Quantity::Count(u64::from(most))),
+    };
+    Some(Figure::new(f64::from(limit.unwrap_or(kept)) * price, basis))
 }

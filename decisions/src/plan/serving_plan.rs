@@ -9,8 +9,8 @@ use super::courses::Courses;
 use super::format::PlanFormat;
 use super::request::PlanRequest;
 use crate::autoscaler::{Autoscaler, KeepAlive, Wanted};
-use crate::basis::{Basis, Figure};
-use crate::capacity::{LeadTime, Sensitivity, SlaBound, Warm};
+use crate::basis::{Basis, Figure, Quantity};
+use crate::capacity::{LeadTime, Sensitivity, SlaBound, Warm, at_most};
 use crate::locality::{AffinityWeight, Locality};
 use crate::measured::Fleet;
 use crate::mitigations::Mitigation;
@@ -94,6 +94,25 @@ pub struct Capacity {
     pub sensitivity: Vec<Sensitivity>,
     /// What the warm replicas cost in an hour; `null` without a price.
     pub cost_per_hour: Option<Figure<f64>>,
+}
+
+impl Capacity {
+    /// Those that stand by: what the replay of the trace needs, where there was one; else those of the formula.
+    pub fn standby(&self) -> &Figure<u32> {
+        self.replayed_standby.as_ref().unwrap_or(&self.warm.standby)
+    }
+
+    /// Warm replicas to keep at the rate now, of `most` that there may be. The standby that a replay found may exceed what is left of
+    /// those: with it the replay, too, had no more than `most`.
+    pub fn kept(&self, most: Option<u32>) -> Figure<u32> {
+        let (now, standby) = (&self.warm.replicas_now, self.standby());
+        let basis = Basis::of("replicas(λ_now) + standby")
+            .input("replicas(λ_now)", Quantity::Count(u64::from(now.value)))
+            .input("standby", Quantity::Count(u64::from(standby.value)))
+            .resting_on(&now.basis)
+            .resting_on(&standby.basis);
+        at_most(now.value.saturating_add(standby.value).max(1), most, basis)
+    }
 }
 
 /// The answer for one class of nodes, or why there is none.

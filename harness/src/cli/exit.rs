@@ -87,7 +87,7 @@ impl CliError {
 /// Whether no plan can meet the service level, however it is asked for; everything else is a matter of what was given.
 fn impossible(error: &PlanError) -> bool {
     match error {
-        PlanError::TooFewReplicas { .. } => true,
+        PlanError::TooFewReplicas { .. } | PlanError::TooFewForTrace { .. } => true,
         PlanError::Service(error) | PlanError::Capacity(CapacityError::Service(error)) => {
             matches!(error, ServiceError::BelowBatchOne { .. } | ServiceError::RequestTooLarge { .. })
         }

@@ -128,7 +128,7 @@ fn read_directory(path: &Path, profiles: &mut Profiles) -> Result<(), PlanFiles>
             }
             Err(error) => format!("failed to {error}"),
         };
-        left_out.push(LeftOutProfile { name, why });
+        left_out.push(LeftOutProfile { name, why: cut(why) });
     }
     if profiles.named.len() == before {
         let path = path.to_owned();
@@ -145,6 +145,16 @@ fn read_directory(path: &Path, profiles: &mut Profiles) -> Result<(), PlanFiles>
     }
     profiles.left_out.append(&mut left_out);
     Ok(())
+}
+
+/// Why a file is left out is kept in the plan, and quotes the file: of that only so much.
+const LONGEST_WHY: usize = 300;
+
+fn cut(why: String) -> String {
+    match why.char_indices().nth(LONGEST_WHY) {
+        Some((end, _)) => format!("{}… (cut)", &why[..end]),
+        None => why,
+    }
 }
 
 /// Whether a profile can stand beside those of a model: it is of one, or of pods, which don't always tell theirs.

@@ -4,7 +4,7 @@ use coldstart_decisions::plan::ServingPlan;
 use serde_json::json;
 
 use super::kubernetes::{explained, manifest, metadata, shortened};
-use super::metrics::{kept_standby, origin};
+use super::metrics::origin;
 use super::{ExportError, ExportSettings, Exported};
 
 const NAME: &str = "capacity-buffer";
@@ -18,7 +18,7 @@ pub(super) fn export(
     settings: &ExportSettings,
 ) -> Result<Exported, ExportError> {
     let workload = settings.needs_workload(NAME)?;
-    let standby = kept_standby(plan);
+    let standby = plan.capacity.standby();
     if standby.value == 0 {
         let why = "the plan has no standby, so there is nothing to keep room for: the running replicas carry the growth".to_owned();
         return Err(ExportError::Refused { target: NAME, profile: super::error::cut(name), why });

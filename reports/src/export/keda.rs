@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::hpa::{behavior, scaling_up};
 use super::kubernetes::{Annotations, explained, manifest, metadata, shortened};
-use super::metrics::{Watched, by_arrivals, kept_standby, number, replayed, watched};
+use super::metrics::{Watched, by_arrivals, number, replayed, watched};
 use super::{ExportError, ExportSettings, Exported};
 
 const NAME: &str = "keda";
@@ -124,12 +124,8 @@ fn activation(of: &Watched, plan: &ServingPlan) -> f64 {
 
 /// What stays where the metrics are gone: as warm as the plan keeps it, and never less than the least.
 fn fallback(plan: &ServingPlan, min: u32) -> Figure<u32> {
-    let (now, standby) = (&plan.capacity.warm.replicas_now, kept_standby(plan));
-    let basis = Basis::of("replicas(λ_now) + standby, at least minReplicaCount")
-        .input("replicas(λ_now)", Quantity::Count(u64::from(now.value)))
-        .input("standby", Quantity::Count(u64::from(standby.value)))
-        .input("minReplicaCount", Quantity::Count(u64::from(min)))
-        .resting_on(&now.basis)
-        .resting_on(&standby.basis);
-    Figure::new(now.value.saturating_add(standby.value).max(min).max(1), basis)
+    let kept = plan.capacity.kept(plan.request.cluster.max_replicas);
+    let formula = format!("{}, at least minReplicaCount", kept.basis.formula);
+    let basis = Basis { formula, ..kept.basis }.input("minReplicaCount", Quantity::Count(u64::from(min)));
+    Figure::new(kept.value.max(min), basis)
 }

@@ -67,7 +67,7 @@ pub(super) fn watched(
     Ok((Watched { signal, metric_type: found.metric_type, threshold, min, max, query }, annotations))
 }
 
-/// The signal to take where none is asked for.
+/// The signal to take where none is asked for: the cheapest that scales by its threshold, else the plan, whose floor may carry all.
 fn best(plan: &ServingPlan) -> Signal {
     let cheapest = plan.courses.as_ref().and_then(|courses| courses.cheapest_export()?.export);
     cheapest.unwrap_or(match plan.wanted {
@@ -252,11 +252,6 @@ fn counted(signal: Signal, query: &str, settings: &ExportSettings) -> String {
         Signal::MemoryPressure => "how full the caches are on average",
     };
     format!("{what}: {query}")
-}
-
-/// The standby that the plan keeps: what the replay of its trace needs, where there was one; else that of the formula.
-pub(super) fn kept_standby(plan: &ServingPlan) -> &Figure<u32> {
-    plan.capacity.replayed_standby.as_ref().unwrap_or(&plan.capacity.warm.standby)
 }
 
 /// A range as PromQL takes it, of whole seconds or else milliseconds: what is queried is what was replayed.

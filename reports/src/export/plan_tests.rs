@@ -222,6 +222,13 @@ fn a_buffer_holds_the_standby_or_is_refused() {
     assert_eq!(buffer["spec"]["replicas"], more.value, "what the replay says is kept");
     let keda: Value = serde_json::from_str(&text("keda", &replayed)).unwrap();
     assert_eq!(keda["spec"]["fallback"]["replicas"], replayed.capacity.warm.replicas_now.value + more.value);
+    // Of those that there may be no more stay where metrics are gone, and the sentence keeps no more.
+    let most = replayed.capacity.warm.replicas_now.value + 1;
+    replayed.request.cluster.max_replicas = Some(most);
+    let keda: Value = serde_json::from_str(&text("keda", &replayed)).unwrap();
+    assert_eq!(keda["spec"]["fallback"]["replicas"], most);
+    let printed = crate::serving_plan_markdown(&replayed);
+    assert!(printed.contains(&format!("keep {most} warm, all that there may be, ")), "{printed}");
     let flat = self::plan(&Traffic::Steady(Steady { rate_per_s: 1.0, size: SIZE }));
     let refused = export_target("capacity-buffer").unwrap().of_plan("p", &flat, &settings()).unwrap_err();
     assert!(refused.to_string().contains("no standby"), "{refused}");

@@ -14,8 +14,8 @@ pub(crate) fn title(plan: &ServingPlan) -> String {
 
 /// `p99 100 ms, cold start 60.0 s: keep 4 warm, 2 of them standby, to survive growth of 5.0 requests/s within 75.0 s, as the ramp has
 /// it.` Of what was replayed first the cheapest that meets the service level: `7 replicas, always: 6.81 replica-hours for this traffic.
-/// Following the rate, keep 7 warm at its mean and 10 at its peak, 1 of them standby, to survive growth of 2.0 requests/s within 75.0 s,
-/// the 99th percentile of this trace: carried out exactly that takes 7.61; `--signal plan` takes 7.18.`
+/// Following the rate, keep 7 warm at its mean and 10 at its peak, 1 of them standby, with which this trace, replayed, meets the level:
+/// carried out exactly that takes 7.61; `--signal plan` takes 7.18.`
 pub(crate) fn sentence(plan: &ServingPlan) -> String {
     let cold = plan.lead_time.cold_start_ns.value;
     format!("{}, cold start {cold}: {}.", levels(plan), cheapest(plan).unwrap_or_else(|| keeping(plan)))
@@ -71,20 +71,26 @@ fn following(plan: &ServingPlan, courses: &Courses, best: &Course) -> Option<Str
 
 /// How many to keep: as the replay of the trace found it, else by the formula.
 fn keeping(plan: &ServingPlan) -> String {
-    let (capacity, warm) = (&plan.capacity, &plan.capacity.warm);
-    let replayed = capacity.replayed_standby.as_ref().zip(capacity.replayed_peak.as_ref());
-    let standby = replayed.map_or(warm.standby.value, |(standby, _)| standby.value);
-    let keep = warm.replicas_now.value.saturating_add(standby).max(1);
-    let most = replayed.map(|(_, peak)| peak.value.saturating_add(standby)).filter(|most| *most > keep);
+    let (capacity, limit) = (&plan.capacity, plan.request.cluster.max_replicas);
+    let standby = capacity.standby().value;
+    let (keep, wanted) = (capacity.kept(limit).value, capacity.kept(None).value);
+    let most = capacity.replayed_peak.as_ref().map(|peak| peak.value.saturating_add(standby));
+    let most = most.filter(|most| *most > keep && keep == wanted);
     let most = most.map_or_else(String::new, |most| format!(" at its mean and {most} at its peak"));
     let standing = match standby {
+        _ if keep < wanted => "all that there may be".to_owned(),
         0 => "none of them standby".to_owned(),
         _ => format!("{standby} of them standby"),
     };
-    format!("keep {keep} warm{most}, {standing}, {}", growth(plan))
+    // A growth is what the formula's standby is for; that of a replay is the least that did on the trace.
+    let purpose = match capacity.replayed_standby {
+        Some(_) => "with which this trace, replayed, meets the level".to_owned(),
+        None => growth(plan),
+    };
+    format!("keep {keep} warm{most}, {standing}, {purpose}")
 }
 
-/// What the standby is for.
+/// What the formula's standby is for.
 fn growth(plan: &ServingPlan) -> String {
     let warm = &plan.capacity.warm;
     let survive = || {
