@@ -117,7 +117,8 @@ pub(crate) fn alike(one: &Waterfall<'_>, other: &Waterfall<'_>) -> bool {
     (one.kind, one.ends_with) == (other.kind, other.ends_with)
 }
 
-/// `a.json starts in 195 ms, b.json in 212 ms: 8.7 % longer. Most of it is weights_load, +15.1 ms.`
+/// `a.json starts in 195 ms, b.json in 212 ms: 8.7 % longer. Most of it is weights_load, +15.1 ms.` Medians of parts do not add up
+/// to the median of the total: what is less than half of the difference is only the largest part of it.
 fn of_two((a, first): (&str, &Waterfall<'_>), (b, second): (&str, &Waterfall<'_>)) -> String {
     let (before, after) = (first.total.p50_ns, second.total.p50_ns);
     let head = format!("{a} starts in {before}, {b} in {after}");
@@ -130,21 +131,32 @@ fn of_two((a, first): (&str, &Waterfall<'_>), (b, second): (&str, &Waterfall<'_>
         change if change >= 1.0 => format!("{:.1} times as long", change + 1.0),
         change => format!("{:.1} % {}", change.abs() * 100.0, if slower { "longer" } else { "shorter" }),
     };
+    match moved_most(first, second) {
+        Some((what, time)) => {
+            let all = if slower { after.saturating_sub(before) } else { before.saturating_sub(after) };
+            let much = if time.saturating_add(time) > all { "Most of it" } else { "The largest part of it" };
+            let what =
+                what.map_or_else(|| "lies between the phases".to_owned(), |phase| format!("is {phase}"));
+            format!("{head}: {how}. {much} {what}, {}{time}.", if slower { '+' } else { '−' })
+        }
+        None => format!("{head}: {how}."),
+    }
+}
+
+/// The phase whose median moved furthest in the direction of the totals, or `None` in its place for what lies between the phases, and
+/// how far it moved. What moved the other way is no part of the difference.
+fn moved_most(first: &Waterfall<'_>, second: &Waterfall<'_>) -> Option<(Option<Phase>, Nanos)> {
+    let slower = second.total.p50_ns > first.total.p50_ns;
     let median = |waterfall: &Waterfall<'_>, phase: Phase| {
         waterfall.parts.iter().find(|part| part.phase == phase).map_or(Nanos::ZERO, |part| part.time.p50_ns)
     };
-    let moved = Phase::ALL.into_iter().map(|phase| {
-        let (before, after) = (median(first, phase), median(second, phase));
+    let phases = Phase::ALL.map(|phase| (Some(phase), median(first, phase), median(second, phase)));
+    let rest = (None, first.unattributed.p50_ns, second.unattributed.p50_ns);
+    let moved = phases.into_iter().chain([rest]).map(|(what, before, after)| {
         let (more, less) = if slower { (after, before) } else { (before, after) };
-        (more.saturating_sub(less), phase)
+        (what, more.saturating_sub(less))
     });
-    match moved.max() {
-        Some((time, phase)) if time > Nanos::ZERO => {
-            let sign = if slower { '+' } else { '−' };
-            format!("{head}: {how}. Most of it is {phase}, {sign}{time}.")
-        }
-        _ => format!("{head}: {how}."),
-    }
+    moved.max_by_key(|(what, time)| (*time, *what)).filter(|(_, time)| *time > Nanos::ZERO)
 }
 
 fn factor(least: Nanos, most: Nanos) -> String {

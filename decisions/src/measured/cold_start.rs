@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::by_hand::{ByHand, PullByHand};
+use super::combined::combined;
 use super::facts::{ImageFacts, storage_of};
 use super::pods::PodFacts;
 use super::trials::Trials;
@@ -14,8 +15,6 @@ use crate::rollout::serves;
 
 /// Fewer samples carry no 99th percentile at 95 % confidence: n with 0.99ⁿ ≤ 0.05.
 const P99_FLOOR: usize = 299;
-/// So many totals are enough to draw from.
-const MOST_TOTALS: usize = 4096;
 
 /// The cold starts of one class of nodes from one storage.
 ///
@@ -92,16 +91,27 @@ struct Span {
 }
 
 impl ColdStart {
-    /// The cold start that one profile holds: its trials, with the pull of the user's image and the warm-up where these were measured
-    /// beside them. `None` where no trial came to its end.
+    /// The cold start that one profile holds: its trials, with the warm-up where it was measured beside them, and the pull of the user's
+    /// image beside trials of containers: between a pull and a process lies the start of a container, which a sum of both would lack.
+    /// `None` where no trial came to its end.
     pub fn of_profile(profile: &Profile) -> Option<Self> {
-        Self::of(&[profile], &storage_of(profile), &ByHand::default())
+        let profiles = [profile];
+        let trials = Trials::of(&profiles)?;
+        let pull = match pull(&trials, &profiles, None) {
+            (_, Some(_)) if trials.kind != TotalKind::Container => {
+                let why = format!("a pull does not come right before the start of a {}", trials.kind.name());
+                (PullTime::None { why }, None)
+            }
+            pull => pull,
+        };
+        Self::measured(&trials, &profiles, &storage_of(profile), pull)
     }
 
     /// The cold start behind these profiles of one class and one storage; `None` where there is none and none was given by hand.
     pub(super) fn of(profiles: &[&Profile], storage: &str, by_hand: &ByHand) -> Option<Self> {
-        let measured =
-            Trials::of(profiles).and_then(|trials| Self::measured(&trials, profiles, storage, by_hand));
+        let measured = Trials::of(profiles).and_then(|trials| {
+            Self::measured(&trials, profiles, storage, pull(&trials, profiles, by_hand.pull))
+        });
         match (measured, by_hand.cold_p99_ns) {
             (Some(measured), Some(p99)) => Some(measured.with_p99(p99)),
             (Some(measured), None) => Some(measured),
@@ -110,11 +120,16 @@ impl ColdStart {
         }
     }
 
-    fn measured(trials: &Trials<'_>, profiles: &[&Profile], storage: &str, by_hand: &ByHand) -> Option<Self> {
-        let (pull, pull_span) = pull(trials, profiles, by_hand.pull);
+    fn measured(
+        trials: &Trials<'_>,
+        profiles: &[&Profile],
+        storage: &str,
+        (pull, pull_span): (PullTime, Option<Span>),
+    ) -> Option<Self> {
         let warm_up = (trials.ends_with == Phase::FirstBatch).then(|| warm_up(profiles)).flatten();
         let spans: Vec<Span> = pull_span.into_iter().chain(warm_up).collect();
-        let totals_ns = combined(trials.totals(), &spans);
+        let beside: Vec<&[Nanos]> = spans.iter().map(|span| span.times.as_slice()).collect();
+        let totals_ns = combined(trials.totals(), &beside);
         let order = OrderStatistics::new(totals_ns.clone()).ok()?;
         let mut basis = Basis::measured("", [trials.key()], trials.n());
         basis.formula = formula(trials, &spans);
@@ -264,24 +279,6 @@ fn warm_up(profiles: &[&Profile]) -> Option<Span> {
     }
     let basis = Basis::measured("warm-ups of processes", keys, times.len());
     (!times.is_empty()).then_some(Span { phase: Phase::WarmUp, times, basis })
-}
-
-/// Every total with every time of every span, thinned evenly where that is more than anybody needs.
-fn combined(totals: Vec<Nanos>, spans: &[Span]) -> Vec<Nanos> {
-    let mut all = totals;
-    for span in spans {
-        all =
-            all.iter().flat_map(|total| span.times.iter().map(|time| total.saturating_add(*time))).collect();
-        if all.len() > MOST_TOTALS {
-            all.sort_unstable();
-            let most = all.last().copied();
-            let step = all.len().div_ceil(MOST_TOTALS);
-            all = all.into_iter().step_by(step).collect();
-            // The largest one stands for the tail: it stays.
-            all.extend(most);
-        }
-    }
-    all
 }
 
 fn formula(trials: &Trials<'_>, spans: &[Span]) -> String {

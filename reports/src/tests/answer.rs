@@ -44,6 +44,58 @@ fn the_pull_of_the_users_image_and_the_warm_up_are_part_of_the_answer() {
 }
 
 #[test]
+fn a_pull_is_never_added_to_the_start_of_a_process() {
+    let mut profile = with_own_image();
+    profile.traces.retain(|trace| trace.total_kind != TotalKind::Container);
+    profile.derive();
+    assert!(profile.of_phase(Phase::ImagePull).any(|row| row.outcome.as_measured().is_some()));
+    let sentence = answer_sentence(&profile);
+    // Between the two lies the start of the container, which was not measured.
+    assert!(sentence.contains("from exec to the steady state"), "{sentence}");
+    assert!(!sentence.contains("image"), "{sentence}");
+}
+
+#[test]
+fn a_part_is_most_of_a_difference_only_where_it_is_more_than_half() {
+    let before = scripted::complete();
+    // Each start of a container, with these phases and what lies between them longer or shorter by so much.
+    let moved = |phases: &[(Phase, i64)], between: i64| {
+        let mut after = before.clone();
+        let by =
+            |time: Nanos, ms: i64| Nanos::from_nanos(time.as_nanos().saturating_add_signed(ms * 1_000_000));
+        for trace in after.traces.iter_mut().filter(|trace| trace.total_kind == TotalKind::Container) {
+            let mut later = between;
+            for reading in &mut trace.readings {
+                reading.begin_ns = by(reading.begin_ns, later);
+                let own = phases.iter().filter(|(phase, _)| *phase == reading.phase).map(|(_, ms)| ms);
+                let longer = own.sum();
+                reading.duration_ns = by(reading.duration_ns, longer);
+                later += longer;
+            }
+            if let TraceEnd::Completed { total_ns, unattributed_ns } = &mut trace.end {
+                (*total_ns, *unattributed_ns) = (by(*total_ns, later), by(*unattributed_ns, between));
+            }
+        }
+        after.derive();
+        after
+    };
+    let told = |after: &Profile| spread(&[("a.json", &before), ("b.json", after)]);
+    let thirds =
+        moved(&[(Phase::WeightsLoad, 40), (Phase::ContainerStart, 35), (Phase::ProcessStart, 35)], 0);
+    let sentence = told(&thirds);
+    assert!(sentence.contains("longer. The largest part of it is weights_load, +40.0 ms."), "{sentence}");
+    let sentence = told(&moved(&[(Phase::ContainerStart, 10)], 200));
+    assert!(sentence.contains("longer. Most of it lies between the phases, +200 ms."), "{sentence}");
+    // What became shorter is no part of what became longer, however far it moved.
+    let after =
+        moved(&[(Phase::ContainerStart, 60), (Phase::ProcessStart, 50), (Phase::WeightsLoad, -100)], 0);
+    let sentence = told(&after);
+    assert!(sentence.contains("longer. Most of it is container_start, +60.0 ms."), "{sentence}");
+    let back = spread(&[("b.json", &moved(&[(Phase::WeightsLoad, 300)], 0)), ("a.json", &thirds)]);
+    assert!(back.contains("shorter. Most of it is weights_load, −260 ms."), "{back}");
+}
+
+#[test]
 fn what_is_missing_is_said_with_its_reason() {
     let mut profile = scripted::complete();
     for trace in &mut profile.traces {
