@@ -106,7 +106,7 @@ pub fn remedy_of_reading(source: &std::io::Error) -> &'static str {
     match source.kind() {
         ErrorKind::NotFound => ": correct the path",
         ErrorKind::IsADirectory => ": it is a directory: give a file",
-        ErrorKind::NotADirectory => ": give a directory",
+        ErrorKind::NotADirectory => ": correct the path: what stands for a directory in it is a file",
         ErrorKind::PermissionDenied => ": let this user read it",
         ErrorKind::InvalidData => ": it is another kind of file, or text that must be saved as UTF-8 first",
         _ => "",

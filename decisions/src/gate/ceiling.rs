@@ -4,10 +4,11 @@ use coldstart_profiles::{Nanos, Phase, Profile, Samples, Summary, summarize};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::series::{Series, SeriesKey};
+use super::series::{Series, SeriesKey, whole_totals};
 
 /// Which value of the new side must not be above a ceiling: over its trials, and of a throughput point over the iterations of its
-/// sweep. Where there are too few for a percentile (29 for the 90th, 299 for the 99th) the largest stands in for it, which is told.
+/// sweep; of `total=whole`, but for the median, over every combination of its pulls, starts and warm-ups. Where there are too few for
+/// a percentile (29 for the 90th, 299 for the 99th) the largest stands in for it, which is told.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema,
 )]
@@ -32,6 +33,15 @@ impl Statistic {
             Statistic::P90 => "p90",
             Statistic::P99 => "p99",
             Statistic::Max => "max",
+        }
+    }
+
+    /// So many samples it needs.
+    const fn least(self) -> Option<usize> {
+        match self {
+            Statistic::P50 | Statistic::Max => None,
+            Statistic::P90 => Some(29),
+            Statistic::P99 => Some(299),
         }
     }
 
@@ -74,6 +84,10 @@ pub(super) fn held(
         let all = rows.filter_map(|row| Some(of_summary(statistic, row.outcome.as_measured()?.1)));
         return all.max_by(|one, other| one.ns.total_cmp(&other.ns));
     }
+    if key.is_whole() {
+        let (totals, fewest) = whole_totals(profiles, key);
+        return Some(of_combined(statistic, &summarize(&Samples::new(totals).ok()?), fewest));
+    }
     let trials = series.values.iter().map(|value| Nanos::from_nanos_f64(*value)).collect();
     Some(of_summary(statistic, &summarize(&Samples::new(trials).ok()?)))
 }
@@ -83,6 +97,15 @@ fn of_summary(statistic: Statistic, summary: &Summary) -> Held {
     Held {
         ns: known.unwrap_or(summary.max_ns).as_nanos() as f64,
         too_few: known.is_none().then_some(summary.n),
+    }
+}
+
+/// Combinations are more than there are times of the part with the fewest, `n`, which carries the percentile or does not.
+fn of_combined(statistic: Statistic, summary: &Summary, n: usize) -> Held {
+    let enough = statistic.least().is_none_or(|least| n >= least);
+    match statistic.of(summary).filter(|_| enough) {
+        Some(known) => Held { ns: known.as_nanos() as f64, too_few: None },
+        None => Held { ns: summary.max_ns.as_nanos() as f64, too_few: Some(n) },
     }
 }
 
@@ -149,7 +172,7 @@ mod tests {
                 outcome: millis(&[4_000, 5_000, 6_000]),
             });
         };
-        let pulled = |source: ImageSource, name: &str| {
+        let pulled = |source: ImageSource, name: &str, pulls: &[u64]| {
             let mut profile = profile();
             start(&mut profile);
             let image = ImageTarget {
@@ -166,11 +189,11 @@ mod tests {
                 key: Key::host(Phase::ImagePull, Params::new().with("source", name)),
                 work: None,
                 limit: None,
-                outcome: millis(&[30_000]),
+                outcome: millis(pulls),
             });
             profile
         };
-        let new = pulled(ImageSource::Reference, "registry");
+        let new = pulled(ImageSource::Reference, "registry", &[30_000]);
         let warm_up =
             new.of_phase(Phase::WarmUp).find_map(|row| Some(row.outcome.as_measured()?.1.p50_ns)).unwrap();
         let rules = "[[rule]]\nmatch = { metric = \"total\", params = { total = \"whole\" } }\nceiling_ms = 20000\nrequired = true";
@@ -183,8 +206,22 @@ mod tests {
         );
         assert!(key.above_ceiling && key.advisory && key.key.phase == Phase::WarmUp, "{key:?}");
         assert_eq!((verdict.standing, key.key.clock), (Standing::Regression, Clock::Host));
+        // One pull of three that takes ten times as long is in no median, and in every other statistic.
+        let slow = pulled(ImageSource::Reference, "registry", &[30_000, 30_000, 300_000]);
+        for (statistic, above, too_few) in
+            [("p50", false, None), ("p90", true, Some(3)), ("p99", true, Some(3)), ("max", true, None)]
+        {
+            let rules = format!(
+                "[[rule]]\nmatch = {{ params = {{ total = \"whole\" }} }}\nceiling_ms = 60000\nstatistic = \"{statistic}\""
+            );
+            let verdict = run(&[&slow], &[&slow], &rules);
+            let key = of(&verdict, SeriesKey::is_whole);
+            assert_eq!((key.above_ceiling, key.too_few), (above, too_few), "{statistic}: {:?}", key.held_ns);
+            assert_eq!(verdict.standing == Standing::Regression, above, "{statistic}");
+            assert_eq!(key.held_ns.is_some_and(|ns| ns > 306e9), above, "{statistic}: {:?}", key.held_ns);
+        }
         // How long a user's pull takes, a synthetic one does not say: there is nothing to be held against the ceiling.
-        let synthetic = pulled(ImageSource::Synthetic, "synthetic");
+        let synthetic = pulled(ImageSource::Synthetic, "synthetic", &[30_000]);
         let verdict = run(&[&synthetic], &[&synthetic], rules);
         assert_eq!(verdict.standing, Standing::Incomparable, "{:?}", verdict.reasons);
     }

@@ -70,7 +70,7 @@ pub struct RuleMatch {
     pub phase: Option<String>,
     /// The metric: `time`, `times_limit`, `steady_time` or `total`.
     pub metric: Option<String>,
-    /// Conditions, such as `{ staging = "direct", batch = "*" }`.
+    /// Conditions, such as `{ staging = "direct", batch = "*" }`. A whole cold start is matched only where `total` is among them.
     pub params: std::collections::BTreeMap<String, String>,
 }
 
@@ -213,7 +213,8 @@ impl RuleMatch {
         self.phase.as_deref().is_some_and(named)
     }
 
-    /// Whether the rule is for `key`.
+    /// Whether the rule is for `key`. A whole cold start is of another size than any other total, and made of them: what is meant
+    /// for all totals, or for a phase, is not meant for it.
     pub fn matches(&self, key: &SeriesKey) -> bool {
         let is = |pattern: &Option<String>, text: &str| {
             pattern.as_deref().is_none_or(|pattern| glob(pattern, text))
@@ -221,7 +222,8 @@ impl RuleMatch {
         let has = |(name, pattern): (&String, &String)| {
             key.params.get(name).is_some_and(|value| glob(pattern, value))
         };
-        is(&self.phase, key.phase.name())
+        (!key.is_whole() || self.params.contains_key("total"))
+            && is(&self.phase, key.phase.name())
             && is(&self.metric, key.metric.name())
             && self.params.iter().all(has)
     }
@@ -326,6 +328,24 @@ mod tests {
             assert!(error.contains(says), "{text}: {error}");
         }
         assert_eq!(Rules::from_toml("").unwrap(), Rules::default());
+    }
+
+    #[test]
+    fn a_whole_cold_start_is_matched_only_by_its_name() {
+        let total = |of: &str| key(Phase::WarmUp, &[("page_cache", "cold"), ("total", of)], Metric::Total);
+        for (pattern, container, whole) in [
+            ("", true, false),
+            ("metric = \"total\"", true, false),
+            ("phase = \"warm_up\"", true, false),
+            ("params = { page_cache = \"cold\" }", true, false),
+            ("params = { total = \"*\" }", true, true),
+            ("params = { total = \"whole\" }", false, true),
+        ] {
+            let rules = Rules::from_toml(&format!("[[rule]]\nmatch = {{ {pattern} }}\nceiling_ms = 6000"));
+            let rules = rules.unwrap();
+            let matched = ["container", "whole"].map(|of| rules.rule_for(&total(of)).is_some());
+            assert_eq!(matched, [container, whole], "{pattern}");
+        }
     }
 
     #[test]

@@ -8,6 +8,8 @@ use coldstart_profiles::{Clock, ImageSource, Key, Nanos, Params, Phase, Profile,
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::measured::combined;
+
 /// Which number of a trial is compared; smaller is better for all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -153,32 +155,71 @@ fn totals(profile: &Profile, all: &mut BTreeMap<SeriesKey, Series>) {
 }
 
 /// What a node takes that has not even the image: each start of a container with the median pull of the user's image, and where the
-/// starts end with their first batch the median warm-up. These are measured beside the starts, and independent of them. A synthetic
-/// image is no part of it: how long a user's pull takes it does not say.
+/// starts end with their first batch the median warm-up: one number a start, as many as are independent of each other.
 fn whole(profile: &Profile, all: &mut BTreeMap<SeriesKey, Series>) {
-    let median_of = |phase: Phase| {
+    for parts in whole_parts(profile) {
+        let middle = |times: &[Nanos]| {
+            median(&times.iter().map(|time| time.as_nanos() as f64).collect::<Vec<_>>()).unwrap_or_default()
+        };
+        let rest = middle(&parts.pulls) + middle(&parts.warm_ups);
+        add(all, parts.key, parts.starts.iter().map(|start| start.as_nanos() as f64 + rest));
+    }
+}
+
+/// What a whole cold start is made of.
+struct WholeParts {
+    key: SeriesKey,
+    starts: Vec<Nanos>,
+    /// Of the user's image. How long one of these takes, a synthetic image does not say.
+    pulls: Vec<Nanos>,
+    /// Empty where the starts hold it.
+    warm_ups: Vec<Nanos>,
+}
+
+/// The parts of every whole cold start of a profile: measured beside each other, and independent of each other.
+fn whole_parts(profile: &Profile) -> Vec<WholeParts> {
+    let times_of = |phase: Phase| -> Vec<Nanos> {
         let rows = profile
             .of_phase(phase)
             .filter(|row| row.key.params.get("source") != Some("synthetic"))
             .filter_map(|row| Some(row.outcome.as_measured()?.0.included()));
-        median(&rows.flatten().map(|time| time.as_nanos() as f64).collect::<Vec<_>>())
+        rows.flatten().collect()
     };
     let image = profile.target.image.as_ref().map(|image| image.source);
-    let Some(pull) = median_of(Phase::ImagePull).filter(|_| image == Some(ImageSource::Reference)) else {
-        return;
-    };
+    let pulls = times_of(Phase::ImagePull);
+    if pulls.is_empty() || image != Some(ImageSource::Reference) {
+        return Vec::new();
+    }
     let starts = profile.totals.iter().filter(|total| total.kind == TotalKind::Container);
-    for (total, samples) in starts.filter_map(|total| Some((total, total.outcome.as_measured()?.0))) {
-        let warm_up = median_of(Phase::WarmUp).filter(|_| total.ends_with == Phase::FirstBatch);
+    let measured = starts.filter_map(|total| Some((total, total.outcome.as_measured()?.0)));
+    let parts = measured.map(|(total, samples)| {
+        let beside = total.ends_with == Phase::FirstBatch;
+        let warm_ups = if beside { times_of(Phase::WarmUp) } else { Vec::new() };
         let key = SeriesKey {
-            phase: if warm_up.is_some() { Phase::WarmUp } else { total.ends_with },
+            phase: if warm_ups.is_empty() { total.ends_with } else { Phase::WarmUp },
             params: total.params.clone().with("total", WHOLE),
             clock: Clock::Host,
             metric: Metric::Total,
         };
-        let rest = pull + warm_up.unwrap_or_default();
-        add(all, key, samples.included().into_iter().map(|start| start.as_nanos() as f64 + rest));
+        WholeParts { key, starts: samples.included(), pulls: pulls.clone(), warm_ups }
+    });
+    parts.collect()
+}
+
+/// Every whole cold start of `key` that its parts can make up, and how many times there are of the part with the fewest: what is slow now
+/// and then in any part is slow now and then in these, which one number a start with the medians of the rest would not show.
+pub(super) fn whole_totals(profiles: &[&Profile], key: &SeriesKey) -> (Vec<Nanos>, usize) {
+    let (mut totals, mut counts) = (Vec::new(), [0, 0, 0]);
+    let all = profiles.iter().flat_map(|profile| whole_parts(profile));
+    for WholeParts { starts, pulls, warm_ups, .. } in all.filter(|parts| parts.key == *key) {
+        for (count, times) in counts.iter_mut().zip([&starts, &pulls, &warm_ups]) {
+            *count += times.len();
+        }
+        let beside = [pulls.as_slice(), warm_ups.as_slice()];
+        let beside: Vec<&[Nanos]> = beside.into_iter().filter(|times| !times.is_empty()).collect();
+        totals.extend(combined(starts, &beside));
     }
+    (totals, counts.into_iter().filter(|count| *count > 0).min().unwrap_or_default())
 }
 
 /// The steady state of each trial, under the conditions of its warm-up.

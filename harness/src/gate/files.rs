@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use coldstart_decisions::gate::{Policy, Rules};
-use coldstart_profiles::{Profile, ProfileError, remedy_of_reading};
+use coldstart_profiles::{Profile, ProfileError, read_text, remedy_of_reading};
 
 use crate::say::say;
 
@@ -112,5 +112,5 @@ pub(crate) fn profiles_in(directory: &Path) -> Result<Vec<Profile>, GateFiles> {
 }
 
 fn read(what: &'static str, path: &Path) -> Result<String, GateFiles> {
-    std::fs::read_to_string(path).map_err(|source| GateFiles::Io { what, path: path.to_owned(), source })
+    read_text(path).map_err(|source| GateFiles::Io { what, path: path.to_owned(), source })
 }

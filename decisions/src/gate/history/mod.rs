@@ -195,9 +195,9 @@ pub fn history_of_runs(runs: &[RecordedRun], options: HistoryOptions, policy: Op
             }
         }
     }
-    let searches: usize = (series.values())
-        .filter(|points| points.len() >= LEAST_HISTORY)
-        .map(|points| windows(points.len(), options.window).len())
+    let searches: usize = (series.iter())
+        .filter(|(key, points)| points.len() >= LEAST_HISTORY && !key.is_whole())
+        .map(|(_, points)| windows(points.len(), options.window).len())
         .sum();
     let search = Search { runs: &runs, options, policy, searches: searches.max(1) as f64 };
     let started = |run: Option<&&RecordedRun>| run.map(|run| run.started_at.clone()).unwrap_or_default();
@@ -282,8 +282,9 @@ impl Search<'_> {
         let level = self.options.significance / self.searches;
         let found = changes(&logs, self.options.window, level, least.ln_1p());
         let changes = found.iter().filter_map(|change| self.change(points, change)).collect();
-        let advisory =
-            calibrated.is_some_and(|calibrated| !calibrated.decides || calibrated.detectable.is_none());
+        // A whole cold start is made of others, which decide; so it costs them no significance either.
+        let advisory = key.is_whole()
+            || calibrated.is_some_and(|calibrated| !calibrated.decides || calibrated.detectable.is_none());
         Some(KeyHistory { key: key.clone(), runs: points.len(), first, last, least, advisory, changes })
     }
 

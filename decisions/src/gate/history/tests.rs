@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 
+use super::super::series::Series;
 use super::divide::divide;
 use super::*;
 
@@ -135,6 +136,38 @@ fn creep_that_no_comparison_of_two_shows_is_found_and_what_was_taken_back_is_tol
     assert_eq!(directions, [true, false]);
     assert_eq!(found.slower_since("").count(), 1, "taken back by half is slower still");
     assert_eq!(found.slower_since("2026-01-20").count(), 0, "and since then it became faster");
+}
+
+#[test]
+fn a_whole_cold_start_is_shown_and_neither_decides_nor_costs_significance() {
+    let mut random = ChaCha8Rng::seed_from_u64(5);
+    let key = |params: coldstart_profiles::Params| SeriesKey {
+        phase: Phase::FirstBatch,
+        params,
+        clock: coldstart_profiles::Clock::Host,
+        metric: super::super::Metric::Total,
+    };
+    let of = |total: &str| key(coldstart_profiles::Params::new().with("total", total));
+    let runs: Vec<RecordedRun> = (0..40)
+        .map(|day| {
+            let mut run = RecordedRun::of(&nightly(day, Phase::Alloc, 50.0, 3.0));
+            let level = if day < 24 { 50e6 } else { 60e6 } * (1.0 + 0.01 * normal(&mut random));
+            let series = Series { values: vec![level], resolution_ns: 0.0 };
+            run.series = [of("container"), of("whole")].map(|key| (key, series.clone())).into();
+            run
+        })
+        .collect();
+    let found = history_of_runs(&runs, HistoryOptions::default(), None);
+    assert_eq!(found.changes().len(), 2, "both are shown");
+    let deciding: Vec<&SeriesKey> = found.slower_since("").map(|slower| &slower.key).collect();
+    assert_eq!(deciding, [&of("container")]);
+    let alone = runs.into_iter().map(|mut run| {
+        run.series.remove(&of("whole"));
+        run
+    });
+    let alone = history_of_runs(&alone.collect::<Vec<_>>(), HistoryOptions::default(), None);
+    let p = |history: &History| history.changes().iter().map(|(_, change)| change.p).fold(0.0, f64::max);
+    assert_eq!(p(&found), p(&alone));
 }
 
 #[test]
