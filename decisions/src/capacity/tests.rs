@@ -101,6 +101,10 @@ fn what_no_number_of_replicas_can_do_is_refused_with_both_numbers() {
         }
         other => panic!("{other:?}"),
     }
+    // Nor does any cold start ask for more than there may be, however many a replay lets stand by.
+    for at in crate::capacity::sensitivity(&planner, &cold(60), |_| Some(3)).unwrap() {
+        assert_eq!((at.warm.value, at.standby.value), (3, 3), "{}", at.name);
+    }
     let short = ClusterFacts { query_window_ns: Nanos::from_secs(29), ..cluster };
     let error = Planner::new(demand(&traffic, &SLA), &service, &basis, &short).unwrap_err().to_string();
     assert!(
