@@ -80,15 +80,13 @@ fn a_part_is_most_of_a_difference_only_where_it_is_more_than_half() {
         after
     };
     let told = |after: &Profile| spread(&[("a.json", &before), ("b.json", after)]);
-    let thirds =
-        moved(&[(Phase::WeightsLoad, 40), (Phase::ContainerStart, 35), (Phase::ProcessStart, 35)], 0);
+    let thirds = moved(&[(Phase::WeightsLoad, 40), (Phase::ContainerStart, 35), (Phase::FirstBatch, 35)], 0);
     let sentence = told(&thirds);
     assert!(sentence.contains("longer. The largest part of it is weights_load, +40.0 ms."), "{sentence}");
     let sentence = told(&moved(&[(Phase::ContainerStart, 10)], 200));
     assert!(sentence.contains("longer. Most of it lies between the phases, +200 ms."), "{sentence}");
     // What became shorter is no part of what became longer, however far it moved.
-    let after =
-        moved(&[(Phase::ContainerStart, 60), (Phase::ProcessStart, 50), (Phase::WeightsLoad, -100)], 0);
+    let after = moved(&[(Phase::ContainerStart, 60), (Phase::FirstBatch, 50), (Phase::WeightsLoad, -100)], 0);
     let sentence = told(&after);
     assert!(sentence.contains("longer. Most of it is container_start, +60.0 ms."), "{sentence}");
     let back = spread(&[("b.json", &moved(&[(Phase::WeightsLoad, 300)], 0)), ("a.json", &thirds)]);
