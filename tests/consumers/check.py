@@ -217,7 +217,7 @@ def made(program, directory):
         assert done.returncode == 0, f"{' '.join(words)}: {done.stderr}"
 
     phases = "process_start,alloc,weights_load,first_batch,warm_up,throughput"
-    coldstart(*f"run --device host --synthetic tiny --trials 3 --budget 20 --batches 1,2,4 --phases {phases} --out p.json".split())
+    coldstart(*f"run --device host --synthetic tiny --trials 3 --budget 90 --batches 1,2,4 --phases {phases} --out p.json".split())
     plan = "plan p.json --slo-p99 60s --assume-cold-p99 60s --base 100 --peak 50000 --ramp 500 --tokens-in 64 --tokens-out 16"
     coldstart(*f"{plan} --replica-hour 1 --miss-cost 0.01 --out plan.json".split())
     workload = "--workload deployment/llama --namespace serving"
