@@ -240,8 +240,7 @@ mod tests {
         let exact = by_mincore(handle, &file.path, file.size).unwrap();
         assert_eq!(exact, file.size / 2);
         let sampled = by_nowait(handle, file.size).unwrap();
-        // Where the sampling is interrupted the kernel may bring in neighbours of a page that was asked for: 5 % were seen on a busy machine.
-        assert!(sampled.abs_diff(exact) <= file.size / 10, "{sampled} against {exact}");
+        assert!(sampled.abs_diff(exact) <= file.size / 50, "{sampled} against {exact}");
         // The sampling itself must not warm the file.
         let after = by_mincore(handle, &file.path, file.size).unwrap();
         assert!(after <= exact + file.size / 100, "{after} after, {exact} before");
