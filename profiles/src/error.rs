@@ -52,6 +52,14 @@ pub enum ProfileError {
         /// The major version found.
         found: u32,
     },
+    /// JSON of another kind that is known.
+    #[error("read {} as a profile: it is {what}", path.display())]
+    Mistaken {
+        /// The file's path.
+        path: PathBuf,
+        /// What it is, and which command takes it.
+        what: &'static str,
+    },
     /// JSON, but no profile.
     #[error("read {}: it is JSON but has no `format` version: give a profile that `coldstart run` wrote", path.display())]
     NotAProfile {

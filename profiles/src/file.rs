@@ -9,6 +9,7 @@ use serde::Deserialize;
 use crate::error::ProfileError;
 use crate::format::FormatVersion;
 use crate::measurement::Outcome;
+use crate::mistaken::mistaken;
 use crate::profile::Profile;
 use crate::summary::summarize;
 use crate::text::read_text;
@@ -49,7 +50,11 @@ impl Profile {
             }
             Ok(_) => {}
             Err(source) if source.is_data() => {
-                return Err(ProfileError::NotAProfile { path: path.to_owned() });
+                let path = path.to_owned();
+                return Err(match mistaken(text) {
+                    Some(what) => ProfileError::Mistaken { path, what },
+                    None => ProfileError::NotAProfile { path },
+                });
             }
             Err(source) => return Err(json(source)),
         }

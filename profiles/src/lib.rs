@@ -17,6 +17,7 @@ mod format;
 mod key;
 mod load;
 mod measurement;
+mod mistaken;
 mod phase;
 mod plan;
 mod product;
