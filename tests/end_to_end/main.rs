@@ -20,6 +20,7 @@ mod import_criterion;
 mod interrupt;
 mod node_script;
 mod plan;
+mod plan_by_hand;
 mod runs;
 mod self_test;
 mod support;

@@ -69,7 +69,7 @@ pub fn places_of(
 type Found = Result<(Figure<f64>, Nanos), String>;
 
 fn pinned(measured: &Measured) -> Found {
-    if measured.class.device_kind == "host" {
+    if measured.class.on_host() {
         return Err("the host device reads host memory where it is".to_owned());
     }
     let limit = measured.limits.iter().find(|limit| limit.kind == LimitKind::HostToDevice);

@@ -40,6 +40,14 @@ pub enum MeasuredError {
         /// What to do.
         remedy: &'static str,
     },
+    /// Values given by hand that can't be.
+    #[error("use the values of {flag}: {why}")]
+    ByHand {
+        /// The flag that they are given with.
+        flag: &'static str,
+        /// What is wrong with them.
+        why: String,
+    },
     /// A class of nodes that no profile is of.
     #[error("plan for node class `{asked}`: the profiles are of {}", known.join(", "))]
     UnknownClass {

@@ -14,11 +14,12 @@ use crate::basis::{Basis, Figure, Quantity};
 /// The model that all profiles of a plan are of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ModelFacts {
-    /// The directory or file of the first profile, or `synthetic:small`.
+    /// The directory or file of the first profile, or `synthetic:small`; of pods alone the model that they are told to serve, or else
+    /// their image.
     pub source: String,
     /// Bytes of all tensors.
     pub bytes: Bytes,
-    /// SHA-256 over the headers of its files.
+    /// SHA-256 over the headers of its files; empty where pods are all that is known of it.
     pub header_sha256: String,
     /// Such as `LlamaForCausalLM`; `null` where it is not known.
     pub architecture: Option<String>,
@@ -46,7 +47,7 @@ pub struct ProfileFacts {
 pub struct NodeClass {
     /// Its name, such as `NVIDIA H100 80GB HBM3` or `2 × NVIDIA L4`; of the host device with its cores: `AMD EPYC, 2 cores`.
     pub name: String,
-    /// `host` or `cuda`.
+    /// `host` or `cuda`; `cluster` where pods are all that is known of it.
     pub device_kind: String,
     /// The device's product name.
     pub device_name: String,
@@ -134,6 +135,11 @@ impl NodeClass {
         }
     }
 
+    /// Whether its replicas run on processors: those of pods that ask for no GPU do.
+    pub fn on_host(&self) -> bool {
+        self.device_kind == "host" || self.devices == 0
+    }
+
     /// Whether nodes of both are alike. Free memory differs by a little from node to node of one kind, so it is left out.
     pub fn is(&self, other: &NodeClass) -> bool {
         let on_host = self.device_kind == "host";
@@ -151,6 +157,20 @@ impl ModelFacts {
             header_sha256: model.header_sha256.clone(),
             architecture: model.architecture.clone(),
         })
+    }
+}
+
+impl ModelFacts {
+    /// What pods serve, as far as they tell, of a size that was given by hand.
+    pub(super) fn of_pods(profile: &Profile, bytes: Bytes) -> Self {
+        let cluster = profile.target.cluster.as_ref();
+        let served = cluster.and_then(|cluster| cluster.model.clone());
+        ModelFacts {
+            source: served.or_else(|| cluster.map(|cluster| cluster.image.clone())).unwrap_or_default(),
+            bytes,
+            header_sha256: String::new(),
+            architecture: None,
+        }
     }
 }
 

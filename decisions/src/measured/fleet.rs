@@ -12,7 +12,7 @@ use super::facts::{
 };
 use super::load_rate::{LoadRate, load_rates};
 use super::memory::MemoryFacts;
-use super::pods::{PodFacts, assign};
+use super::pods::{PodFacts, alike, assign};
 use super::service_fit::ServiceFits;
 use super::startup::StartupTimes;
 use crate::basis::{Basis, Figure, Quantity};
@@ -66,6 +66,8 @@ impl Fleet {
     /// Gathers profiles of one model by the class of their node. Cold starts of pods that were imported from a cluster come before
     /// those of machines in the class of their device: they hold scheduling, the pull and the container as well.
     ///
+    /// Pods alone do where the service times and the size of the model are given by hand.
+    ///
     /// # Errors
     /// Without a profile, with profiles of several models, with one of a stand-in driver unless that is allowed, and with pods that ran
     /// on a device that no profile is of.
@@ -77,17 +79,13 @@ impl Fleet {
         // Pods of a cluster tell of cold starts and of nothing else: those of machines say the rest.
         let (pods, machines): (Vec<NamedProfile<'_>>, Vec<NamedProfile<'_>>) =
             profiles.iter().copied().partition(|(_, profile)| profile.target.cluster.is_some());
-        let (first_name, first) = match (machines.first(), pods.first()) {
-            (Some(first), _) => first,
-            (None, None) => return Err(MeasuredError::NoProfile),
-            (None, Some((name, _))) => {
-                return Err(MeasuredError::Missing {
-                    phase: Phase::Throughput,
-                    why: format!("{name} holds cold starts of pods only"),
-                    remedy: "give a profile of the model beside it, measured with `coldstart run` on such a node",
-                });
-            }
+        let Some((first_name, first)) = machines.first() else {
+            return Fleet::of_pods(&pods, by_hand);
         };
+        if by_hand.weights_bytes.is_some() {
+            let why = format!("{first_name} tells the size of its model: leave it out");
+            return Err(MeasuredError::ByHand { flag: "--weights", why });
+        }
         if let Some((name, _)) = profiles.iter().find(|(_, profile)| profile.target.device.stand_in)
             && !allow_stand_in
         {
@@ -101,18 +99,31 @@ impl Fleet {
         if let Some(error) = machines.iter().find_map(|other| another_model(first_name, &model, *other)) {
             return Err(error);
         }
-        let mut groups: Vec<(NodeClass, Vec<NamedProfile<'_>>)> = Vec::new();
-        for named in &machines {
-            let class = NodeClass::of(named.1);
-            match groups.iter_mut().find(|(known, _)| known.is(&class)) {
-                Some((_, group)) => group.push(*named),
-                None => groups.push((class, vec![*named])),
-            }
-        }
+        let groups = by_class(&machines);
         let classes: Vec<NodeClass> = groups.iter().map(|(class, _)| class.clone()).collect();
         let pods = assign(&pods, &classes)?;
         let classes = groups.into_iter().zip(pods).map(|((class, group), pods)| {
             let of_class = Class { class, machines: group, pods, model: &model };
+            of_class.measured(by_hand)
+        });
+        Ok(Fleet { classes: classes.collect::<Result<_, _>>()?, model: model.clone() })
+    }
+
+    /// Of cold starts of pods alone: what else it takes has to be given by hand.
+    fn of_pods(pods: &[NamedProfile<'_>], by_hand: &ByHand) -> Result<Fleet, MeasuredError> {
+        let (name, first) = pods.first().ok_or(MeasuredError::NoProfile)?;
+        let (Some(_), Some(bytes)) = (&by_hand.service, by_hand.weights_bytes) else {
+            return Err(MeasuredError::Missing {
+                phase: Phase::Throughput,
+                why: format!("{name} holds cold starts of pods only"),
+                remedy: "give a profile of the model beside it, measured with `coldstart run` on such a node, or the size of the model with \
+                         --weights and service times with --assume-batches, or with --assume-prefill and --assume-decode",
+            });
+        };
+        alike(pods)?;
+        let model = ModelFacts::of_pods(first, bytes);
+        let classes = by_class(pods).into_iter().map(|(class, pods)| {
+            let of_class = Class { class, machines: Vec::new(), pods, model: &model };
             of_class.measured(by_hand)
         });
         Ok(Fleet { classes: classes.collect::<Result<_, _>>()?, model: model.clone() })
@@ -165,6 +176,19 @@ impl Fleet {
     }
 }
 
+/// Profiles by the class of their node, in the order in which each class was first met.
+fn by_class<'p>(profiles: &[NamedProfile<'p>]) -> Vec<(NodeClass, Vec<NamedProfile<'p>>)> {
+    let mut groups: Vec<(NodeClass, Vec<NamedProfile<'p>>)> = Vec::new();
+    for named in profiles {
+        let class = NodeClass::of(named.1);
+        match groups.iter_mut().find(|(known, _)| known.is(&class)) {
+            Some((_, group)) => group.push(*named),
+            None => groups.push((class, vec![*named])),
+        }
+    }
+    groups
+}
+
 /// That a profile is of another model than the first one; `None` where it is of the same.
 fn another_model(
     first: &str,
@@ -207,6 +231,8 @@ impl Class<'_, '_> {
             facts.filter_map(|(name, pods)| PodFacts::of(name, pods, &self.class, self.model, &profiles));
         let pods: Vec<PodFacts> = facts.collect();
         let cold_starts = self.cold_starts(&profiles, &pods, by_hand);
+        let of_pods: Vec<&Profile> = self.pods.iter().map(|(_, profile)| *profile).collect();
+        let memory = MemoryFacts::of(if profiles.is_empty() { &of_pods } else { &profiles }, by_hand);
         let no_cold_start = match cold_starts.is_empty() {
             false => String::new(),
             true => why_missing(&profiles, Phase::WeightsLoad),
@@ -219,7 +245,7 @@ impl Class<'_, '_> {
             cold_starts,
             no_cold_start,
             service: ServiceFits::of(&profiles),
-            memory: MemoryFacts::of(&profiles, by_hand).ok_or(MeasuredError::NoProfile)?,
+            memory: memory.ok_or(MeasuredError::NoProfile)?,
             loads: load_rates(&profiles),
             startup: StartupTimes::of(&profiles),
             limits: limits(&profiles),

@@ -44,7 +44,10 @@ impl MemoryFacts {
     pub(super) fn of(profiles: &[&Profile], by_hand: &ByHand) -> Option<Self> {
         let first = profiles.first()?;
         let device_bytes = first.target.device.memory_bytes;
-        let weights_bytes = first.target.model.as_ref().map_or(Bytes::ZERO, |model| model.bytes);
+        let weights_bytes = match (&first.target.model, by_hand.weights_bytes) {
+            (Some(model), _) => model.bytes,
+            (None, given) => given.unwrap_or(Bytes::ZERO),
+        };
         let points: Vec<&ThroughputPoint> = profiles.iter().flat_map(|profile| &profile.throughput).collect();
         let mut at_batch: Vec<MemoryAtBatch> = points
             .iter()
@@ -63,12 +66,19 @@ impl MemoryFacts {
         let basis = Basis::measured(formula, keys, points.len())
             .input("device", Quantity::Bytes(device_bytes))
             .input("weights", Quantity::Bytes(weights_bytes));
+        let basis = match by_hand.weights_bytes {
+            Some(_) => basis.assumed("--weights"),
+            None => basis,
+        };
         Some(MemoryFacts {
             basis,
             device_bytes,
             weights_bytes,
             free_bytes: free(profiles, by_hand, device_bytes, weights_bytes),
-            kv_bytes_per_token: kv_bytes_per_token(&points),
+            kv_bytes_per_token: match by_hand.kv_bytes_per_token {
+                Some(bytes) => Some(Figure::by_hand(bytes, "--kv-per-token")),
+                None => kv_bytes_per_token(&points),
+            },
             at_batch,
         })
     }

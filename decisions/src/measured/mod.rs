@@ -16,6 +16,7 @@ mod non_negative;
 mod pods;
 #[cfg(test)]
 mod pods_tests;
+mod service_by_hand;
 mod service_fit;
 mod startup;
 #[cfg(test)]
@@ -31,5 +32,6 @@ pub use fleet::{Fleet, Measured, NamedProfile};
 pub use load_rate::LoadRate;
 pub use memory::{MemoryAtBatch, MemoryFacts};
 pub use pods::PodFacts;
+pub use service_by_hand::{ServiceByHand, StepTime, TimeOf};
 pub use service_fit::{PointTime, ServiceFits, SingleForwardFit};
 pub use startup::{JitTimes, StartupTimes};

@@ -73,7 +73,7 @@ pub(super) fn assign<'p>(
 }
 
 /// That pods are of one image and one model: cold starts of several are of nothing.
-fn alike(pods: &[NamedProfile<'_>]) -> Result<(), MeasuredError> {
+pub(super) fn alike(pods: &[NamedProfile<'_>]) -> Result<(), MeasuredError> {
     let told = |profile: &Profile| {
         let cluster = profile.target.cluster.as_ref();
         [cluster.map(|cluster| cluster.image.clone()), cluster.and_then(|cluster| cluster.model.clone())]
@@ -97,7 +97,7 @@ fn alike(pods: &[NamedProfile<'_>]) -> Result<(), MeasuredError> {
 }
 
 fn fit(cluster: &ClusterTarget, class: &NodeClass) -> Option<Fit> {
-    let on_host = class.device_kind == "host";
+    let on_host = class.on_host();
     match (&cluster.gpu_resource, &cluster.gpu_product) {
         (None, _) => Some(if on_host { Fit::Possible } else { Fit::Unlikely }),
         (Some(_), _) if on_host => None,
@@ -138,8 +138,15 @@ impl PodFacts {
     ) -> Option<Self> {
         let cluster = profile.target.cluster.as_ref()?;
         let gpus = profile.target.device.count;
-        let differs =
-            [other_model(cluster, model), other_image(cluster, machines), other_device(cluster, gpus, class)];
+        // Beside no machine there is nothing that they could differ from.
+        let differs = match machines {
+            [] => [None, None, None],
+            _ => [
+                other_model(cluster, model),
+                other_image(cluster, machines),
+                other_device(cluster, gpus, class),
+            ],
+        };
         Some(PodFacts {
             name: name.to_owned(),
             image: cluster.image.clone(),
@@ -191,7 +198,7 @@ fn other_image(cluster: &ClusterTarget, machines: &[&Profile]) -> Option<String>
 }
 
 fn other_device(cluster: &ClusterTarget, gpus: u32, class: &NodeClass) -> Option<String> {
-    let on_host = class.device_kind == "host";
+    let on_host = class.on_host();
     let class_name = short(&class.name);
     match (&cluster.gpu_resource, &cluster.gpu_product) {
         (Some(_), None) => Some(format!(

@@ -16,6 +16,8 @@ use crate::service::{
 
 /// So many quantiles of the spread of iterations travel with a model.
 const MOST_RATIOS: usize = 200;
+const NOT_MEASURED: &str = "measure it with `coldstart run`, or give service times with --assume-batches, or with --assume-prefill and \
+                            --assume-decode";
 const REMEDY: &str =
     "sweep more batches and lengths with `coldstart run --batches 1,2,4,8 --prompts … --contexts …`";
 
@@ -114,7 +116,7 @@ impl ServiceFits {
         max_batch: Option<u32>,
     ) -> Result<(ServiceModel, Basis), MeasuredError> {
         if self.points.is_empty() {
-            return Err(missing(self.no_points.clone(), "measure it with `coldstart run`"));
+            return Err(missing(self.no_points.clone(), NOT_MEASURED));
         }
         if self.single_forward.is_empty() {
             self.language_model(memory, max_batch)
@@ -177,41 +179,21 @@ impl ServiceFits {
         let (prefills, decodes) = (of_mode(ForwardMode::Prefill), of_mode(ForwardMode::Decode));
         let all: Vec<&PointTime> = prefills.iter().chain(&decodes).copied().collect();
         let formula = "T_pre(tok) = α_p + β_p·tok and T_dec(n, ctx) = α_d + β_d·n + γ·n·ctx by least squares over the medians, no coefficient below zero";
-        let mut basis = self
+        let basis = self
             .basis(formula, &all, max_batch)
             .input("R² prefill", Quantity::Number(prefill.quality.r_squared))
             .input("R² decode", Quantity::Number(decode.quality.r_squared))
             .input("largest residual prefill", Quantity::Share(prefill.quality.largest_residual_ratio))
             .input("largest residual decode", Quantity::Share(decode.quality.largest_residual_ratio));
-        let kv_bytes_per_token = match &memory.kv_bytes_per_token {
-            Some(kv) => {
-                basis = basis.resting_on(&kv.basis);
-                kv.value
-            }
-            None => {
-                basis = basis.caveat("the memory of keys and values is not known: only the largest batch bounds how many run at once");
-                Bytes::ZERO
-            }
-        };
-        let model = LanguageModel {
-            prefill: Prefill::from_fit(
-                prefill,
-                tail(&prefills, all_tokens, |point| prefill.at(all_tokens(point))),
-            ),
-            decode: Decode::from_fit(
+        let fits = (
+            Prefill::from_fit(prefill, tail(&prefills, all_tokens, |point| prefill.at(all_tokens(point)))),
+            Decode::from_fit(
                 decode,
                 tail(&decodes, batch_of, |point| decode.at(batch_of(point), all_tokens(point))),
             ),
-            kv_bytes_per_token,
-            free_bytes: memory.free_bytes.value,
-            max_batch: max_batch.unwrap_or_else(|| largest_batch(&decodes)),
-            variation: variation(&all),
-        };
-        model.check().map_err(|error| match memory.free_bytes.is_assumed() {
-            true => missing(format!("failed to {error}"), "give more with --free-memory, or leave it out"),
-            false => unusable(&error),
-        })?;
-        Ok((ServiceModel::LanguageModel(model), basis.resting_on(&memory.free_bytes.basis)))
+            variation(&all),
+        );
+        language_model(fits, memory, max_batch.unwrap_or_else(|| largest_batch(&decodes)), basis)
     }
 
     fn basis(&self, formula: &str, points: &[&PointTime], max_batch: Option<u32>) -> Basis {
@@ -231,6 +213,38 @@ impl ServiceFits {
             None => basis.input("largest measured batch", Quantity::Count(u64::from(largest_batch(points)))),
         }
     }
+}
+
+/// The language model of these times, with what the memory leaves it.
+pub(super) fn language_model(
+    (prefill, decode, variation): (Prefill, Decode, Variation),
+    memory: &MemoryFacts,
+    max_batch: u32,
+    mut basis: Basis,
+) -> Result<(ServiceModel, Basis), MeasuredError> {
+    let kv_bytes_per_token = match &memory.kv_bytes_per_token {
+        Some(kv) => {
+            basis = basis.resting_on(&kv.basis);
+            kv.value
+        }
+        None => {
+            basis = basis.caveat(
+                "the memory of keys and values is not known: only the largest batch bounds how many run at once (give it with --kv-per-token)",
+            );
+            Bytes::ZERO
+        }
+    };
+    let free_bytes = memory.free_bytes.value;
+    let model = LanguageModel { prefill, decode, kv_bytes_per_token, free_bytes, max_batch, variation };
+    model.check().map_err(|error| match memory.free_bytes.is_assumed() {
+        true => missing(format!("failed to {error}"), "give more with --free-memory, or leave it out"),
+        false if memory.device_bytes == Bytes::ZERO => missing(
+            "the size of the device's memory is not known".to_owned(),
+            "give what the weights leave of it with --free-memory",
+        ),
+        false => unusable(&error),
+    })?;
+    Ok((ServiceModel::LanguageModel(model), basis.resting_on(&memory.free_bytes.basis)))
 }
 
 fn missing(why: String, remedy: &'static str) -> MeasuredError {

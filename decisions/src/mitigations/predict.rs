@@ -273,9 +273,9 @@ fn pool(question: &Question<'_>) -> Answer {
 
 /// That the host device has no such thing.
 fn needs_gpu(question: &Question<'_>, what: &str) -> Result<(), Lack> {
-    match question.measured.class.device_kind.as_str() {
-        "host" => Err(Lack::Effect { why: format!("the host device has no {what}") }),
-        _ => Ok(()),
+    match question.measured.class.on_host() {
+        true => Err(Lack::Effect { why: format!("the host device has no {what}") }),
+        false => Ok(()),
     }
 }
 

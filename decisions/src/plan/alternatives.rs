@@ -101,7 +101,7 @@ impl Alternatives<'_> {
     pub(super) fn usual(&self) -> Vec<Policy> {
         let bound = self.service.bound(&self.request.sla, self.planner.size());
         let hpa = self.hpa(Behavior::default(), 1, self.autoscaler.max_replicas.value);
-        usual_policies(&hpa, &bound, self.measured.class.device_kind != "host")
+        usual_policies(&hpa, &bound, !self.measured.class.on_host())
     }
 
     /// The autoscaler on one of the plan's targets, as it is exported, with at least `floor` replicas; `None` where there is no target.

@@ -138,24 +138,33 @@ impl Known<'_> {
     fn extrapolated(&self) -> Option<String> {
         let ServiceModel::LanguageModel(_) = self.service.model else { return None };
         let size = self.service.size;
-        let longest = |mode: ForwardMode| {
+        let measured = |mode: ForwardMode| {
             let of_mode = self.measured.service.points.iter().filter(|point| point.mode == mode);
-            of_mode.map(|point| point.tokens).max().unwrap_or(0)
+            Some(of_mode.map(|point| point.tokens).max().unwrap_or(0))
+        };
+        let given = self.request.by_hand.service.as_ref();
+        let (known, remedy) = match given {
+            Some(_) => ("given by hand", "give times of longer ones, or measure".to_owned()),
+            None => ("measured", "measure".to_owned()),
+        };
+        let (prompt, step) = match given {
+            Some(given) => given.longest(),
+            None => (measured(ForwardMode::Prefill), measured(ForwardMode::Decode)),
         };
         let context = size.tokens_in.saturating_add(size.tokens_out);
         let beyond: Vec<String> = [
-            ("its prompt", size.tokens_in, "prompt", longest(ForwardMode::Prefill)),
-            ("its context at the end", context, "context", longest(ForwardMode::Decode)),
+            ("its prompt", size.tokens_in, "prompt", prompt),
+            ("its context at the end", context, "context", step),
         ]
         .into_iter()
-        .filter(|(_, asked, _, measured)| asked > measured)
-        .map(|(what, asked, kind, measured)| {
-            format!("{what} has {asked} tokens, the longest {kind} that was measured {measured}")
+        .filter_map(|(what, asked, kind, longest)| {
+            let longest = longest.filter(|longest| asked > *longest)?;
+            Some(format!("{what} has {asked} tokens, the longest {kind} that was {known} {longest}"))
         })
         .collect();
         (!beyond.is_empty()).then(|| {
             format!(
-                "the mean request is beyond what was measured, so that its times are extrapolated: {}: measure with `coldstart run \
+                "the mean request is beyond what was {known}, so that its times are extrapolated: {}: {remedy} with `coldstart run \
                  --prompts 64,{} --contexts 64,{context}`",
                 beyond.join("; "),
                 size.tokens_in
@@ -175,11 +184,17 @@ impl Known<'_> {
         let poor = |quality: &&FitQuality| {
             quality.r_squared < LEAST_R_SQUARED || quality.largest_residual_ratio > LARGEST_RESIDUAL
         };
+        let remedy = match self.request.by_hand.service {
+            Some(_) => {
+                "give times of fewer batches and lengths, close to those that are served, or measure them"
+            }
+            None => "measure more points on a quiet machine",
+        };
         let text = |(what, quality): (&str, Option<&FitQuality>)| {
             let quality = quality.filter(poor)?;
             Some(format!(
                 "the times {what} fit their line badly (R² {:.3}, largest residual {:.0} %), and every number of replicas rests on it: \
-                 measure more points on a quiet machine with `coldstart run --batches … --prompts … --contexts …`",
+                 {remedy} with `coldstart run --batches … --prompts … --contexts …`",
                 quality.r_squared,
                 quality.largest_residual_ratio * 100.0
             ))
@@ -188,7 +203,8 @@ impl Known<'_> {
     }
 
     fn assumed(&self, capacity: &Capacity) -> Option<String> {
-        let bases = [&self.cold.hi_ns.basis, &self.service.basis, &capacity.warm.standby.basis];
+        let memory = &self.measured.memory.basis;
+        let bases = [&self.cold.hi_ns.basis, &self.service.basis, &capacity.warm.standby.basis, memory];
         let mut flags: Vec<&str> =
             bases.into_iter().flat_map(|basis| &basis.assumed).map(String::as_str).collect();
         flags.sort_unstable();

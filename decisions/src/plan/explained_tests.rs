@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::cluster::{ClusterFacts, Prices};
-use crate::measured::{ByHand, PullByHand};
+use crate::measured::{ByHand, PullByHand, ServiceByHand, StepTime, TimeOf};
 use crate::service::{RequestSize, Sla};
 use crate::simulate::Dispatch;
 use crate::testing::{encoder, language_model, with_cold_starts, with_containers, with_pulls};
@@ -37,7 +37,10 @@ fn request(sla: Sla) -> PlanRequest {
         by_hand: ByHand {
             pull: Some(PullByHand { image_bytes: Bytes::new(2_000_000_000), registry_bytes_per_s: 125e6 }),
             free_memory_bytes: Some(Bytes::new(8_000_000_000)),
+            weights_bytes: None,
+            kv_bytes_per_token: Some(Bytes::new(1_000)),
             cold_p99_ns: None,
+            service: None,
         },
         places: PlacesRequest { shared_bytes_per_s: Some(500e6), hit_ratio: Some(0.8) },
         max_batch: Some(4),
@@ -125,6 +128,30 @@ fn every_number_of_a_plan_of_a_fleet_and_numbers_is_explained() {
     let asked = PlanRequest { by_hand, ..request(Sla::p99(Nanos::from_secs(1))) };
     let encoder = with_cold_starts(encoder(10.0, 5.0), &[50_000, 60_000]);
     assert_explained(&make_plan(&[("e.json", &encoder)], &traffic(RequestSize::ONE), asked, "0").unwrap());
+}
+
+#[test]
+fn every_number_of_a_plan_on_times_by_hand_is_explained() {
+    let time = |count, millis| TimeOf { count, time_ns: Nanos::from_millis(millis) };
+    let step = |batch, context, millis| StepTime { batch, context, time_ns: Nanos::from_millis(millis) };
+    let profile = with_cold_starts(language_model(), &[60_000, 50_000, 55_000]);
+    let size = RequestSize { tokens_in: 100, tokens_out: 20 };
+    let traffic = Traffic::Ramp(Ramp { base_per_s: 2.0, peak_per_s: 9.0, growth_per_s_per_s: 0.05, size });
+    let of = |service| {
+        let by_hand = ByHand { service: Some(service), ..request(Sla::p99(Nanos::from_secs(5))).by_hand };
+        let asked = PlanRequest { by_hand, ..request(Sla::p99(Nanos::from_secs(5))) };
+        make_plan(&[("p.json", &profile)], &traffic, asked, "0").unwrap()
+    };
+    assert_explained(&of(ServiceByHand::LanguageModel {
+        prefill: vec![time(64, 20), time(512, 40), time(1024, 70)],
+        decode: vec![
+            step(1, Some(64), 12),
+            step(8, Some(64), 14),
+            step(8, Some(512), 16),
+            step(16, Some(512), 20),
+        ],
+    }));
+    assert_explained(&of(ServiceByHand::SingleForward { batches: vec![time(1, 15), time(8, 50)] }));
 }
 
 #[test]

@@ -3,9 +3,10 @@
 use super::request::TrafficSource;
 use super::serving_plan::ServingPlan;
 use crate::basis::{Basis, Quantity};
+use crate::measured::ServiceByHand;
 
 /// Numbers of the request, and the flags that they are given with.
-const FLAGS: [(&str, &str); 23] = [
+const FLAGS: [(&str, &str); 25] = [
     ("sla.end_to_end_ns", "--slo-p99"),
     ("sla.ttft_ns", "--ttft"),
     ("sla.itl_ns", "--itl"),
@@ -25,10 +26,19 @@ const FLAGS: [(&str, &str); 23] = [
     ("by_hand.pull.image_bytes", "--image-bytes"),
     ("by_hand.pull.registry_bytes_per_s", "--registry-bandwidth"),
     ("by_hand.free_memory_bytes", "--free-memory"),
+    ("by_hand.weights_bytes", "--weights"),
+    ("by_hand.kv_bytes_per_token", "--kv-per-token"),
     ("places.shared_bytes_per_s", "--shared-bandwidth"),
     ("places.hit_ratio", "--hit-ratio"),
     ("max_batch", "--max-batch"),
     ("seed", "--seed"),
+];
+
+/// Lists of numbers of the request, and the flags that they are given with.
+const LISTS: [(&str, &str); 3] = [
+    ("by_hand.service.batches.", ServiceByHand::BATCHES),
+    ("by_hand.service.prefill.", ServiceByHand::PREFILL),
+    ("by_hand.service.decode.", ServiceByHand::DECODE),
 ];
 
 /// The flags among them that have a default: without the others there is no number.
@@ -94,7 +104,8 @@ fn of_request(plan: &ServingPlan, field: &str) -> Option<Basis> {
         }
         _ => {}
     }
-    let flag = known(&FLAGS, field)?;
+    let of_list = || LISTS.iter().find(|(list, _)| field.starts_with(list)).map(|(_, flag)| *flag);
+    let flag = known(&FLAGS, field).or_else(of_list)?;
     let basis = Basis::of(match WITH_DEFAULT.contains(&flag) {
         true => format!("given with {flag}, or its default"),
         false => format!("given with {flag}"),

@@ -111,7 +111,7 @@ impl Settings {
             lead,
             cold_start: &lead.cold_start_ns,
             memory: &measured.memory,
-            host: measured.class.device_kind == "host",
+            host: measured.class.on_host(),
         };
         Ok(Settings {
             keep_alive: keep_alive(&situation, &request.prices, traffic),
@@ -139,7 +139,7 @@ impl Replays {
             Traffic::Trace(_) => (None, None),
             _ => match alternatives.drawn(traffic) {
                 Ok(trace) => {
-                    let said = replayed_numbers(&trace);
+                    let said = replayed_numbers(traffic, &trace);
                     (Some(trace), Some(said))
                 }
                 Err(why) => {
@@ -211,7 +211,11 @@ pub(super) fn service_of(
         Traffic::Steady(_) | Traffic::Ramp(_) => size != RequestSize::ONE,
     };
     let tokens_in = told.then_some(size.tokens_in);
-    let found = measured.service.model(&measured.memory, tokens_in, request.max_batch)?;
+    let (memory, most) = (&measured.memory, request.max_batch);
+    let found = match &request.by_hand.service {
+        Some(given) => given.model(memory, most)?,
+        None => measured.service.model(memory, tokens_in, most)?,
+    };
     if tokens_in.is_none() && matches!(found.0, ServiceModel::LanguageModel(_)) {
         return Err(PlanError::NoSizes);
     }
@@ -219,10 +223,15 @@ pub(super) fn service_of(
 }
 
 /// What stands in for numbers in a replay.
-fn replayed_numbers(trace: &Trace) -> String {
+fn replayed_numbers(traffic: &Traffic, trace: &Trace) -> String {
+    let ramp = match traffic {
+        Traffic::Ramp(_) => {
+            ", the ramp from a quarter of that on: how long its peak lasts is part of the replica-hours"
+        }
+        Traffic::Steady(_) | Traffic::Trace(_) => "",
+    };
     format!(
-        "the numbers are replayed as {} Poisson arrivals over {}, a ramp from a quarter of that on: how long its peak lasts is part of the \
-         replica-hours: --trace replays your own traffic",
+        "the numbers are replayed as {} Poisson arrivals over {}{ramp}: --trace replays your own traffic",
         trace.len(),
         Nanos::from_nanos(trace.duration_ns())
     )

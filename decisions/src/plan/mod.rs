@@ -5,6 +5,8 @@
 //! what a cluster should do.
 
 mod alternatives;
+#[cfg(test)]
+mod by_hand_tests;
 mod caveats;
 mod cheapest;
 #[cfg(test)]

@@ -84,16 +84,11 @@ impl Answer {
 
 fn outlook(measured: &Measured, found: Result<Answer, PlanError>) -> ClassOutlook {
     let cold = measured.cold_starts.first();
-    let mut hosts: Vec<&str> = measured.profiles.iter().map(|profile| profile.host.as_str()).collect();
-    hosts.sort_unstable();
-    hosts.dedup();
-    let names: Vec<&str> = measured.profiles.iter().map(|profile| profile.name.as_str()).collect();
-    let counted =
-        Basis::of("hosts of the profiles, each once").input("profiles", Quantity::Text(names.join(", ")));
+    let nodes = nodes(measured);
     let answer = found.as_ref().ok();
     ClassOutlook {
         node_class: measured.class.name.clone(),
-        nodes: Figure::new(hosts.len(), counted),
+        nodes,
         cold_median_ns: cold.map(|cold| cold.median_ns.clone()),
         cold_hi_ns: cold.map(|cold| cold.hi_ns.clone()),
         rate_per_s: answer.map(|answer| answer.rate_per_s.clone()),
@@ -103,4 +98,23 @@ fn outlook(measured: &Measured, found: Result<Answer, PlanError>) -> ClassOutloo
         fixed_replicas: answer.and_then(|answer| answer.fixed_replicas.clone()),
         why: found.as_ref().err().map(|error| format!("failed to {error}")),
     }
+}
+
+/// How many nodes were measured; of pods alone, how many they ran on.
+fn nodes(measured: &Measured) -> Figure<usize> {
+    let (formula, mut hosts, names): (&str, Vec<&str>, Vec<&str>) = match measured.profiles.as_slice() {
+        [] => (
+            "nodes of the pods, each once",
+            measured.pods.iter().flat_map(|pods| &pods.nodes).map(String::as_str).collect(),
+            measured.pods.iter().map(|pods| pods.name.as_str()).collect(),
+        ),
+        profiles => (
+            "hosts of the profiles, each once",
+            profiles.iter().map(|profile| profile.host.as_str()).collect(),
+            profiles.iter().map(|profile| profile.name.as_str()).collect(),
+        ),
+    };
+    hosts.sort_unstable();
+    hosts.dedup();
+    Figure::new(hosts.len(), Basis::of(formula).input("profiles", Quantity::Text(names.join(", "))))
 }

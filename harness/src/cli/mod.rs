@@ -1,6 +1,7 @@
 //! What the user typed, and which part of the program it goes to. Nothing behind this module sees the command line.
 
 mod args;
+mod by_hand;
 mod calibrate;
 mod cluster_names;
 mod commands;

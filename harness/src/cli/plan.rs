@@ -3,19 +3,17 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, ValueEnum};
-use coldstart_decisions::measured::{ByHand, PullByHand};
-use coldstart_decisions::plan::{PlacesRequest, PlanRequest, ServingPlan, TrafficSource, explain, names};
+use coldstart_decisions::plan::{PlanRequest, ServingPlan, TrafficSource, explain, names};
 use coldstart_decisions::service::{RequestSize, Sla};
 use coldstart_decisions::simulate::Dispatch;
 use coldstart_decisions::{ClusterFacts, Prices};
 use coldstart_profiles::{Bytes, Nanos, exit, write_atomic};
 use coldstart_reports as reports;
 
+use super::by_hand::ByHandArgs;
 use super::exit::CliError;
 use super::{out_files, output};
-use crate::planning::quantity::{
-    bandwidth, duration, duration_or_zero, interval, price, quantile, rate, share, size,
-};
+use crate::planning::quantity::{duration, duration_or_zero, interval, price, quantile, rate, size};
 use crate::planning::{Arrivals, Order, make};
 use crate::say::say;
 
@@ -107,30 +105,8 @@ pub struct PlanArgs {
     #[arg(long, value_name = "MONEY", value_parser = price, allow_hyphen_values = true, help_heading = "Prices, in any one currency")]
     pub miss_cost: Option<f64>,
 
-    /// The 99th percentile of a cold start, in place of what was measured.
-    #[arg(long, value_name = "TIME", value_parser = duration, allow_hyphen_values = true, help_heading = "In place of measurements: marked as assumed")]
-    pub assume_cold_p99: Option<Nanos>,
-    /// Compressed size of the image, for a pull that was not measured: such as 8GB.
-    #[arg(long, value_name = "SIZE", value_parser = size, requires = "registry_bandwidth", allow_hyphen_values = true, help_heading = "In place of measurements: marked as assumed")]
-    pub image_bytes: Option<Bytes>,
-    /// What a node gets of the registry: such as 1.2GB/s or 10Gbit/s.
-    #[arg(long, value_name = "RATE", value_parser = bandwidth, requires = "image_bytes", allow_hyphen_values = true, help_heading = "In place of measurements: marked as assumed")]
-    pub registry_bandwidth: Option<f64>,
-    /// What a node gets of storage that all nodes mount: such as 1GB/s.
-    #[arg(long, value_name = "RATE", value_parser = bandwidth, allow_hyphen_values = true, help_heading = "In place of measurements: marked as assumed")]
-    pub shared_bandwidth: Option<f64>,
-    /// Share of the starts that find the weights on their node where the scheduler prefers such nodes: 0.9 without.
-    #[arg(long, value_name = "SHARE", value_parser = share, allow_hyphen_values = true, help_heading = "In place of measurements: marked as assumed")]
-    pub hit_ratio: Option<f64>,
-    /// Device memory that is left for requests in flight.
-    #[arg(long, value_name = "SIZE", value_parser = size, allow_hyphen_values = true, help_heading = "In place of measurements: marked as assumed")]
-    pub free_memory: Option<Bytes>,
-    /// The most requests that a server works on at once: the largest measured batch without.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536), allow_hyphen_values = true, help_heading = "In place of measurements: marked as assumed")]
-    pub max_batch: Option<u32>,
-    /// Take profiles of a stand-in driver: for trying the command, never for numbers.
-    #[arg(long, help_heading = "In place of measurements: marked as assumed")]
-    pub allow_stand_in: bool,
+    #[command(flatten)]
+    pub by_hand: ByHandArgs,
 
     /// Simulate the plan and its alternatives on the traffic.
     #[arg(long, help_heading = "Result")]
@@ -240,7 +216,6 @@ fn order(args: &PlanArgs) -> Order {
         // The group of arguments makes sure that one of the three is there.
         (.., trace) => Arrivals::Trace(trace.clone().unwrap_or_default()),
     };
-    let pull = args.image_bytes.zip(args.registry_bandwidth);
     Order {
         profiles: args.profiles.clone(),
         arrivals,
@@ -265,18 +240,11 @@ fn order(args: &PlanArgs) -> Order {
                 registry_gb_month: args.registry_gb_month,
                 miss: args.miss_cost,
             },
-            by_hand: ByHand {
-                cold_p99_ns: args.assume_cold_p99,
-                pull: pull.map(|(image_bytes, registry_bytes_per_s)| PullByHand {
-                    image_bytes,
-                    registry_bytes_per_s,
-                }),
-                free_memory_bytes: args.free_memory,
-            },
-            places: PlacesRequest { shared_bytes_per_s: args.shared_bandwidth, hit_ratio: args.hit_ratio },
-            max_batch: args.max_batch,
+            by_hand: args.by_hand.values(),
+            places: args.by_hand.places(),
+            max_batch: args.by_hand.max_batch,
             node_class: args.node_class.clone(),
-            allow_stand_in: args.allow_stand_in,
+            allow_stand_in: args.by_hand.allow_stand_in,
             left_out: Vec::new(),
             simulate: args.simulate || args.html.is_some(),
             seed: args.seed,

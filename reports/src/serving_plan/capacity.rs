@@ -20,6 +20,7 @@ pub(super) fn service(plan: &ServingPlan, style: &Style) -> String {
         ServiceModel::SingleForward(model) => single(model),
         ServiceModel::LanguageModel(model) => language(model, plan),
     };
+    let by_hand = plan.request.by_hand.service.as_ref().map(|_| "these times are given by hand".to_owned());
     let carries = format!(
         "n* = {} within {}: T(n*) = {}, so one replica certainly carries {} requests/s; a request alone takes up to {}",
         bound.batch.value,
@@ -28,7 +29,12 @@ pub(super) fn service(plan: &ServingPlan, style: &Style) -> String {
         number(bound.rate_per_s.value),
         bound.alone_hi_ns.value
     );
-    let body: String = fit.iter().chain([&carries]).map(|line| paragraph(style, Tone::Plain, line)).collect();
+    let body: String = fit
+        .iter()
+        .chain(&by_hand)
+        .chain([&carries])
+        .map(|line| paragraph(style, Tone::Plain, line))
+        .collect();
     section(style, "One replica", "", &body)
 }
 
