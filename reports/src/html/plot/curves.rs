@@ -41,6 +41,13 @@ pub(in crate::html) struct Axis<'a> {
     pub(in crate::html) log: bool,
 }
 
+impl Axis<'_> {
+    /// A value beside the axis; a share has room above its whole, but no number there.
+    fn label(&self, value: f64) -> String {
+        if self.title.starts_with('%') && value > 100.0 { String::new() } else { number(value) }
+    }
+}
+
 /// Marks across the plot.
 #[derive(Default)]
 pub(in crate::html) struct Marks {
@@ -88,8 +95,8 @@ pub(in crate::html) fn curves(
                     .y_desc(y_axis.title)
                     .x_labels(if wide { 8 } else { 4 })
                     .y_labels(if wide { 6 } else { 5 })
-                    .x_label_formatter(&|value| number(*value))
-                    .y_label_formatter(&|value| number(*value))
+                    .x_label_formatter(&|value| x_axis.label(*value))
+                    .y_label_formatter(&|value| y_axis.label(*value))
                     .draw()?;
                 behind(&mut chart, marks, &y)?;
                 for curve in curves {
@@ -310,6 +317,14 @@ mod tests {
         assert_eq!(range([0.0, 50.0].into_iter(), false), 0.0..54.0);
         assert!(range([100.0, 101.0].into_iter(), false).start > 90.0);
         assert_eq!(range([0.0, f64::NAN].into_iter(), true), 1.0..10.0);
+    }
+
+    #[test]
+    fn shares_end_at_their_whole() {
+        let (share, other) =
+            (Axis { title: "% within the SLA", log: false }, Axis { title: "ms", log: false });
+        assert_eq!([98.0, 100.0, 102.0].map(|value| share.label(value)), ["98", "100", ""]);
+        assert_eq!(other.label(102.0), "102");
     }
 
     #[test]
