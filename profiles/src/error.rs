@@ -105,18 +105,31 @@ fn remedy(action: &str, source: &std::io::Error) -> &'static str {
         }
         ("read", ErrorKind::IsADirectory) => ": give the profiles in it",
         ("read", _) => remedy_of_reading(source),
-        _ => "",
+        _ => remedy_of_links(source),
     }
 }
 
 /// What helps against a file that can't be read as text, to be put behind the system's own words; empty where these say it all.
 pub fn remedy_of_reading(source: &std::io::Error) -> &'static str {
     match source.kind() {
+        // An error with a text of our own says what helps.
+        ErrorKind::InvalidData if source.get_ref().is_some() => "",
         ErrorKind::NotFound => ": correct the path",
         ErrorKind::IsADirectory => ": it is a directory: give a file",
         ErrorKind::NotADirectory => ": correct the path: what stands for a directory in it is a file",
         ErrorKind::PermissionDenied => ": let this user read it",
         ErrorKind::InvalidData => ": it is another kind of file, or text that must be saved as UTF-8 first",
+        _ => remedy_of_links(source),
+    }
+}
+
+/// What helps against links that lead in a circle, to be put behind the system's own words; empty of every other error.
+pub fn remedy_of_links(source: &std::io::Error) -> &'static str {
+    // The standard library has no stable kind for it.
+    match rustix::io::Errno::from_io_error(source) {
+        Some(rustix::io::Errno::LOOP) => {
+            ": links in this path lead in a circle: give the file itself, or make the link anew"
+        }
         _ => "",
     }
 }

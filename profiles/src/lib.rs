@@ -47,7 +47,7 @@ pub use ceiling::{Ceiling, CeilingHeight};
 pub use cluster::{ClusterTarget, LeftOutPod, ObservedDetail};
 pub use distribution::Distribution;
 pub use doctor::{Check, CheckStatus, DoctorReport};
-pub use error::{ProfileError, remedy_of_reading};
+pub use error::{ProfileError, remedy_of_links, remedy_of_reading};
 pub use file::{write_atomic, write_directory};
 pub use format::FormatVersion;
 pub use key::{Clock, Key, Params};
@@ -80,7 +80,7 @@ pub use telemetry::{
     TelemetryTimeline, TelemetryWindow, Unread, WindowKind, pcie_bytes_per_s, summarize_telemetry,
     throttle_marks,
 };
-pub use text::{decoded, read_text};
+pub use text::{decoded, read_text, utf_16_without_mark, without_mark};
 pub use throughput::{EncodeFit, Fit, Fits, Replay, ThroughputPoint, ThroughputTrial};
 pub use trace::{AllocDetail, Detail, Reading, Scope, TotalKind, Trace, TraceEnd};
 pub use typical::LoadParts;

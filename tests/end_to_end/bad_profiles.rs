@@ -60,6 +60,40 @@ fn files_that_are_no_profiles() {
     scratch.run(&words("report p.json")).expect_error(exit::USAGE, &["p.json"]);
 }
 
+/// Links that lead in a circle, and text whose encoding nothing says: what it is, and what helps.
+#[test]
+fn files_that_can_not_be_read_as_they_are() {
+    let scratch = Scratch::new();
+    quiet().write(&scratch.path("good.json")).unwrap();
+    std::os::unix::fs::symlink("loop.json", scratch.path("loop.json")).unwrap();
+    let text = std::fs::read_to_string(FIXTURE).unwrap();
+    let wide: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    std::fs::write(scratch.path("wide.json"), wide).unwrap();
+    for (name, parts) in [
+        ("loop.json", ["lead in a circle", "give the file itself"]),
+        ("wide.json", ["UTF-16 without a byte order mark", "iconv -f UTF-16LE -t UTF-8"]),
+    ] {
+        for line in [
+            "report FILE",
+            "gate FILE --baseline good.json",
+            "gate good.json --baseline FILE",
+            "gate good.json --baseline good.json --rules FILE",
+            "gate good.json --baseline good.json --policy FILE",
+            "plan FILE --slo-p99 1s --rate 1",
+            "plan good.json --slo-p99 1s --trace FILE",
+            "export prometheus FILE",
+            "export hpa FILE",
+            "import kubectl FILE",
+        ] {
+            let ran = scratch.run(&words(&line.replace("FILE", name)));
+            ran.expect_error(exit::USAGE, &[name, parts[0], parts[1]]);
+        }
+    }
+    scratch
+        .run(&words("run --model loop.json"))
+        .expect_error(exit::USAGE, &["loop.json", "lead in a circle"]);
+}
+
 /// A profile that can be read but not judged, or only with a grain of salt.
 #[test]
 fn profiles_that_say_little() {

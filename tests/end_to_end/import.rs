@@ -85,6 +85,8 @@ fn what_is_no_cluster_is_refused_and_nothing_is_written() {
     std::fs::write(scratch.path("text"), "No resources found in default namespace.\n").unwrap();
     std::fs::write(scratch.path("latin1"), b"{\"kind\": \"caf\xe9\"}").unwrap();
     std::fs::write(scratch.path("cut-utf-16"), [0xff, 0xfe, b'{']).unwrap();
+    std::fs::write(scratch.path("no-mark"), b"{\0\"\0k\0i\0n\0d\0\"\0").unwrap();
+    std::os::unix::fs::symlink("loop", scratch.path("loop")).unwrap();
     let good = fixture("pods-and-events.json");
     let text = std::fs::read_to_string(&good).unwrap();
     std::fs::write(scratch.path("cut.json"), &text[..text.len() / 2]).unwrap();
@@ -94,6 +96,8 @@ fn what_is_no_cluster_is_refused_and_nothing_is_written() {
         (vec!["text"], "kubectl get pod,event,node -o json"),
         (vec!["latin1"], "iconv -f ENCODING -t UTF-8"),
         (vec!["cut-utf-16"], "UTF-16 is cut off"),
+        (vec!["no-mark"], "without a byte order mark: convert it with `iconv -f UTF-16LE -t UTF-8`"),
+        (vec!["loop"], "links in this path lead in a circle"),
         (vec!["cut.json"], "EOF while parsing"),
         (vec![good.as_str(), "--container", "main"], "`proxy`, `server`"),
         (vec![good.as_str(), "--image", "nginx"], "vllm-openai:v0.9.1"),

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{BufRead, BufReader, Read};
 
+use coldstart_profiles::{utf_16_without_mark, without_mark};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -95,6 +96,11 @@ pub fn read(reader: impl Read, most: u64) -> Result<TraceFile, TrafficError> {
     let mut rows = Rows::new(most);
     let mut kind = None;
     let mut line = Vec::new();
+    // Of the file and not of its first line, which may be as short as a bracket.
+    let begin = reader.fill_buf().map_err(|source| TrafficError::Io { line: 1, source })?;
+    if let Some(encoding) = utf_16_without_mark(begin) {
+        return Err(TrafficError::Line { line: 1, what: without_mark(encoding) });
+    }
     loop {
         line.clear();
         rows.line += 1;

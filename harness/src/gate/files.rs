@@ -80,9 +80,10 @@ pub fn read_policy(path: &Path) -> Result<Policy, GateFiles> {
 pub(crate) fn read_baseline(paths: &[PathBuf]) -> Result<Vec<Profile>, GateFiles> {
     paths
         .iter()
-        .map(|path| match path.exists() {
-            true => Ok(Profile::read(path)?),
-            false => Err(GateFiles::NoBaseline { path: path.clone() }),
+        .map(|path| match path.try_exists() {
+            Ok(false) => Err(GateFiles::NoBaseline { path: path.clone() }),
+            // What is there and can't be reached says why when it is read.
+            Ok(true) | Err(_) => Ok(Profile::read(path)?),
         })
         .collect()
 }

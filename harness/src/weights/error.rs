@@ -10,7 +10,7 @@ use coldstart_profiles::Bytes;
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {
     /// The system refused an operation on a file.
-    #[error("{action} {}: {source}", path.display())]
+    #[error("{action} {}: {source}{}", path.display(), coldstart_profiles::remedy_of_links(source))]
     Io {
         /// What was tried, such as `read`.
         action: &'static str,

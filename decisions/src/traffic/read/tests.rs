@@ -136,6 +136,13 @@ fn broken_traces_name_the_line() {
     }
     let binary = read(&b"timestamp\n1\n\xff\xfe\n"[..], 10).unwrap_err();
     assert_eq!(binary.to_string(), "read line 3 of the trace: it is not text in UTF-8: is this a trace?");
+    for wide in [&b"t\0i\0m\0e\0\n\0"[..], b"{\0\n\0}\0"] {
+        let no_mark = read(wide, 10).unwrap_err().to_string();
+        assert!(
+            no_mark.contains("line 1 of the trace") && no_mark.contains("iconv -f UTF-16LE"),
+            "{no_mark}"
+        );
+    }
     let many = read("1\n2\n3\n4\n".as_bytes(), 3).unwrap_err();
     assert!(many.to_string().starts_with("read line 4 of the trace: more than 3 requests"), "{many}");
 }

@@ -240,6 +240,10 @@ fn links_out_of_the_directory_need_the_option() {
     symlink("nowhere", dir.join("m-1.safetensors")).unwrap();
     index(&dir, &[("a", "m-1.safetensors")]);
     refused(&dir, &["does not exist"]);
+    fs::remove_file(dir.join("m-1.safetensors")).unwrap();
+    symlink("m-1.safetensors", dir.join("m-1.safetensors")).unwrap();
+    index(&dir, &[("a", "m-1.safetensors")]);
+    refused(&dir, &["resolve", "m-1.safetensors", "lead in a circle: give the file itself"]);
 }
 
 #[test]
