@@ -6,10 +6,41 @@ use crate::style::{Style, Tone};
 /// Stands for a space at which no line is broken, until the table is text.
 pub(crate) const BOUND: char = '\u{a0}';
 /// Units that stay on one line with their number.
-const UNITS: [&str; 18] = [
-    "ns", "µs", "us", "ms", "s", "min", "%", "B", "KiB", "MiB", "GiB", "TiB", "B/s", "kB/s", "MB/s", "GB/s",
-    "cores", "core",
+const UNITS: [&str; 29] = [
+    "ns",
+    "µs",
+    "us",
+    "ms",
+    "s",
+    "min",
+    "h",
+    "%",
+    "B",
+    "KiB",
+    "MiB",
+    "GiB",
+    "TiB",
+    "B/s",
+    "kB/s",
+    "MB/s",
+    "GB/s",
+    "TB/s",
+    "MiB/s",
+    "GiB/s",
+    "GFLOP/s",
+    "TFLOP/s",
+    "tokens/s",
+    "requests/s",
+    "MHz",
+    "W",
+    "°C",
+    "cores",
+    "core",
 ];
+/// What stands before a number without a space: brackets, signs and what else says how it is meant. `−` is the sign that reports
+/// print, `<=` is how a terminal without Unicode shows `≤`.
+const BEFORE_NUMBERS: [char; 15] =
+    ['(', '[', '`', '-', '−', '+', '±', '<', '>', '=', '≤', '≥', '≈', '~', '×'];
 
 /// The same text, its numbers bound to the units behind them.
 pub(crate) fn bind(text: &str) -> String {
@@ -21,7 +52,7 @@ pub(crate) fn bind(text: &str) -> String {
             bound.push(if number && unit { BOUND } else { ' ' });
         }
         bound.push_str(word);
-        number = word.trim_start_matches(['(', '-']).starts_with(|c: char| c.is_ascii_digit());
+        number = word.trim_start_matches(BEFORE_NUMBERS).starts_with(|c: char| c.is_ascii_digit());
     }
     bound
 }
@@ -82,6 +113,24 @@ mod tests {
             let text = paragraph(&style(width), Tone::Plain, text);
             assert!(text.contains("(11.25 s),") && text.contains("61 %"), "{width}:\n{text}");
             assert!(text.lines().all(|line| get_string_width(line) <= width), "{width}:\n{text}");
+        }
+    }
+
+    #[test]
+    fn signs_before_a_number_are_no_reason_to_part_it_from_its_unit() {
+        for (text, bound) in [
+            ("is −8.68 ms.", "is −8.68_ms."),
+            ("weights_load, +250 ms.", "weights_load, +250_ms."),
+            ("the first batch (<1 %)", "the first batch (<1_%)"),
+            ("copy -10.0 %, product +20.0 %)", "copy -10.0_%, product +20.0_%)"),
+            ("is 1500 MHz, −24.2 %", "is 1500_MHz, −24.2_%"),
+            ("within ±3 ms", "within ±3_ms"),
+            ("≥5 s or ~3 s, <=2 h", "≥5_s or ~3_s, <=2_h"),
+            ("up to 71 °C at 3.35 TB/s", "up to 71_°C at 3.35_TB/s"),
+            // Neither a number nor a unit of one.
+            ("a − ms, 3 more s", "a − ms, 3 more s"),
+        ] {
+            assert_eq!(bind(text).replace(BOUND, "_"), bound);
         }
     }
 
