@@ -36,21 +36,51 @@ pub(crate) fn disturbing(taken: f64) -> Option<String> {
 
 /// What to say of a profile before whose run everything had to wait.
 pub(crate) fn busy_before(profile: &Profile) -> Option<String> {
-    busy(profile.fitness.load_average_before?, counted_cores(profile))
+    busy(profile.fitness.load_average_before?, LoadedCores::of(profile))
 }
 
-/// What the load average is counted over: it is the whole machine's, also where a process may use a part of it only.
-fn counted_cores(profile: &Profile) -> u32 {
-    let host = &profile.target.host;
-    host.cores_online.unwrap_or(host.cores).max(1)
+/// What a load average is counted over: it is the whole machine's, also where a run may use a part of it only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoadedCores {
+    online: u32,
+    used: u32,
+}
+
+impl LoadedCores {
+    /// `used` are those that the run may use: all that count where it is not known how many are online.
+    pub fn new(online: Option<u32>, used: u32) -> Self {
+        LoadedCores { online: online.unwrap_or(used).max(1), used }
+    }
+
+    fn of(profile: &Profile) -> Self {
+        let host = &profile.target.host;
+        LoadedCores::new(host.cores_online, host.cores)
+    }
+
+    /// How many count.
+    pub const fn online(self) -> u32 {
+        self.online
+    }
+
+    /// `2 cores`; where `whose` has fewer of them, both: `the 2 cores that are online (the run had 1)`.
+    pub fn told(self, whose: &str) -> String {
+        let LoadedCores { online, used } = self;
+        let cores = if online == 1 { "core" } else { "cores" };
+        match used {
+            1.. if used < online => format!("the {online} {cores} that are online ({whose} {used})"),
+            _ => format!("{online} {cores}"),
+        }
+    }
 }
 
 /// What to say of a load average with which everything has to wait.
-pub(crate) fn busy(load: f64, cores: u32) -> Option<String> {
-    let cores = cores.max(1);
-    let most = (BUSY * f64::from(cores)).max(OUR_OWN);
+pub(crate) fn busy(load: f64, cores: LoadedCores) -> Option<String> {
+    let most = (BUSY * f64::from(cores.online)).max(OUR_OWN);
     (load > most).then(|| {
-        format!("the load average was {load:.1} on {cores} cores before the run, which had to wait for them: measure when nothing else runs")
+        format!(
+            "the load average was {load:.1} on {} before the run, which had to wait for them: measure when nothing else runs",
+            cores.told("the run had")
+        )
     })
 }
 
@@ -71,11 +101,13 @@ pub const FITNESS_CODES: [&str; 8] = [
 /// the GPU, where its management library could be asked: processes of others on it, clocks held down by heat or by the
 /// power supply, clocks that differ between trials, memory errors, and a PCIe link below its best.
 pub fn judge_fitness(profile: &Profile) -> Vec<Caveat> {
-    let cores = f64::from(counted_cores(profile));
-    let load = profile.fitness.load_average_before.filter(|load| *load > QUIET * cores).map(|load| Caveat {
+    let cores = LoadedCores::of(profile);
+    let loaded = |load: &f64| *load > QUIET * f64::from(cores.online);
+    let load = profile.fitness.load_average_before.filter(loaded).map(|load| Caveat {
         code: "load_before".to_owned(),
         text: format!(
-            "the load average was {load:.2} on {cores} cores before the run: other work may show in the times"
+            "the load average was {load:.2} on {} before the run: other work may show in the times",
+            cores.told("the run had")
         ),
     });
     let during = taken(profile).filter(|share| *share > contention::SHOWS);
@@ -196,6 +228,26 @@ mod tests {
             profile.fitness.load_average_before = load;
             profile.target.host.cores = cores;
             assert_eq!(judge_fitness(&profile).len(), usize::from(loaded), "{load:?} on {cores}");
+        }
+    }
+
+    #[test]
+    fn cores_that_are_online_and_those_of_the_run_are_told_apart() {
+        let mut profile = profile();
+        profile.fitness.canary.clear();
+        profile.fitness.load_average_before = Some(3.5);
+        for (used, online, says) in [
+            (1, Some(2), "was 3.50 on the 2 cores that are online (the run had 1) before the run: other"),
+            (2, Some(2), "was 3.50 on 2 cores before the run: other"),
+            (1, Some(1), "was 3.50 on 1 core before the run: other"),
+            (1, None, "was 3.50 on 1 core before the run: other"),
+        ] {
+            (profile.target.host.cores, profile.target.host.cores_online) = (used, online);
+            let found = judge_fitness(&profile);
+            assert!(found.len() == 1 && found[0].text.contains(says), "{used} of {online:?}: {found:?}");
+            let cores = says.split(" on ").nth(1).and_then(|rest| rest.split(" before").next()).unwrap();
+            let busy = busy_before(&profile).unwrap();
+            assert!(busy.starts_with(&format!("the load average was 3.5 on {cores} before")), "{busy}");
         }
     }
 }

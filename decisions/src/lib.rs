@@ -26,5 +26,5 @@ pub mod traffic;
 
 pub use basis::{Basis, Figure, Input, Quantity};
 pub use cluster::{ClusterFacts, Prices};
-pub use fitness::{FITNESS_CODES, judge_fitness};
+pub use fitness::{FITNESS_CODES, LoadedCores, judge_fitness};
 pub use schema::{history_schema, policy_schema, rules_schema, verdict_schema};

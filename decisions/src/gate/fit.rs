@@ -115,7 +115,8 @@ mod tests {
         assert_eq!(unfit(&[&quiet], &[&quiet], None), [""; 0]);
         for (baseline, new, side) in [(&quiet, &busy, "new"), (&busy, &quiet, "baseline")] {
             let reasons = unfit(&[baseline], &[new], None);
-            let says = format!("{side}: the load average was 6.1 on 4 cores");
+            let says =
+                format!("{side}: the load average was 6.1 on the 4 cores that are online (the run had 1)");
             assert!(reasons.len() == 1 && reasons[0].starts_with(&says), "{reasons:?}");
         }
         // Where only the used ones are known they count; on a single one, runs behind each other leave more than 1.5.

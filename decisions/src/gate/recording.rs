@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::comparable;
 use super::series::{Series, SeriesKey, series_of};
-use crate::fitness::{busy, disturbed, disturbing, taken};
+use crate::fitness::{LoadedCores, busy, disturbed, disturbing, taken};
 
 /// The condition that says how many processors a load average is counted over.
 const CORES_ONLINE: &str = "target.host.cores_online";
@@ -157,10 +157,11 @@ impl Recordings {
 
     /// The number of cores that load averages are counted over: those that were online; where that was not recorded those
     /// that were used, which stand first in the machine's name.
-    fn cores(&self) -> u32 {
-        let used = self.machine.split(' ').next();
-        let cores = self.conditions.get(CORES_ONLINE).map(String::as_str).or(used);
-        cores.and_then(|cores| cores.parse().ok()).unwrap_or(1)
+    fn cores(&self) -> LoadedCores {
+        let number = |text: Option<&str>| text.and_then(|cores| cores.parse().ok());
+        let used = number(self.machine.split(' ').next());
+        let online = number(self.conditions.get(CORES_ONLINE).map(String::as_str));
+        LoadedCores::new(online, used.unwrap_or(1))
     }
 
     /// What the machine was doing in these runs, without repetition.

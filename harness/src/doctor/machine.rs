@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use coldstart_decisions::LoadedCores;
 use coldstart_profiles::{Check, Nanos};
 use rustix::time::{ClockId, clock_getres};
 
@@ -24,7 +25,7 @@ fn load(host: &Host) -> Check {
     std::thread::sleep(WATCH);
     let now = before.zip(host.cpu_times()).and_then(|(before, after)| Shares::between(before, after));
     let described = host.describe();
-    judge_load(host.load_average(), now, described.cores_online.unwrap_or(described.cores))
+    judge_load(host.load_average(), now, LoadedCores::new(described.cores_online, described.cores))
 }
 
 /// Parts of the processors' time, 0 to 1.
@@ -45,14 +46,14 @@ impl Shares {
     }
 }
 
-fn judge_load(average: Option<f64>, now: Option<Shares>, cores: u32) -> Check {
+fn judge_load(average: Option<f64>, now: Option<Shares>, cores: LoadedCores) -> Check {
     /// Above a quarter of the cores another program's share shows in every median.
     const QUIET: f64 = 0.25;
     /// A machine that loses more than a fiftieth of its time to neighbours is not its own.
     const STOLEN: f64 = 0.02;
     let name = "other work";
     let mut found = match average {
-        Some(average) => format!("load average {average:.2} on {cores} cores"),
+        Some(average) => format!("load average {average:.2} on {}", cores.told("this process may use")),
         None => "no load average".to_owned(),
     };
     if let Some(now) = now {
@@ -65,7 +66,7 @@ fn judge_load(average: Option<f64>, now: Option<Shares>, cores: u32) -> Check {
             "move to a host whose processors are not shared, or measure when it is quiet",
         );
     }
-    let busy = average.is_some_and(|average| average > QUIET * f64::from(cores))
+    let busy = average.is_some_and(|average| average > QUIET * f64::from(cores.online()))
         || now.is_some_and(|now| now.busy > QUIET);
     if busy {
         return AREA.limited(
@@ -189,10 +190,14 @@ mod tests {
             (Some(0.1), None, 2, Ok, "0.10"),
             (None, None, 2, Limited, "neither"),
         ] {
-            let check = judge_load(average, now, cores);
+            let check = judge_load(average, now, LoadedCores::new(Some(cores), cores));
             assert_eq!(check.status, status, "{check:?}");
             assert!(check.found.contains(says), "{check:?}");
         }
+        // All that are online count, also for a process that may use one of them: both are told.
+        let check = judge_load(Some(0.6), now(0.01, 0.0), LoadedCores::new(Some(4), 1));
+        let says = "load average 0.60 on the 4 cores that are online (this process may use 1), 1 % busy";
+        assert!(check.status == Ok && check.found.starts_with(says), "{check:?}");
     }
 
     #[test]
