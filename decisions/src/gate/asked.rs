@@ -28,6 +28,11 @@ pub struct Asked {
     pub policy: Option<String>,
 }
 
+/// The name of one profile of a side, for a sentence; what has none is numbered.
+pub(super) fn name_of(names: &[String], at: usize) -> String {
+    names.get(at).map_or_else(|| format!("number {}", at + 1), |name| cut(name.clone()))
+}
+
 /// What was judged, against what, by what.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Sources {

@@ -2,6 +2,8 @@
 
 use coldstart_profiles::{CanaryReading, Profile, Spread};
 
+use super::asked::name_of;
+use super::verdict::Gate;
 use crate::fitness::{CLOCK_DRIFT, disturbed};
 
 /// A canary that moved by more than this, within a run or from the baseline's, was not taken on the same machine, so to speak.
@@ -9,19 +11,32 @@ const DRIFT: f64 = 0.05;
 
 /// What speaks against judging by these profiles: each side's canary against itself, and the new side's against the
 /// baseline's, and processors that others used, by the load average before a run and by what they had during it: the canary's best of
-/// many readings hardly sees that, while half of the gates on runs beside builds called something slower. `tolerance` replaces 5 % where a calibration found that the machine's
-/// canary wanders further. Where the device is a GPU, what its telemetry says counts as well.
-pub fn unfit(baseline: &[&Profile], new: &[&Profile], tolerance: Option<f64>) -> Vec<String> {
-    let tolerance = tolerance.unwrap_or(DRIFT);
-    let mut reasons: Vec<String> = Vec::new();
-    for (side, profiles) in [("baseline", baseline), ("new", new)] {
-        let moved = profiles.iter().filter_map(|profile| within(profile, tolerance));
-        reasons.extend(moved.map(|what| format!("{side}: the canary moved during the run ({what})")));
-    }
-    for (side, profiles) in [("baseline", baseline), ("new", new)] {
-        let told = profiles.iter().flat_map(|profile| disturbed(profile));
-        reasons.extend(told.map(|text| format!("{side}: {text}")));
-    }
+/// many readings hardly sees that, while half of the gates on runs beside builds called something slower. A policy's tolerance replaces 5 % where a calibration found that the machine's
+/// canary wanders further. Where the device is a GPU, what its telemetry says counts as well. What speaks against one of several
+/// profiles of a side names it.
+pub(super) fn unfit(gate: &Gate<'_>) -> Vec<String> {
+    let (baseline, new) = (gate.baseline, gate.new);
+    let tolerance = gate.policy.map_or(DRIFT, |policy| policy.canary_tolerance);
+    let names = gate.asked;
+    let all: Vec<(String, &Profile)> = [("baseline", baseline, &names.baseline), ("new", new, &names.new)]
+        .into_iter()
+        .flat_map(|(side, profiles, names)| {
+            profiles.iter().enumerate().map(move |(at, profile)| {
+                let which = match profiles.len() {
+                    1 => side.to_owned(),
+                    _ => format!("{side}, {}", name_of(names, at)),
+                };
+                (which, *profile)
+            })
+        })
+        .collect();
+    let moved = all.iter().filter_map(|(which, profile)| {
+        Some(format!("{which}: the canary moved during the run ({})", within(profile, tolerance)?))
+    });
+    let told = all.iter().flat_map(|(which, profile)| {
+        disturbed(profile).into_iter().map(move |text| format!("{which}: {text}"))
+    });
+    let mut reasons: Vec<String> = moved.chain(told).collect();
     if let (Some(before), Some(now)) = (clock(baseline), clock(new)) {
         let change = now / before - 1.0;
         if change.abs() > CLOCK_DRIFT {
@@ -83,7 +98,19 @@ mod tests {
         ClockEvent, Nanos, TelemetrySample, TelemetryScope, TelemetryWindow, WindowKind,
     };
 
+    use super::super::{Asked, Rules};
     use super::*;
+
+    /// What speaks against judging these, whose names are `old 0`, `old 1` … and `new 0` …, without a calibration.
+    fn unfit(baseline: &[&Profile], new: &[&Profile]) -> Vec<String> {
+        let names = |side: &str, profiles: &[&Profile]| {
+            (0..profiles.len()).map(|at| format!("{side} {at}")).collect()
+        };
+        let asked = Asked { baseline: names("old", baseline), new: names("new", new), ..Asked::default() };
+        let rules = Rules::default();
+        let gate = Gate { baseline, new, rules: &rules, policy: None, allow_stand_in: false, asked: &asked };
+        super::unfit(&gate)
+    }
 
     /// A profile that a run wrote, with a steady state on a GPU at this clock.
     fn at(clock: u32, events: &[ClockEvent]) -> Profile {
@@ -112,9 +139,9 @@ mod tests {
         quiet.fitness.load_average_before = Some(5.9);
         let mut busy = quiet.clone();
         busy.fitness.load_average_before = Some(6.1);
-        assert_eq!(unfit(&[&quiet], &[&quiet], None), [""; 0]);
+        assert_eq!(unfit(&[&quiet], &[&quiet]), [""; 0]);
         for (baseline, new, side) in [(&quiet, &busy, "new"), (&busy, &quiet, "baseline")] {
-            let reasons = unfit(&[baseline], &[new], None);
+            let reasons = unfit(&[baseline], &[new]);
             let says =
                 format!("{side}: the load average was 6.1 on the 4 cores that are online (the run had 1)");
             assert!(reasons.len() == 1 && reasons[0].starts_with(&says), "{reasons:?}");
@@ -123,8 +150,31 @@ mod tests {
         quiet.target.host.cores_online = None;
         for (load, reasons) in [(2.4, 0), (2.6, 1)] {
             quiet.fitness.load_average_before = Some(load);
-            assert_eq!(unfit(&[], &[&quiet], None).len(), reasons, "{load}");
+            assert_eq!(unfit(&[], &[&quiet]).len(), reasons, "{load}");
         }
+    }
+
+    #[test]
+    fn of_several_profiles_the_one_that_speaks_against_the_machine_is_named() {
+        let mut quiet = at(1_980, &[]);
+        quiet.fitness.load_average_before = Some(0.1);
+        let (mut busy, mut moved) = (quiet.clone(), quiet.clone());
+        busy.fitness.load_average_before = Some(900.0);
+        moved.fitness.canary = [("before", 10), ("after", 20)]
+            .map(|(when, ms)| CanaryReading {
+                when: when.to_owned(),
+                copy_ns: Nanos::from_millis(ms),
+                gemm_ns: Nanos::from_millis(10),
+            })
+            .to_vec();
+        let reasons = unfit(&[&quiet, &moved], &[&quiet, &quiet, &busy]);
+        let starts = ["baseline, old 1: the canary moved", "new, new 2: the load average was 900.0"];
+        assert_eq!(reasons.len(), 2, "{reasons:?}");
+        for (reason, start) in reasons.iter().zip(starts) {
+            assert!(reason.starts_with(start), "{reason}");
+        }
+        let reasons = unfit(&[&quiet], &[&busy]);
+        assert!(reasons[0].starts_with("new: the load"), "one alone needs no name: {reasons:?}");
     }
 
     #[test]
@@ -135,7 +185,7 @@ mod tests {
             (at(1_500, &[]), Some("1500 MHz, -24.2 % from the baseline's")),
             (at(1_980, &[ClockEvent::HwThermalSlowdown]), Some("new: the clocks were held down in 20 of 20")),
         ] {
-            let reasons = unfit(&[&baseline, &baseline], &[&new], None);
+            let reasons = unfit(&[&baseline, &baseline], &[&new]);
             match says {
                 None => assert_eq!(reasons, [""; 0]),
                 Some(says) => assert!(reasons.len() == 1 && reasons[0].contains(says), "{reasons:?}"),
@@ -143,6 +193,6 @@ mod tests {
         }
         let mut host = at(1_980, &[]);
         host.telemetry.windows.clear();
-        assert_eq!(unfit(&[&host], &[&at(1_500, &[])], None), [""; 0], "what was not seen is not compared");
+        assert_eq!(unfit(&[&host], &[&at(1_500, &[])]), [""; 0], "what was not seen is not compared");
     }
 }

@@ -33,7 +33,6 @@ pub use ceiling::Statistic;
 pub use comparable::{Difference, differences, key_differences, unusable};
 pub use compare::{Doubt, Evidence, Judgement, judge};
 pub use defaults::{Calibrated, thresholds};
-pub use fit::unfit;
 pub use history::{
     ChangePoint, History, HistoryOptions, KeyHistory, LEAST_HISTORY, LeftOut, history, history_of_runs,
 };

@@ -6,7 +6,7 @@ use coldstart_profiles::{Caveat, Nanos, Outcome, Phase, Profile, Tool, exit};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::asked::{Asked, Sources, VERDICT_VERSION};
+use super::asked::{Asked, Sources, VERDICT_VERSION, name_of};
 use super::ceiling::{Statistic, held};
 use super::comparable::{Difference, cut, differences, key_differences, unusable};
 use super::compare::{Doubt, Evidence, Judgement, LEAST_TRIALS, judge};
@@ -183,7 +183,7 @@ pub fn gate(gate: &Gate<'_>) -> Result<Verdict, RulesError> {
         key_verdict(gate, key, calibrated, series, differences)
     };
     let keys: Vec<KeyVerdict> = all.into_iter().map(judged).collect();
-    let unfit = unfit(gate.baseline, gate.new, gate.policy.map(|policy| policy.canary_tolerance));
+    let unfit = unfit(gate);
     let mut found = of_profiles(gate, &differences, &unfit);
     found.extend(unmet.into_iter().map(|why| Reason::new(Standing::Incomparable, why)));
     found.extend(of_keys(gate, &keys));
@@ -382,17 +382,14 @@ fn where_told(gate: &Gate<'_>, difference: &Difference) -> String {
         let first = gate.baseline.first();
         first.is_some_and(|first| differences(first, profile).contains(difference))
     };
-    let name = |names: &[String], at: usize| {
-        names.get(at).map_or_else(|| format!("number {}", at + 1), |name| cut(name.clone()))
-    };
     let Difference { field, baseline, new } = difference;
     if let Some(at) = gate.baseline.iter().position(shows) {
-        let [first, other] = [0, at].map(|at| name(&gate.asked.baseline, at));
+        let [first, other] = [0, at].map(|at| name_of(&gate.asked.baseline, at));
         return format!("`{field}` differs within the baseline: {baseline} in {first}, {new} in {other}");
     }
     match gate.new.iter().position(shows).filter(|_| gate.new.len() > 1) {
         Some(at) => {
-            let name = name(&gate.asked.new, at);
+            let name = name_of(&gate.asked.new, at);
             format!("`{field}` differs: {baseline} in the baseline, {new} in {name}")
         }
         None => difference.to_string(),
