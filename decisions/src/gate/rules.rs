@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use coldstart_profiles::{Params, Phase};
+use coldstart_profiles::{Params, Phase, TotalKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ceiling::Statistic;
-use super::series::{Metric, SeriesKey};
+use super::series::{Metric, SeriesKey, WHOLE, WHOLE_NEEDS};
 
 /// What is decided by.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -89,9 +89,7 @@ pub enum RulesError {
         what: String,
     },
     /// A rule for nothing.
-    #[error(
-        "use rule {number}: it matches none of the {keys} keys of these profiles: correct its pattern ({pattern})"
-    )]
+    #[error("use rule {number}: it matches none of the {keys} keys of these profiles: {remedy} ({pattern})")]
     MatchesNothing {
         /// Which rule, counted from 1.
         number: usize,
@@ -99,6 +97,8 @@ pub enum RulesError {
         pattern: String,
         /// How many keys there are.
         keys: usize,
+        /// What helps.
+        remedy: &'static str,
     },
 }
 
@@ -154,17 +154,21 @@ impl Rules {
         skipped: &BTreeSet<Phase>,
     ) -> Result<Vec<String>, RulesError> {
         let mut unmet = Vec::new();
+        let whole = keys.iter().any(|key| key.is_whole());
         for (index, rule) in self.rule.iter().enumerate() {
             if keys.iter().any(|key| rule.matches.matches(key)) {
                 continue;
             }
             let (number, pattern) = (index + 1, rule.matches.to_string());
+            let needs = (!whole && rule.matches.is_for_whole()).then_some(WHOLE_NEEDS);
             if rule.required {
+                let needs = needs.map_or_else(String::new, |needs| format!(": {needs}"));
                 unmet.push(format!(
-                    "rule {number} requires `{pattern}`, and neither side has measured anything that it matches"
+                    "rule {number} requires `{pattern}`, and neither side has measured anything that it matches{needs}"
                 ));
             } else if !rule.matches.is_for_one_of(skipped) {
-                return Err(RulesError::MatchesNothing { number, pattern, keys: keys.len() });
+                let remedy = needs.unwrap_or("correct its pattern");
+                return Err(RulesError::MatchesNothing { number, pattern, keys: keys.len(), remedy });
             }
         }
         Ok(unmet)
@@ -211,6 +215,14 @@ impl RuleMatch {
     fn is_for_one_of(&self, phases: &BTreeSet<Phase>) -> bool {
         let named = |pattern: &str| phases.iter().any(|phase| glob(pattern, phase.name()));
         self.phase.as_deref().is_some_and(named)
+    }
+
+    /// Whether it is for whole cold starts and no other total.
+    fn is_for_whole(&self) -> bool {
+        let kinds = [TotalKind::Process, TotalKind::Container, TotalKind::Pod];
+        self.params.get("total").is_some_and(|pattern| {
+            glob(pattern, WHOLE) && !kinds.iter().any(|kind| glob(pattern, kind.name()))
+        })
     }
 
     /// Whether the rule is for `key`. A whole cold start is of another size than any other total, and made of them: what is meant
@@ -345,6 +357,38 @@ mod tests {
             let rules = rules.unwrap();
             let matched = ["container", "whole"].map(|of| rules.rule_for(&total(of)).is_some());
             assert_eq!(matched, [container, whole], "{pattern}");
+        }
+    }
+
+    #[test]
+    fn a_rule_for_whole_cold_starts_says_what_these_need() {
+        let total = |of: &str| key(Phase::WarmUp, &[("total", of)], Metric::Total);
+        let (container, whole) = (total("container"), total("whole"));
+        let told = |params: &str, more: &str, keys: &[&SeriesKey]| {
+            let text = format!("[[rule]]\nmatch = {{ params = {{ {params} }} }}\nceiling_ms = 6000\n{more}");
+            let unmet = Rules::from_toml(&text).unwrap();
+            match unmet.unmet(&keys.iter().copied().collect(), &BTreeSet::new()) {
+                Ok(unmet) => unmet.concat(),
+                Err(error) => error.to_string(),
+            }
+        };
+        let wants = "`coldstart run --image REF`";
+        let optional = told("total = \"whole\"", "", &[&container]);
+        assert!(optional.contains(wants) && !optional.contains("correct its pattern"), "{optional}");
+        let required = told("total = \"whole\"", "required = true", &[&container]);
+        assert!(
+            required.starts_with("rule 1 requires `total=whole`") && required.contains(wants),
+            "{required}"
+        );
+        assert_eq!(told("total = \"whole\"", "", &[&whole]), "");
+        // Of other patterns it is the pattern that is wrong.
+        for (params, keys) in [
+            ("total = \"whale\"", [&container]),
+            ("total = \"p*\"", [&container]),
+            ("total = \"whole\", staging = \"x\"", [&whole]),
+        ] {
+            let told = told(params, "", &keys);
+            assert!(told.contains("correct its pattern") && !told.contains(wants), "{told}");
         }
     }
 

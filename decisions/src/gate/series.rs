@@ -65,7 +65,10 @@ pub struct SeriesKey {
 }
 
 /// The value of `total` of a whole cold start.
-const WHOLE: &str = "whole";
+pub(super) const WHOLE: &str = "whole";
+/// What profiles without a whole cold start lack.
+pub(super) const WHOLE_NEEDS: &str = "`total=whole` needs the pull of an image of yours and starts of containers: measure them with \
+                                      `coldstart run --image REF`";
 
 impl SeriesKey {
     /// Whether it is a whole cold start, with the pull of the image: made of others, which decide.

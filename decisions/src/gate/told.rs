@@ -236,6 +236,20 @@ fn an_incomparable_key_decides_where_a_rule_requires_it_or_there_is_no_other() {
     );
 }
 
+#[test]
+fn a_whole_cold_start_that_one_side_lacks_says_what_it_needs() {
+    let synthetic = with_engine();
+    let mut own = with_engine();
+    own.target.image.as_mut().unwrap().source = ImageSource::Reference;
+    for row in own.measurements.iter_mut().filter(|row| row.key.phase == Phase::ImagePull) {
+        row.key.params = row.key.params.clone().with("source", "registry");
+    }
+    let rules = "[[rule]]\nmatch = { params = { total = \"whole\" } }\nceiling_ms = 60000\nrequired = true";
+    let verdict = run(&[&synthetic], &[&own], rules);
+    let why = verdict.reasons.iter().find(|why| why.contains("is required, but the baseline lacks it"));
+    assert!(why.is_some_and(|why| why.contains("`coldstart run --image REF`")), "{:?}", verdict.reasons);
+}
+
 /// The reasons of a gate between profiles with names.
 fn reasons(baseline: &[(&str, &Profile)], new: &[(&str, &Profile)], rules: &str) -> (Verdict, Vec<String>) {
     let names = |side: &[(&str, &Profile)]| side.iter().map(|(name, _)| (*name).to_owned()).collect();

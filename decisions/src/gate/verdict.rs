@@ -14,7 +14,7 @@ use super::defaults::{Calibrated, thresholds};
 use super::fit::unfit;
 use super::policy::Policy;
 use super::rules::{OnInconclusive, Rule, Rules, RulesError, Thresholds};
-use super::series::{Metric, Series, SeriesKey, series_of};
+use super::series::{Metric, Series, SeriesKey, WHOLE_NEEDS, series_of};
 use super::steady::{Lost, lost};
 use super::warnings::warnings;
 
@@ -329,13 +329,17 @@ fn lost_steady_state(
 fn missing(gate: &Gate<'_>, key: &SeriesKey, in_baseline: bool) -> Judgement {
     let (side, profiles) =
         if in_baseline { ("the baseline", gate.baseline) } else { ("the new side", gate.new) };
+    let (phase, otherwise) = match key.is_whole() {
+        true => (Phase::ImagePull, WHOLE_NEEDS),
+        false => (key.phase, "it was not measured under these conditions"),
+    };
     let reason =
-        profiles.iter().flat_map(|profile| profile.of_phase(key.phase)).find_map(|row| match &row.outcome {
+        profiles.iter().flat_map(|profile| profile.of_phase(phase)).find_map(|row| match &row.outcome {
             Outcome::Skipped { why } => Some(format!("skipped: {why}")),
             Outcome::Failed { why } => Some(format!("failed: {why}")),
             Outcome::Measured { .. } => None,
         });
-    let reason = reason.unwrap_or_else(|| "it was not measured under these conditions".to_owned());
+    let reason = reason.unwrap_or_else(|| otherwise.to_owned());
     Judgement::Missing { why: format!("{side} lacks it ({reason})") }
 }
 
