@@ -1,17 +1,20 @@
 //! Several profiles side by side. No verdict: whether a difference means anything is the gate's question.
 
+mod spread;
+
+pub(crate) use spread::spread;
+
 use std::collections::BTreeSet;
 
 use coldstart_profiles::warm_up::Spread;
 use coldstart_profiles::{
-    Benchmark, Distribution, ForwardMode, Key, Measurement, Nanos, Phase, Profile, RunState, TotalKind,
-    Waterfall,
+    Benchmark, ForwardMode, Key, Measurement, Nanos, Phase, Profile, RunState, TotalKind, Waterfall,
 };
 
 use crate::grid::{Cell, Column, Grid};
 use crate::scale::Scale;
 use crate::style::{Style, Tone};
-use crate::terminal::{section, whose, widest};
+use crate::terminal::section;
 use crate::text::{notes, paragraph};
 
 /// From so many profiles on their medians are shown as a distribution: a column for each would not fit.
@@ -65,126 +68,9 @@ pub fn comparison(profiles: &[(&str, &Profile)], style: &Style) -> String {
     text
 }
 
-/// What the profiles come to beside each other: of two the difference and what makes most of it, of more from the quickest to the
-/// slowest, with the median of many. Cold starts of other kinds (a pod's, a process's) are not held against each other.
-pub(crate) fn spread(profiles: &[(&str, &Profile)]) -> String {
-    let name = |at: usize| profiles.get(at).map_or("", |(name, _)| *name);
-    let whole: Vec<(usize, Waterfall<'_>)> =
-        (profiles.iter().enumerate()).filter_map(|(at, (_, profile))| Some((at, widest(profile)?))).collect();
-    let Some(((first, reference), others)) = whole.split_first().filter(|(_, others)| !others.is_empty())
-    else {
-        let benchmarks = profiles.iter().filter(|(_, profile)| !profile.benchmarks().is_empty());
-        return match benchmarks.count() {
-            0 | 1 => "Fewer than two of these profiles hold a whole cold start.".to_owned(),
-            n => format!(
-                "{n} profiles of benchmarks: `coldstart gate` tells whether a difference means anything."
-            ),
-        };
-    };
-    if let Some((at, other)) = others.iter().find(|(_, other)| !alike(reference, other)) {
-        return format!(
-            "These cold starts are not of one kind: that of {} is of {} and ends with {}, that of {} of {} and ends with {}.",
-            name(*first),
-            whose(reference.kind),
-            reference.ends_with,
-            name(*at),
-            whose(other.kind),
-            other.ends_with
-        );
-    }
-    let pulls =
-        if profiles.iter().any(|(_, profile)| pulled(profile)) { " Image pulls come on top." } else { "" };
-    if let (2, [(at, other)]) = (profiles.len(), others) {
-        return of_two((name(*first), reference), (name(*at), other)) + pulls;
-    }
-    let totals = whole.iter().map(|(at, waterfall)| (*at, waterfall.total.p50_ns));
-    let Some(all) = Distribution::of(totals) else { return String::new() };
-    let (Some((slow, most)), Some((quick, least))) = (all.nodes.first(), all.nodes.last()) else {
-        return String::new();
-    };
-    let ends = format!("from {least} ({}) to {most} ({})", name(*quick), name(*slow));
-    let held = held_up(&whole, *slow).map_or_else(String::new, |(phase, time)| {
-        format!(", where {phase} takes {time} longer than in the median")
-    });
-    match all.nodes.len() {
-        n if n >= MANY => format!("{n} nodes start in {} in the median, {ends}{held}.{pulls}", all.median),
-        _ => format!("Cold starts take {ends}{}.{pulls}", factor(*least, *most)),
-    }
-}
-
 /// Whether two cold starts chain the same phases.
 pub(crate) fn alike(one: &Waterfall<'_>, other: &Waterfall<'_>) -> bool {
     (one.kind, one.ends_with) == (other.kind, other.ends_with)
-}
-
-/// `a.json starts in 195 ms, b.json in 212 ms: 8.7 % longer. Most of it is weights_load, +15.1 ms.` Medians of parts do not add up
-/// to the median of the total: what is less than half of the difference is only the largest part of it.
-fn of_two((a, first): (&str, &Waterfall<'_>), (b, second): (&str, &Waterfall<'_>)) -> String {
-    let (before, after) = (first.total.p50_ns, second.total.p50_ns);
-    let head = format!("{a} starts in {before}, {b} in {after}");
-    if before == Nanos::ZERO || before == after {
-        return format!("{head}.");
-    }
-    let change = after.as_secs_f64() / before.as_secs_f64() - 1.0;
-    let slower = after > before;
-    let how = match change {
-        change if change >= 1.0 => format!("{:.1} times as long", change + 1.0),
-        change => format!("{:.1} % {}", change.abs() * 100.0, if slower { "longer" } else { "shorter" }),
-    };
-    match moved_most(first, second) {
-        Some((what, time)) => {
-            let all = if slower { after.saturating_sub(before) } else { before.saturating_sub(after) };
-            let much = if time.saturating_add(time) > all { "Most of it" } else { "The largest part of it" };
-            let what =
-                what.map_or_else(|| "lies between the phases".to_owned(), |phase| format!("is {phase}"));
-            format!("{head}: {how}. {much} {what}, {}{time}.", if slower { '+' } else { '−' })
-        }
-        None => format!("{head}: {how}."),
-    }
-}
-
-/// The phase whose median moved furthest in the direction of the totals, or `None` in its place for what lies between the phases, and
-/// how far it moved. What moved the other way is no part of the difference.
-fn moved_most(first: &Waterfall<'_>, second: &Waterfall<'_>) -> Option<(Option<Phase>, Nanos)> {
-    let slower = second.total.p50_ns > first.total.p50_ns;
-    let median = |waterfall: &Waterfall<'_>, phase: Phase| {
-        waterfall.parts.iter().find(|part| part.phase == phase).map_or(Nanos::ZERO, |part| part.time.p50_ns)
-    };
-    let phases = Phase::ALL.map(|phase| (Some(phase), median(first, phase), median(second, phase)));
-    let rest = (None, first.unattributed.p50_ns, second.unattributed.p50_ns);
-    let moved = phases.into_iter().chain([rest]).map(|(what, before, after)| {
-        let (more, less) = if slower { (after, before) } else { (before, after) };
-        (what, more.saturating_sub(less))
-    });
-    moved.max_by_key(|(what, time)| (*time, *what)).filter(|(_, time)| *time > Nanos::ZERO)
-}
-
-fn factor(least: Nanos, most: Nanos) -> String {
-    match least {
-        Nanos::ZERO => String::new(),
-        least => format!(": a factor of {:.2}", most.as_secs_f64() / least.as_secs_f64()),
-    }
-}
-
-/// Whether the user's image was pulled beside the trials: that is in no total of a container.
-fn pulled(profile: &Profile) -> bool {
-    let own = |row: &&Measurement| row.key.params.get("source") != Some("synthetic");
-    let mut pulls = profile.of_phase(Phase::ImagePull).filter(own);
-    profile.target.cluster.is_none() && pulls.any(|row| row.outcome.as_measured().is_some())
-}
-
-/// The phase of one cold start that takes longest beyond the median over all, and by how much.
-fn held_up(whole: &[(usize, Waterfall<'_>)], at: usize) -> Option<(Phase, Nanos)> {
-    let of = |waterfall: &Waterfall<'_>, phase: Phase| {
-        waterfall.parts.iter().find(|part| part.phase == phase).map(|part| part.time.p50_ns)
-    };
-    let (_, slow) = whole.iter().find(|(other, _)| *other == at)?;
-    let beyond = slow.parts.iter().filter_map(|part| {
-        let all = whole.iter().filter_map(|(at, waterfall)| Some((*at, of(waterfall, part.phase)?)));
-        Some((part.time.p50_ns.saturating_sub(Distribution::of(all)?.median), part.phase))
-    });
-    let (time, phase) = beyond.max()?;
-    (time > Nanos::ZERO).then_some((phase, time))
 }
 
 /// `A`, `B` … beyond `Z` numbers.

@@ -55,10 +55,18 @@ fn of_waterfall(profile: &Profile, waterfall: &Waterfall<'_>) -> String {
     )
 }
 
-/// The same with the pull of the user's image and the warm-up, where these were measured beside the trials:
-/// `1.71 s from the request for its image to the steady state of a container (median, 1.61 s – 2.03 s, of 1 pull, 3 starts and 5
-/// warm-ups in every combination); …`. `None` where the trials hold all that was measured.
-fn combined(profile: &Profile, waterfall: &Waterfall<'_>) -> Option<String> {
+/// A cold start with what was measured beside its trials.
+pub(crate) struct Beside {
+    /// Its trials with all of that, in every combination.
+    pub(crate) cold: ColdStart,
+    /// Pulls of the user's image beside the trials; `None` without any.
+    pub(crate) pulls: Option<usize>,
+    /// Warm-ups beside the trials; `None` without any.
+    pub(crate) warm_ups: Option<usize>,
+}
+
+/// The cold start of these trials with what was measured beside them; `None` where they hold all that was measured.
+pub(crate) fn beside(profile: &Profile, waterfall: &Waterfall<'_>) -> Option<Beside> {
     let cold = ColdStart::of_profile(profile).filter(|cold| {
         (cold.kind, cold.ends_with, &cold.params)
             == (Some(waterfall.kind), Some(waterfall.ends_with), waterfall.params)
@@ -68,6 +76,14 @@ fn combined(profile: &Profile, waterfall: &Waterfall<'_>) -> Option<String> {
         cold.part(phase).filter(|_| !own).map(|part| part.median_ns.basis.n.unwrap_or(1))
     };
     let (pulls, warm_ups) = (beside(Phase::ImagePull), beside(Phase::WarmUp));
+    (pulls.is_some() || warm_ups.is_some()).then_some(Beside { cold, pulls, warm_ups })
+}
+
+/// The same with the pull of the user's image and the warm-up, where these were measured beside the trials:
+/// `1.71 s from the request for its image to the steady state of a container (median, 1.61 s – 2.03 s, of 1 pull, 3 starts and 5
+/// warm-ups in every combination); …`. `None` where the trials hold all that was measured.
+fn combined(profile: &Profile, waterfall: &Waterfall<'_>) -> Option<String> {
+    let Beside { cold, pulls, warm_ups } = beside(profile, waterfall)?;
     let (least, most) = (cold.totals_ns.iter().min()?, cold.totals_ns.iter().max()?);
     let counts = [
         pulls.map(|n| counted(n as u64, "pull")),

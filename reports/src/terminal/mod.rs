@@ -22,7 +22,7 @@ use coldstart_profiles::Profile;
 
 use crate::style::Style;
 
-pub(crate) use answer::{answer_sentence, whose, widest};
+pub(crate) use answer::{Beside, answer_sentence, beside, whose, widest};
 pub(crate) use benchmarks::rows as benchmark_rows;
 pub(crate) use section::section;
 pub(crate) use throughput::knees_text;

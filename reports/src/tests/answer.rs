@@ -1,6 +1,6 @@
 //! The sentence on top: all that was measured of a cold start, and nothing held against what it can't be compared with.
 
-use coldstart_profiles::{ImageSource, Nanos, Outcome, Phase, Profile, Scope, TotalKind, TraceEnd};
+use coldstart_profiles::{ImageSource, Nanos, Outcome, Phase, Profile, Scope, TotalKind, Trace, TraceEnd};
 
 use super::scripted;
 use crate::comparison::spread;
@@ -134,11 +134,107 @@ fn two_profiles_are_told_apart_by_the_phase_that_moved() {
     assert!(sentence.contains("% longer. Most of it is weights_load, +250 ms."), "{sentence}");
     let back = spread(&[("b.json", &after), ("a.json", &before)]);
     assert!(back.contains("% shorter. Most of it is weights_load, −250 ms."), "{back}");
-    let own = with_own_image();
-    assert!(spread(&[("a.json", &own), ("b.json", &after)]).ends_with("Image pulls come on top."));
     let nodes = [("a", &before), ("b", &before), ("c", &before), ("d", &before), ("e", &after)];
     let many = spread(&nodes);
     assert!(many.contains("(e), where weights_load takes 250 ms longer than in the median."), "{many}");
+}
+
+/// The same profile, its pulls so much longer.
+fn pulled_longer(profile: &Profile, by: Nanos) -> Profile {
+    let mut longer = profile.clone();
+    for trace in longer.traces.iter_mut().filter(|trace| trace.scope == Scope::Pull) {
+        for reading in &mut trace.readings {
+            reading.duration_ns = reading.duration_ns.saturating_add(by);
+        }
+        if let TraceEnd::Completed { total_ns, .. } = &mut trace.end {
+            *total_ns = total_ns.saturating_add(by);
+        }
+    }
+    longer.derive();
+    longer
+}
+
+/// The same profile, its containers stopped after their first batch: warm-ups are those of processes.
+fn stopped_after_the_first_batch(profile: &Profile) -> Profile {
+    let mut stopped = profile.clone();
+    for trace in stopped.traces.iter_mut().filter(|trace| trace.total_kind == TotalKind::Container) {
+        trace.readings.retain(|reading| reading.phase != Phase::WarmUp);
+        let total = trace.readings.last().map(|last| last.begin_ns.saturating_add(last.duration_ns)).unwrap();
+        trace.end = Trace::completed(&trace.readings, total);
+    }
+    stopped.derive();
+    stopped
+}
+
+/// The time that a sentence begins with.
+fn time_of(sentence: &str) -> &str {
+    sentence.split(" from ").next().unwrap()
+}
+
+#[test]
+fn pulls_of_one_image_are_part_of_all_and_pulls_of_others_of_none() {
+    let a = with_own_image();
+    let b = pulled_longer(&a, Nanos::from_millis(700));
+    let [alone, other] = [&a, &b].map(answer_sentence);
+    let sentence = spread(&[("a.json", &a), ("b.json", &b)]);
+    let starts = format!("a.json starts in {}, b.json in {}: ", time_of(&alone), time_of(&other));
+    assert!(sentence.starts_with(&starts), "{starts}: {sentence}");
+    let reference = &a.target.image.as_ref().unwrap().reference;
+    let ends =
+        format!("% longer. Most of it is image_pull, +700 ms. These times hold the pull of {reference}.");
+    assert!(sentence.ends_with(&ends), "{sentence}");
+    let few = spread(&[("a", &a), ("b", &b), ("c", &a)]);
+    assert!(
+        few.contains(&format!("to {} (b)", time_of(&other))) && few.contains("hold the pull of"),
+        "{few}"
+    );
+    let many = spread(&[("a", &a), ("b", &b), ("c", &a), ("d", &a), ("e", &a)]);
+    assert!(many.contains("where image_pull takes 700 ms longer than in the median"), "{many}");
+
+    // What can't be held against each other is left out of all, with the reason.
+    let trials = spread(&[("a.json", &scripted::complete()), ("b.json", &scripted::complete())]);
+    let trials = trials.strip_suffix('.').unwrap();
+    let mut another = b.clone();
+    another.target.image.as_mut().unwrap().reference = "serve:1.5".to_owned();
+    let process = |profile: &Profile| {
+        let mut process = profile.clone();
+        process.traces.retain(|trace| trace.total_kind != TotalKind::Container);
+        process.derive();
+        process
+    };
+    let told = spread(&[("a.json", &a), ("b.json", &another)]);
+    let why = format!("Image pulls are left out: a.json pulled {reference}, and b.json serve:1.5.");
+    assert!(told.starts_with(trials) && told.ends_with(&why), "{told}");
+    let told = spread(&[("a.json", &a), ("b.json", &scripted::complete())]);
+    let why = "Image pulls are left out: b.json has none of an image of yours.";
+    assert!(told.starts_with(trials) && told.ends_with(why), "{told}");
+    let told = spread(&[("a.json", &process(&a)), ("b.json", &process(&b))]);
+    assert!(told.contains("Image pulls are left out: between them and a process"), "{told}");
+}
+
+#[test]
+fn warm_ups_beside_the_trials_are_part_of_all_or_left_out_of_all() {
+    let a = stopped_after_the_first_batch(&with_own_image());
+    let b = pulled_longer(&a, Nanos::from_millis(700));
+    let synthetic = stopped_after_the_first_batch(&scripted::complete());
+    let told = spread(&[("a.json", &a), ("b.json", &b)]);
+    let starts = format!("a.json starts in {}, b.json in ", time_of(&answer_sentence(&a)));
+    assert!(told.starts_with(&starts) && told.ends_with(" and the warm-up."), "{told}");
+    // Of two that can't be added to all only that one is left out.
+    let told = spread(&[("a.json", &a), ("b.json", &synthetic)]);
+    let time = answer_sentence(&synthetic);
+    let starts =
+        format!("a.json starts in {0}, b.json in {0}. These times hold the warm-up. ", time_of(&time));
+    assert!(
+        told.starts_with(&starts) && told.contains("Image pulls are left out: b.json has none"),
+        "{told}"
+    );
+    let mut without = b.clone();
+    without.measurements.retain(|row| row.key.phase != Phase::WarmUp);
+    let told = spread(&[("a.json", &a), ("b.json", &without)]);
+    let starts = format!("b.json in {}: ", time_of(&answer_sentence(&without)));
+    assert!(told.contains(&starts) && told.contains("Most of it is image_pull, +700 ms."), "{told}");
+    assert!(told.ends_with(". Warm-ups are left out: b.json has none."), "{told}");
 }
 
 #[test]
