@@ -39,12 +39,8 @@ pub struct PodsPolicy {
 }
 
 impl Behaviour {
-    /// What suits a cold start, a target of requests per second, and the fewest and the most replicas.
-    pub(super) fn of(
-        situation: &Situation<'_>,
-        rate_target: &Figure<f64>,
-        (min, max): (&Figure<u32>, &Figure<u32>),
-    ) -> Self {
+    /// What suits a cold start, a target of requests per second, and the most replicas.
+    pub(super) fn of(situation: &Situation<'_>, rate_target: &Figure<f64>, max: &Figure<u32>) -> Self {
         let cold = situation.cold_start;
         let seconds = cold.value.as_secs_f64().ceil();
         let growth = &situation.warm.growth_per_s;
@@ -56,7 +52,7 @@ impl Behaviour {
                 &cold.basis,
             )
         };
-        let pods = Basis::of("min(ceil(g(L) ÷ target), max − min replicas), at least 1")
+        let pods = Basis::of("min(ceil(g(L) ÷ target), max − 1 replicas), at least 1")
             .figure("g(L)", Quantity::PerSecond(growth.value), "capacity.warm.growth_per_s", &growth.basis)
             .figure(
                 "target",
@@ -64,9 +60,9 @@ impl Behaviour {
                 "autoscaler.targets.request_rate.value",
                 &rate_target.basis,
             )
-            .figure("min", Quantity::Count(u64::from(min.value)), "autoscaler.min_replicas", &min.basis)
             .figure("max", Quantity::Count(u64::from(max.value)), "autoscaler.max_replicas", &max.basis);
-        let room = f64::from(max.value.saturating_sub(min.value));
+        // Exports keep another least number than the formula's: one replica at least is there.
+        let room = f64::from(max.value.saturating_sub(1));
         let added = match rate_target.value {
             target if target > 0.0 => (growth.value / target).ceil().min(room).max(1.0),
             _ => 1.0,

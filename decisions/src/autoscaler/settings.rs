@@ -45,7 +45,7 @@ pub struct Situation<'a> {
     pub size: RequestSize,
     /// Facts of the cluster.
     pub cluster: &'a ClusterFacts,
-    /// What one replica certainly carries.
+    /// What one replica completes in full batches within the service level.
     pub bound: &'a SlaBound,
     /// Warm replicas.
     pub warm: &'a Warm,
@@ -83,7 +83,7 @@ impl Autoscaler {
         let max_replicas = most(situation, planner, &largest_per_s)?;
         Ok(Autoscaler {
             targets: situation.targets(&headroom, hopeless.as_ref()),
-            behaviour: Behaviour::of(situation, &rate_target, (&min_replicas, &max_replicas)),
+            behaviour: Behaviour::of(situation, &rate_target, &max_replicas),
             min_replicas,
             max_replicas,
             largest_per_s,

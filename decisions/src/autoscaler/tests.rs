@@ -164,13 +164,18 @@ fn behaviour_keeps_to_what_kubernetes_takes() {
     }
     // g(L) = 60/s; the target is 0.625 · 160 ÷ 1.1 = 90.9/s.
     assert_eq!(Case::new(100, 0.8).settings(15).behaviour.scale_up.pods.value, 1);
-    // g(L) = 600/s, ρ = 1/7: the target is 20.8/s, which 29 replicas more would carry; there may be fewer.
+    // g(L) = 4 · 75 = 300/s, ρ = 1/4: the target is 36.4/s, which 9 more replicas carry.
+    let settings = Case::new(100, 4.0).settings(15);
+    assert!(settings.max_replicas.value > 9);
+    assert_eq!(settings.behaviour.scale_up.pods.value, 9);
+    // g(L) = 750/s, ρ = 2/17: the target is 17.1/s, which 44 more would carry; there may be fewer.
     let settings = Case::new(100, 10.0).settings(15);
-    let room = settings.max_replicas.value - settings.min_replicas.value;
-    assert_eq!(settings.behaviour.scale_up.pods.value, room.min(29));
+    assert_eq!(settings.behaviour.scale_up.pods.value, (settings.max_replicas.value - 1).min(44));
     let mut case = Case::new(100, 10.0);
-    case.cluster.max_replicas = Some(settings.min_replicas.value + 2);
-    assert_eq!(case.settings(15).behaviour.scale_up.pods.value, 2, "no more than there may be");
+    let most = settings.min_replicas.value + 2;
+    case.cluster.max_replicas = Some(most);
+    assert!(most < 44);
+    assert_eq!(case.settings(15).behaviour.scale_up.pods.value, most - 1, "no more than there may be");
 }
 
 #[test]

@@ -11,11 +11,8 @@ use crate::basis::{Basis, Figure, Quantity};
 use crate::cluster::ClusterFacts;
 use crate::measured::MeasuredError;
 use crate::service::{RequestSize, ServiceError, ServiceModel, Sla};
-use crate::simulate::{CapacityError, Dispatch, Load, Search, meets, replicas_for};
+use crate::simulate::{CapacityError, Dispatch, Load, MOST_REPLICAS, Search, meets, replicas_for};
 use crate::traffic::{Traffic, TrafficError};
-
-/// The search for a number of replicas ends here: no cluster of one model is larger.
-const MOST_REPLICAS: u32 = 10_000;
 
 /// Why there is no plan. Messages complete "failed to …".
 #[derive(Debug, thiserror::Error)]

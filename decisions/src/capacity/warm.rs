@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::basis::Figure;
 
-/// What one replica certainly carries within the service level.
+/// What one replica completes in full batches within the service level. Of requests that come at random it carries fewer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SlaBound {
     /// n*: the largest batch that a request may wait for and then be part of.

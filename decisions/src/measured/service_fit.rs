@@ -206,9 +206,17 @@ impl ServiceFits {
             )),
             None => basis,
         };
+        let largest = largest_batch(points);
         match max_batch {
             Some(batch) => {
-                basis.input("largest batch", Quantity::Count(u64::from(batch))).assumed("--max-batch")
+                let basis =
+                    basis.input("largest batch", Quantity::Count(u64::from(batch))).assumed("--max-batch");
+                match batch > largest {
+                    true => basis.caveat(format!(
+                        "batches of up to {batch} are extrapolated: the largest that was measured is {largest}"
+                    )),
+                    false => basis,
+                }
             }
             None => basis.input("largest measured batch", Quantity::Count(u64::from(largest_batch(points)))),
         }

@@ -5,10 +5,12 @@ use coldstart_profiles::{Nanos, Profile};
 use super::tests::{request, trace};
 use super::*;
 use crate::autoscaler::Signal;
+use crate::basis::{Basis, Figure};
 use crate::capacity::PlanError;
 use crate::cluster::{ClusterFacts, Prices};
 use crate::service::Sla;
 use crate::testing::{encoder, with_cold_starts};
+use crate::traffic::{Ramp, Traffic};
 
 fn profile() -> Profile {
     with_cold_starts(encoder(500.0, 500.0), &[20_000, 20_000, 25_000])
@@ -58,6 +60,62 @@ fn more_than_the_fewest_are_taken_where_they_are_cheaper() {
         explain(&dear, &format!("courses.carried_out.static_{}.fewest.cost", chosen.min_replicas.value))
             .unwrap();
     assert!(!explained.is_empty());
+}
+
+/// What the sentence says of the plan and what the table says of as many standing by is one number.
+#[test]
+fn of_numbers_the_plan_is_carried_out_with_its_own_standby() {
+    let traffic = Traffic::Ramp(Ramp {
+        base_per_s: 2.0,
+        peak_per_s: 12.0,
+        growth_per_s_per_s: 0.05,
+        size: crate::service::RequestSize::ONE,
+    });
+    let asked = PlanRequest { simulate: true, ..request(4000) };
+    let plan = make_plan(&[("p.json", &profile())], &traffic, asked, "0").unwrap();
+    let standby = plan.capacity.standby().value;
+    assert!(standby > 1, "else it would be hard to tell from others: {standby}");
+    let exactly = plan.courses.as_ref().unwrap().exactly.as_ref().unwrap();
+    let comparison = plan.comparison.as_ref().unwrap();
+    let point = comparison.pareto.iter().find(|point| point.standby == standby).unwrap();
+    assert_eq!((exactly.replica_hours.value, exactly.meets), (point.replica_hours, point.meets));
+    assert_eq!(comparison.policies.last().unwrap().replica_hours, point.replica_hours);
+    assert!(comparison.pareto.iter().any(|other| other.replica_hours != point.replica_hours));
+}
+
+#[test]
+fn what_scales_has_to_be_worth_it() {
+    let course = |name: &str, export, hours: f64, meets| Course {
+        name: name.to_owned(),
+        export,
+        to_zero: false,
+        min_replicas: Figure::new(1, Basis::default()),
+        fewest: None,
+        meets,
+        attainment: Figure::new(1.0, Basis::default()),
+        replica_hours: Figure::new(hours, Basis::default()),
+        cost: None,
+        floor_carries: false,
+    };
+    for (fixed, signal, meets, cheapest) in [
+        (2.0, 1.99, true, "static"),
+        (2.0, 1.9, true, "signal"),
+        (2.0, 2.5, true, "static"),
+        (1.0, 1.99, false, "signal"),
+    ] {
+        let courses = Courses::new(
+            None,
+            vec![course("static", None, fixed, meets), course("signal", Some(Signal::Plan), signal, true)],
+        );
+        assert_eq!(courses.cheapest.unwrap().name, cheapest, "{fixed} {signal}");
+    }
+}
+
+#[test]
+fn batches_beyond_the_sweep_are_said_to_be_extrapolated() {
+    let asked = |most| plan(PlanRequest { max_batch: Some(most), ..request(4000) }).caveats.join("\n");
+    assert!(asked(64).contains("batches of up to 64 are extrapolated: the largest that was measured is 16"));
+    assert!(!asked(16).contains("extrapolated"));
 }
 
 #[test]

@@ -36,7 +36,7 @@ pub struct Moment {
     pub missed_per_s: f64,
     /// The fewest ready replicas in it.
     pub ready: u32,
-    /// What those certainly carry: ready × μ_SLA.
+    /// What those complete in full batches: ready × μ_SLA.
     pub capacity_per_s: f64,
 }
 

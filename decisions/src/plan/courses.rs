@@ -8,6 +8,9 @@ use crate::autoscaler::Signal;
 use crate::basis::{Basis, Figure};
 use crate::simulate::PolicyOutcome;
 
+/// What scales has to be cheaper than a fixed number by more than this share to be advised in its place.
+const WORTH_SCALING: f64 = 0.02;
+
 /// One way to run the replicas, replayed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Course {
@@ -37,12 +40,13 @@ pub struct Course {
 /// Every way that was replayed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Courses {
-    /// replicas(rate) + standby carried out exactly: what no autoscaler can do, and exports are measured by. `null` where no standby is
-    /// enough.
+    /// replicas(rate) + standby carried out exactly: what no autoscaler can do, and exports are measured by. Of numbers with the standby
+    /// of the formula, whether that is enough on what was drawn or not; of a trace `null` where no standby is enough.
     pub exactly: Option<Course>,
     /// What can be carried out: first the fixed number, then exports.
     pub carried_out: Vec<Course>,
-    /// The cheapest of `carried_out` that meets the SLA: by cost where prices are known, else by hours. `null` where none does.
+    /// The cheapest of `carried_out` that meets the SLA: by cost where prices are known, else by hours; the fixed number where nothing is
+    /// cheaper by more than 2 %. `null` where none does.
     pub cheapest: Option<Course>,
 }
 
@@ -79,8 +83,13 @@ impl Course {
 impl Courses {
     pub(super) fn new(exactly: Option<Course>, carried_out: Vec<Course>) -> Self {
         let meets = carried_out.iter().filter(|course| course.meets);
-        // Of equals the first: a fixed number asks for nothing.
-        let cheapest = meets.min_by(|a, b| a.price().total_cmp(&b.price())).cloned();
+        let least = meets.min_by(|a, b| a.price().total_cmp(&b.price()));
+        // A fixed number asks for nothing, and what begins with one replica less is ahead of it by that start.
+        let fixed = carried_out.iter().find(|course| course.export.is_none() && course.meets);
+        let as_cheap = fixed.filter(|fixed| {
+            least.is_some_and(|least| fixed.price() <= least.price() * (1.0 + WORTH_SCALING))
+        });
+        let cheapest = as_cheap.or(least).cloned();
         Courses { exactly, carried_out, cheapest }
     }
 

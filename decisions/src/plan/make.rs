@@ -149,7 +149,10 @@ impl Replays {
         };
         let trace = if let Traffic::Trace(trace) = traffic { Some(trace) } else { drawn.as_ref() };
         let replay = trace
-            .map(|trace| Ok::<_, PlanError>(Replay::new(alternatives, trace, alternatives.table(traffic)?)))
+            .map(|trace| {
+                let table = alternatives.table(traffic)?;
+                Ok::<_, PlanError>(Replay::new(alternatives, trace, table, drawn.is_some()))
+            })
             .transpose()?;
         let (wanted, fewest) = match &replay {
             Some(replay) => {

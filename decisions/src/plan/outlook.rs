@@ -66,7 +66,9 @@ impl Answer {
             request,
         };
         let replay = match traffic {
-            Traffic::Trace(trace) => Some(Replay::new(&alternatives, trace, alternatives.table(traffic)?)),
+            Traffic::Trace(trace) => {
+                Some(Replay::new(&alternatives, trace, alternatives.table(traffic)?, false))
+            }
             Traffic::Steady(_) | Traffic::Ramp(_) => None,
         };
         let replayed = replay.as_ref().and_then(|replay| replay.replayed.as_ref());

@@ -12,7 +12,7 @@ use crate::autoscaler::{Advice, Signal, Wanted};
 use crate::basis::{Basis, Figure, Quantity};
 use crate::simulate::{
     Load, ParetoPoint, Planned, Policy, PolicyOutcome, Replicas, Rule, Scenario, Search, Standby, autoscaled,
-    fewest, fewest_standing_by, meets_sla, pareto, replicas_for, standby_for,
+    carried_out, fewest, fewest_standing_by, meets_sla, pareto, replicas_for, standby_for,
 };
 use crate::traffic::Trace;
 
@@ -33,6 +33,8 @@ pub(super) struct Replay<'a> {
     pub(super) trace: &'a Trace,
     planned: Planned,
     starts_ns: Vec<Nanos>,
+    /// Whether the arrivals were drawn of numbers.
+    drawn: bool,
     /// `None` where no standby is enough.
     pub(super) replayed: Option<Replayed>,
     fixed: Option<Replicas>,
@@ -40,7 +42,14 @@ pub(super) struct Replay<'a> {
 
 impl<'a> Replay<'a> {
     /// Finds the standby, and the number that would never have to change.
-    pub(super) fn new(alternatives: &'a Alternatives<'a>, trace: &'a Trace, table: Vec<f64>) -> Self {
+    /// Of arrivals that were `drawn` of numbers the plan is carried out with the standby of the formula, which those numbers ask for: the
+    /// fewest that do on one draw are of that draw.
+    pub(super) fn new(
+        alternatives: &'a Alternatives<'a>,
+        trace: &'a Trace,
+        table: Vec<f64>,
+        drawn: bool,
+    ) -> Self {
         let sla = &alternatives.request.sla;
         // No more than the cluster has.
         let search = alternatives.planner.search();
@@ -51,6 +60,7 @@ impl<'a> Replay<'a> {
             trace,
             planned: alternatives.planned(table),
             starts_ns: alternatives.starts_ns(1.0),
+            drawn,
             replayed: None,
             fixed: replicas_for(alternatives.service, sla, Load::Trace(trace), search).ok(),
         };
@@ -217,8 +227,7 @@ impl<'a> Replay<'a> {
             });
             outcomes.push(found);
         }
-        let exactly = self.replayed.as_ref().map(|found| {
-            let mut outcome = found.outcome.clone();
+        let exactly = self.exactly().map(|mut outcome| {
             outcome.policy.name = EXACTLY.to_owned();
             outcomes.push(outcome.clone());
             Course::of(
@@ -229,6 +238,14 @@ impl<'a> Replay<'a> {
             )
         });
         (Courses::new(exactly, courses), outcomes)
+    }
+
+    /// The plan as no autoscaler carries it out, with the standby that it has.
+    fn exactly(&self) -> Option<PolicyOutcome> {
+        match self.drawn {
+            true => Some(carried_out(&self.scenario(), &self.planned, self.alternatives.warm.standby.value)),
+            false => self.replayed.as_ref().map(|found| found.outcome.clone()),
+        }
     }
 
     /// The fixed number: the fewest that are enough, or more where misses cost more than those.
@@ -302,7 +319,8 @@ impl<'a> Replay<'a> {
 
     fn pareto(&self) -> Vec<ParetoPoint> {
         let formula = self.alternatives.warm.standby.value;
-        let standby = self.replayed.as_ref().map_or(formula, |found| found.standby.value);
+        let replayed = self.replayed.as_ref().filter(|_| !self.drawn);
+        let standby = replayed.map_or(formula, |found| found.standby.value);
         pareto(&self.scenario(), &self.planned, (2 * standby).max(formula).clamp(3, MOST_STANDBY))
     }
 }

@@ -76,7 +76,7 @@ pub struct ServicePlan {
 /// How many replicas.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Capacity {
-    /// What one replica certainly carries.
+    /// What one replica completes in full batches within the service level.
     pub bound: SlaBound,
     /// Warm replicas.
     pub warm: Warm,

@@ -1,4 +1,5 @@
-//! The sufficient bound: what one replica certainly carries within the service level.
+//! The sufficient bound: what one replica completes within the service level when its batches are full. Requests that come at random
+//! fill them unevenly: how many replicas they take is simulated, and this is where that search begins.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -29,7 +29,7 @@ pub enum ServiceError {
     },
     /// No number of replicas makes one request faster than it is alone.
     #[error(
-        "meet the SLA: {part} of {asked} is below what a request takes alone, {needed}: no number of replicas changes \
+        "meet the SLA: {part} of {asked} is below what a request takes alone, {needed}{whose}: no number of replicas changes \
          that; allow more time, or make the model faster"
     )]
     BelowBatchOne {
@@ -39,6 +39,8 @@ pub enum ServiceError {
         asked: Nanos,
         /// What one request takes on an idle replica.
         needed: Nanos,
+        /// Of which requests that is, in brackets; empty where all are alike.
+        whose: &'static str,
     },
     /// One request needs more key-value memory than a replica has.
     #[error(

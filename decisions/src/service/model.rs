@@ -134,7 +134,7 @@ impl ServiceModel {
                 SlaPart::Itl => self.itl_hi(1, size),
             });
             if needed > asked {
-                return Err(ServiceError::BelowBatchOne { part, asked, needed });
+                return Err(ServiceError::BelowBatchOne { part, asked, needed, whose: "" });
             }
         }
         Ok(())

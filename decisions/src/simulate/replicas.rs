@@ -61,8 +61,8 @@ pub enum CapacityError {
     Service(#[from] ServiceError),
     /// The load is above what the most replicas carry.
     #[error(
-        "carry {rate_per_s:.1} requests a second within the SLA on {most} replicas: {missed_percent:.2} % of those simulated miss it; \
-         allow more replicas, more time, or make the model faster"
+        "carry {rate_per_s:.1} requests a second within the SLA on {most} replicas: {missed_percent:.2} % of those simulated miss it; {}",
+        remedy(*most)
     )]
     TooFew {
         /// The load.
@@ -72,9 +72,35 @@ pub enum CapacityError {
         /// Of the requests simulated with that many, how many missed a bound, in percent.
         missed_percent: f64,
     },
+    /// The load is above what the most replicas complete, however long requests may wait.
+    #[error(
+        "carry {rate_per_s:.1} requests a second on {most} replicas: busy all the time they complete {completed_per_s:.1}; {}",
+        remedy(*most)
+    )]
+    TooMuch {
+        /// The load.
+        rate_per_s: f64,
+        /// The most replicas.
+        most: u32,
+        /// What they complete when they never wait for work.
+        completed_per_s: f64,
+    },
     /// A rate that is none.
     #[error("carry {0} requests a second: give a rate that is not below zero")]
     Rate(f64),
+}
+
+/// The search for a number of replicas ends here: no cluster of one model is larger.
+pub(crate) const MOST_REPLICAS: u32 = 10_000;
+
+/// What helps where so many replicas are not enough.
+const fn remedy(most: u32) -> &'static str {
+    match most {
+        MOST_REPLICAS.. => {
+            "a plan looks at no more of them: divide the traffic, allow more time, or make the model faster"
+        }
+        _ => "allow more replicas, more time, or make the model faster",
+    }
 }
 
 impl Search {
@@ -117,15 +143,14 @@ pub fn replicas_for(
         Load::Poisson { .. } if carried > 0.0 => (rate_per_s / carried).ceil().max(1.0),
         _ => 1.0,
     };
+    if least > f64::from(most) {
+        return Err(CapacityError::TooMuch { rate_per_s, most, completed_per_s: carried * f64::from(most) });
+    }
     let mut simulations = 0;
-    let found = if least > f64::from(most) {
-        None
-    } else {
-        fewest(least as u32, seed, most, |replicas| {
-            simulations += 1;
-            meets(service, sla, load, search, replicas)
-        })
-    };
+    let found = fewest(least as u32, seed, most, |replicas| {
+        simulations += 1;
+        meets(service, sla, load, search, replicas)
+    });
     let Some(replicas) = found else {
         let outcome = outcome_with(service, sla, load, search, most);
         let missed_percent = (1.0 - outcome.attainment) * 100.0;

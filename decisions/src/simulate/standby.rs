@@ -35,8 +35,7 @@ pub struct Standby {
 /// Fails when the plan's largest number of replicas is not enough.
 pub fn standby_for(scenario: &Scenario<'_>, plan: &Planned, seed: u32) -> Result<Standby, CapacityError> {
     let (found, simulations) = fewest_standing_by(scenario, plan, seed);
-    let (scenario, policy) = with(scenario, plan, found.unwrap_or(plan.max_replicas));
-    let outcome = autoscaled(&scenario, &policy);
+    let outcome = carried_out(scenario, plan, found.unwrap_or(plan.max_replicas));
     match found {
         Some(standby) => Ok(Standby { standby, seed, outcome, simulations }),
         None => Err(CapacityError::TooFew {
@@ -56,6 +55,12 @@ pub(crate) fn fewest_standing_by(scenario: &Scenario<'_>, plan: &Planned, seed: 
         meets_sla(&scenario, &policy)
     });
     (found, simulations)
+}
+
+/// How the plan does with so many standing by.
+pub(crate) fn carried_out(scenario: &Scenario<'_>, plan: &Planned, standby: u32) -> PolicyOutcome {
+    let (scenario, policy) = with(scenario, plan, standby);
+    autoscaled(&scenario, &policy)
 }
 
 /// The plan with so many standing by, which are there from the start.
@@ -93,8 +98,7 @@ pub struct ParetoPoint {
 pub fn pareto(scenario: &Scenario<'_>, plan: &Planned, most: u32) -> Vec<ParetoPoint> {
     let mut points: Vec<ParetoPoint> = (0..=most)
         .map(|standby| {
-            let (scenario, policy) = with(scenario, plan, standby);
-            let found = autoscaled(&scenario, &policy);
+            let found = carried_out(scenario, plan, standby);
             ParetoPoint {
                 standby,
                 attainment: found.outcome.attainment,

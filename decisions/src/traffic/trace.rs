@@ -146,7 +146,8 @@ impl Sizes<'_> {
             let (_, at, _) = alone.select_nth_unstable(rank);
             let needed = coldstart_profiles::Nanos::from_nanos(*at);
             if needed > asked {
-                return Err(ServiceError::BelowBatchOne { part, asked, needed });
+                let whose = " (at the service level's percentile over the requests of the trace)";
+                return Err(ServiceError::BelowBatchOne { part, asked, needed, whose });
             }
         }
         Ok(())

@@ -91,7 +91,7 @@ fn impossible(error: &PlanError) -> bool {
         PlanError::Service(error) | PlanError::Capacity(CapacityError::Service(error)) => {
             matches!(error, ServiceError::BelowBatchOne { .. } | ServiceError::RequestTooLarge { .. })
         }
-        PlanError::Capacity(CapacityError::TooFew { .. }) => true,
+        PlanError::Capacity(CapacityError::TooFew { .. } | CapacityError::TooMuch { .. }) => true,
         _ => false,
     }
 }

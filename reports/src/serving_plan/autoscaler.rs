@@ -33,6 +33,8 @@ pub(super) fn targets(plan: &ServingPlan, style: &Style) -> String {
         // With some replicas at least a threshold may do after all: a replay says more than a formula.
         let saved = saved(plan, target);
         let (tone, why) = saved.as_deref().map_or((tone, why), |saved| (Tone::Good, saved));
+        let untried = untried(plan, target).then(|| format!("by the formula {why}: `--simulate` replays it"));
+        let why = untried.as_deref().unwrap_or(why);
         // A target that nothing can be scaled on is no number to copy; `--explain` has it.
         let unusable = matches!(target.usability, Usability::Unusable { .. }) && saved.is_none();
         let value = target.value.as_ref().filter(|_| !unusable);
@@ -55,9 +57,20 @@ pub(super) fn targets(plan: &ServingPlan, style: &Style) -> String {
 fn saved(plan: &ServingPlan, target: &Target) -> Option<String> {
     let Usability::Unusable { .. } = target.usability else { return None };
     let course = plan.courses.as_ref()?.of_export(target.signal)?;
-    (course.meets && !course.floor_carries).then(|| {
-        format!("usable with {} at least, replayed; by itself it comes too late", course.min_replicas.value)
+    let chosen = course.min_replicas.value;
+    let least = course.fewest.as_ref().map_or(chosen, |fewest| fewest.replicas.value);
+    let best = if least < chosen { format!(", the cheapest with {chosen}") } else { String::new() };
+    (course.meets && !course.floor_carries).then(|| match least {
+        0 | 1 => format!("usable, replayed{best}; by the formula it comes too late"),
+        _ => format!("usable with {least} at least, replayed{best}; with fewer it comes too late"),
     })
+}
+
+/// Whether a formula speaks against a target that has a number, and no replay has tried it.
+fn untried(plan: &ServingPlan, target: &Target) -> bool {
+    let against = matches!(target.usability, Usability::Unusable { .. }) && target.value.is_some();
+    let courses = plan.courses.as_ref();
+    against && courses.is_some_and(|courses| courses.of_export(target.signal).is_none())
 }
 
 /// The number of replicas that the plan wants, as a query computes it.

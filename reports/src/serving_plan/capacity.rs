@@ -13,7 +13,7 @@ use crate::style::{Style, Tone};
 use crate::terminal::section;
 use crate::text::paragraph;
 
-/// The service model with its fit, and what one replica certainly carries.
+/// The service model with its fit, and what one replica completes within the service level.
 pub(super) fn service(plan: &ServingPlan, style: &Style) -> String {
     let bound = &plan.capacity.bound;
     let fit = match &plan.service.model {
@@ -21,14 +21,18 @@ pub(super) fn service(plan: &ServingPlan, style: &Style) -> String {
         ServiceModel::LanguageModel(model) => language(model, plan),
     };
     let by_hand = plan.request.by_hand.service.as_ref().map(|_| "these times are given by hand".to_owned());
-    let carries = format!(
-        "n* = {} within {}: T(n*) = {}, so one replica certainly carries {} requests/s; a request alone takes up to {}",
-        bound.batch.value,
-        levels(plan),
-        bound.time_ns.value,
-        number(bound.rate_per_s.value),
-        bound.alone_hi_ns.value
-    );
+    let (level, rate, alone) = (levels(plan), number(bound.rate_per_s.value), bound.alone_hi_ns.value);
+    let carries = match bound.sufficient {
+        true => format!(
+            "n* = {} within {level}: T(n*) = {}, so full batches complete {rate} requests/s within it; requests that come at random \
+             leave gaps, so that the numbers below are simulated; one alone takes up to {alone}",
+            bound.batch.value, bound.time_ns.value
+        ),
+        false => format!(
+            "{level} leaves no time to wait for a batch: one after the other a replica completes {rate} requests/s, and one that finds it \
+             busy may miss the level; one alone takes up to {alone}"
+        ),
+    };
     let body: String = fit
         .iter()
         .chain(&by_hand)

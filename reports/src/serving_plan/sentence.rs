@@ -66,7 +66,8 @@ fn following(plan: &ServingPlan, courses: &Courses, best: &Course) -> Option<Str
         format!("; `--signal plan` takes {}{misses}", number(course.replica_hours.value))
     });
     let (keep, takes) = (keeping(plan), number(exactly.replica_hours.value));
-    Some(format!(". Following the rate, {keep}: carried out exactly that takes {takes}{export}"))
+    let misses = if exactly.meets { "" } else { ", and misses the level" };
+    Some(format!(". Following the rate, {keep}: carried out exactly that takes {takes}{misses}{export}"))
 }
 
 /// How many to keep: as the replay of the trace found it, else by the formula.

@@ -165,7 +165,16 @@ fn a_loose_sla_is_no_excuse_for_a_queue_that_grows() {
     assert!(outcome_with(&service, &sla, load, search, 1).meets);
     assert_eq!(replicas_for(&service, &sla, load, search).unwrap().replicas, 2);
     let one = Search { most: 1, ..search };
-    assert!(matches!(replicas_for(&service, &sla, load, one), Err(CapacityError::TooFew { most: 1, .. })));
+    let error = replicas_for(&service, &sla, load, one).unwrap_err();
+    assert!(matches!(error, CapacityError::TooMuch { most: 1, .. }), "{error}");
+    assert!(
+        error.to_string().contains("busy all the time they complete 100.0; allow more replicas"),
+        "{error}"
+    );
+    let all = Search { most: MOST_REPLICAS, ..search };
+    let load = Load::Poisson { rate_per_s: 1e9, sizes: Sizes::One(RequestSize::ONE) };
+    let error = replicas_for(&service, &sla, load, all).unwrap_err().to_string();
+    assert!(error.contains("a plan looks at no more of them: divide the traffic"), "{error}");
 }
 
 #[test]
@@ -178,7 +187,7 @@ fn what_cannot_be_met_is_refused() {
     assert!(error.to_string().contains("10.0 ms is below what a request takes alone, 15.0 ms"), "{error}");
     let error = replicas_for(&single(1.0, 5.0, 1), &sla, poisson(1e6), search).unwrap_err();
     assert!(
-        error.to_string().starts_with("carry 1000000.0 requests a second within the SLA on 20 replicas"),
+        error.to_string().starts_with("carry 1000000.0 requests a second on 20 replicas: busy all the time"),
         "{error}"
     );
     assert!(matches!(

@@ -17,7 +17,7 @@ pub(in crate::html) fn of_plan(plan: &ServingPlan) -> Result<Vec<Figure>, String
     Ok(figures)
 }
 
-/// What arrives, what the ready replicas certainly carry, and what misses the service level, over the traffic.
+/// What arrives, what the ready replicas complete in full batches, and what misses the service level, over the traffic.
 fn capacity(plan: &ServingPlan, comparison: &PolicyComparison) -> Result<Option<Figure>, String> {
     let Some(policy) = comparison.policies.last() else { return Ok(None) };
     let moments = plan.over_time(policy);
