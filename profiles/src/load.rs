@@ -57,7 +57,11 @@ impl FromStr for PageCache {
 pub enum ResidencyMethod {
     /// `mincore` on every page; exact, but only where the caller owns or can write the file.
     Mincore,
-    /// `preadv2(RWF_NOWAIT)` on a sample of pages.
+    /// `cachestat` on every page; exact. Where it is allowed, it is for files of others.
+    Cachestat,
+    /// A sample of windows of 64 KiB: what the kernel maps around a page that is touched was resident.
+    FaultAround,
+    /// `preadv2(RWF_NOWAIT)` on a sample of pages; too high where the kernel starts to read a page that is asked for.
     Nowait,
     /// The file system keeps its files in memory: all of it is resident.
     Tmpfs,
@@ -70,8 +74,8 @@ pub enum ResidencyMethod {
 /// How much of the files was in the page cache.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Residency {
-    /// The bytes in the page cache, whole pages; null with the reason in `why`. Under `nowait` an estimate: the share of the
-    /// sampled pages times the size.
+    /// The bytes in the page cache, whole pages; null with the reason in `why`. Under `fault_around` and `nowait` an estimate: the
+    /// share of the sampled pages times the size.
     pub resident_bytes: Option<Bytes>,
     /// The size of the files.
     pub total_bytes: Bytes,

@@ -23,5 +23,6 @@ mod plan;
 mod plan_by_hand;
 mod runs;
 mod self_test;
+mod strangers;
 mod support;
 mod telemetry;

@@ -1,8 +1,15 @@
 //! The page cache under a model's own files: asking, evicting, warming. Never the cache of the whole machine.
 
+mod chance;
 mod evict;
+mod exact;
+mod fault_around;
+mod nowait;
 mod residency;
 mod warm;
+
+#[cfg(test)]
+mod tests;
 
 pub use evict::{Eviction, evict};
 pub use residency::residency;
