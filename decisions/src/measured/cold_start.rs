@@ -76,6 +76,11 @@ pub enum PullTime {
         /// Bytes ÷ bandwidth.
         time_ns: Nanos,
     },
+    /// It is in the total, in what no part accounts for: one that is added would count twice.
+    Unattributed {
+        /// Why it can't be told apart.
+        why: String,
+    },
     /// There is none in the total: the image is taken to be on the node.
     None {
         /// Why.
@@ -112,12 +117,38 @@ impl ColdStart {
         let measured = Trials::of(profiles).and_then(|trials| {
             Self::measured(&trials, profiles, storage, pull(&trials, profiles, by_hand.pull))
         });
-        match (measured, by_hand.cold_p99_ns) {
-            (Some(measured), Some(p99)) => Some(measured.with_p99(p99)),
-            (Some(measured), None) => Some(measured),
-            (None, Some(p99)) => Some(Self::assumed(storage, p99)),
-            (None, None) => None,
+        let cold = match (measured, by_hand.cold_p99_ns) {
+            (Some(measured), Some(p99)) => measured.with_p99(p99),
+            (Some(measured), None) => measured,
+            (None, Some(p99)) => Self::assumed(storage, p99),
+            (None, None) => return None,
+        };
+        Some(if by_hand.pull.is_some() { cold.with_unused_pull() } else { cold })
+    }
+
+    /// Says so where a pull that was given by hand is not a part of it.
+    fn with_unused_pull(mut self) -> Self {
+        let why = match &self.pull {
+            PullTime::Assumed { .. } if self.is_by_hand() => {
+                "only tell the pull from the rest of the cold start: the whole was given with --assume-cold-p99"
+            }
+            PullTime::Assumed { .. } => return self,
+            PullTime::Measured { .. } => "are not used for the cold start: its pull was measured",
+            PullTime::Unattributed { .. } => {
+                "are not used for the cold start: it holds the pull already, in `unattributed`, and would count it twice"
+            }
+            PullTime::None { .. } => "are not used for the cold start: the whole of it was given with --assume-cold-p99",
+        };
+        let caveat = format!("{} {why}", PullByHand::FLAGS.join(" and "));
+        for basis in [&mut self.median_ns.basis, &mut self.hi_ns.basis] {
+            basis.caveats.push(caveat.clone());
         }
+        self
+    }
+
+    /// Whether the whole of it was given by hand.
+    pub fn is_by_hand(&self) -> bool {
+        self.hi_ns.basis.assumed.iter().any(|flag| flag == COLD_P99)
     }
 
     fn measured(
@@ -226,6 +257,9 @@ fn pull(trials: &Trials<'_>, profiles: &[&Profile], by_hand: Option<PullByHand>)
     if !inside.is_empty() {
         return (PullTime::Measured { times_ns: inside }, None);
     }
+    if let Some(why) = hidden(trials) {
+        return (PullTime::Unattributed { why }, None);
+    }
     if let Some(by_hand) = by_hand {
         let basis = Basis::of("image bytes ÷ registry bandwidth")
             .input("image bytes", Quantity::Bytes(by_hand.image_bytes))
@@ -250,6 +284,18 @@ fn pull(trials: &Trials<'_>, profiles: &[&Profile], by_hand: Option<PullByHand>)
     let basis = Basis::measured("pulls of the image", keys, times.len());
     let span = Span { phase: Phase::ImagePull, times: times.clone(), basis };
     (PullTime::Measured { times_ns: times }, Some(span))
+}
+
+/// Why pods whose image was not told to be there hold a pull that has no part of its own; `None` of other trials.
+fn hidden(trials: &Trials<'_>) -> Option<String> {
+    if trials.kind != TotalKind::Pod || trials.params.get("image") == Some("present") {
+        return None;
+    }
+    let unattributed = OrderStatistics::new(trials.unattributed()).ok()?.nearest_rank(Percentile::P50);
+    Some(format!(
+        "a pod's total runs from its creation, so that its pull lies in `unattributed`, {unattributed} by the median, and no event tells it \
+         apart: import pods with their events, which a cluster keeps for an hour"
+    ))
 }
 
 /// That unpacking so many bytes takes longer here than the download that is counted. Where it is quicker it hides behind it.
@@ -294,8 +340,14 @@ fn formula(trials: &Trials<'_>, spans: &[Span]) -> String {
 }
 
 fn caveats(mut basis: Basis, trials: &Trials<'_>, pull: &PullTime, spans: &[Span]) -> Basis {
-    if let PullTime::None { why } = pull {
-        basis = basis.caveat(format!("the cold start holds no image pull: {why}"));
+    match pull {
+        PullTime::None { why } => {
+            basis = basis.caveat(format!("the cold start holds no image pull: {why}"));
+        }
+        PullTime::Unattributed { why } => {
+            basis = basis.caveat(format!("the pull of the image is no part of its own: {why}"));
+        }
+        PullTime::Measured { .. } | PullTime::Assumed { .. } => {}
     }
     basis.caveats.extend(spans.iter().flat_map(|span| span.basis.caveats.iter().cloned()));
     if trials.ends_with == Phase::FirstBatch && !spans.iter().any(|span| span.phase == Phase::WarmUp) {

@@ -1,10 +1,10 @@
 //! Cold starts of a cluster's pods beside what a machine measured.
 
 use coldstart_profiles::{
-    ClusterTarget, ImageSource, ImageTarget, Nanos, Params, Phase, Profile, Reading, Scope, TotalKind, Trace,
+    Bytes, ClusterTarget, ImageSource, ImageTarget, Nanos, Params, Phase, Profile, Reading, Scope, TotalKind, Trace,
 };
 
-use super::{ByHand, Fleet, PullTime};
+use super::{ByHand, ColdStart, Fleet, PullByHand, PullTime};
 use crate::testing::profile;
 
 /// Pods of so many seconds of pull and of readiness; the first one found its image.
@@ -76,6 +76,65 @@ fn what_pods_took_comes_before_what_a_machine_took() {
         assert_eq!(class.cold_starts.len(), 2, "that of the machine is still there");
         assert_eq!((class.profiles.len(), class.pods.len()), (1, 1));
         assert_eq!(class.pods[0].name, "p");
+    }
+}
+
+/// The same without the events of the pulls: what they took is in no part.
+fn without_events(mut pods: Profile) -> Profile {
+    for trace in &mut pods.traces {
+        let total = trace.total().unwrap().0;
+        trace.readings.retain(|reading| reading.phase != Phase::ImagePull);
+        trace.params = Params::new().with("image", "unknown");
+        trace.end = Trace::completed(&trace.readings, total);
+    }
+    pods.derive();
+    pods
+}
+
+/// A pull of 80 s, by hand.
+fn pull_by_hand() -> ByHand {
+    let pull = PullByHand { image_bytes: Bytes::new(8_000_000_000), registry_bytes_per_s: 100e6 };
+    ByHand { pull: Some(pull), ..ByHand::default() }
+}
+
+fn cold_of(pods: &Profile, by_hand: &ByHand) -> ColdStart {
+    let machine = profile();
+    let fleet = Fleet::of(&[("m", &machine), ("p", pods)], by_hand, false).unwrap();
+    fleet.classes[0].cold_start().unwrap().clone()
+}
+
+#[test]
+fn a_pull_that_lies_in_what_no_part_accounts_for_is_not_added_again() {
+    let pods = without_events(pods(&[(60, 30), (70, 30), (80, 32)]));
+    let of = |by_hand: &ByHand| {
+        let cold = cold_of(&pods, by_hand);
+        (cold.median_ns.value, cold.hi_ns.value, cold.hi_ns.basis)
+    };
+    let (median, hi, basis) = of(&ByHand::default());
+    assert_eq!((median, hi), (Nanos::from_secs(100), Nanos::from_secs(112)));
+    let said = basis.caveats.join("\n");
+    assert!(said.contains("its pull lies in `unattributed`, 70.0 s by the median"), "{said}");
+    assert!(!said.contains("--image-bytes"), "nothing invites to count it twice: {said}");
+    let (median, hi, basis) = of(&pull_by_hand());
+    assert_eq!((median, hi), (Nanos::from_secs(100), Nanos::from_secs(112)), "the same");
+    let said = basis.caveats.join("\n");
+    assert!(said.contains("--image-bytes and --registry-bandwidth are not used for the cold start: it holds"), "{said}");
+    assert!(basis.assumed.is_empty(), "{basis:?}");
+}
+
+#[test]
+fn a_pull_by_hand_counts_where_the_image_was_there_and_is_said_to_be_unused_where_one_was_measured() {
+    let there = cold_of(&pods(&[(0, 30), (0, 31), (0, 29)]), &pull_by_hand());
+    assert_eq!(there.hi_ns.value, Nanos::from_secs(31 + 80));
+    assert_eq!(there.hi_ns.basis.assumed, PullByHand::FLAGS);
+    let pulled = cold_of(&pods(&[(60, 30), (70, 30)]), &pull_by_hand());
+    assert_eq!(pulled.hi_ns.value, Nanos::from_secs(100));
+    let said = pulled.hi_ns.basis.caveats.join("\n");
+    assert!(said.contains("are not used for the cold start: its pull was measured"), "{said}");
+    let by_hand = ByHand { cold_p99_ns: Some(Nanos::from_secs(90)), ..pull_by_hand() };
+    for cold in [cold_of(&pods(&[(0, 30)]), &by_hand), cold_of(&pods(&[(60, 30)]), &by_hand)] {
+        let said = cold.hi_ns.basis.caveats.join("\n");
+        assert!(cold.hi_ns.value == Nanos::from_secs(90) && said.contains("--image-bytes"), "{said}");
     }
 }
 

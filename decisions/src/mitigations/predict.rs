@@ -97,7 +97,7 @@ fn pull(question: &Question<'_>) -> Result<Figure<Nanos>, Lack> {
     let part = question.cold_start.part(Phase::ImagePull);
     match (part, &question.cold_start.pull) {
         (Some(part), _) => Ok(part.median_ns.clone()),
-        (None, PullTime::None { why }) => lacking(Phase::ImagePull, why),
+        (None, PullTime::None { why } | PullTime::Unattributed { why }) => lacking(Phase::ImagePull, why),
         (None, _) => lacking(Phase::ImagePull, "the cold start holds no pull of an image"),
     }
 }
