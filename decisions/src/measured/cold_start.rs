@@ -146,6 +146,11 @@ impl ColdStart {
         self
     }
 
+    /// C as replicas usually have it, from which on mitigations and places are told: the median, or what was given by hand in its place.
+    pub fn usual_ns(&self) -> &Figure<Nanos> {
+        if self.is_by_hand() { &self.hi_ns } else { &self.median_ns }
+    }
+
     /// Whether the whole of it was given by hand.
     pub fn is_by_hand(&self) -> bool {
         self.hi_ns.basis.assumed.iter().any(|flag| flag == COLD_P99)

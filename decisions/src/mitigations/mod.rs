@@ -107,7 +107,7 @@ pub struct Prediction {
     pub saves_ns: Figure<Nanos>,
     /// What it costs besides in a month.
     pub cost: Cost,
-    /// Warm replicas beyond those that the present load needs; `null` where no traffic was given.
+    /// Warm replicas beyond those that the present load needs, at C_hi less what is saved; `null` where no traffic was given.
     pub standby: Option<Figure<u32>>,
     /// Seconds of cold start saved for each unit of money in a month; `null` of what costs nothing or has no price.
     pub saves_s_per_cost: Option<Figure<f64>>,
@@ -157,7 +157,7 @@ pub fn mitigations(question: &Question<'_>) -> Vec<Mitigation> {
 }
 
 fn effect(question: &Question<'_>, kind: MitigationKind) -> Effect {
-    let cold = &question.cold_start.median_ns;
+    let cold = question.cold_start.usual_ns();
     let Found { cold_start_ns, cost } = match predict(question, kind) {
         Ok(found) => found,
         Err(Lack::Measurement { phase, why }) => return Effect::Lacking { phase, why },
@@ -180,13 +180,23 @@ fn effect(question: &Question<'_>, kind: MitigationKind) -> Effect {
         }
         _ => None,
     };
-    // A standby does not change how long a replica takes, only who waits for it.
-    let waits = if kind == MitigationKind::WarmStandby { cold } else { &cold_start_ns };
-    let standby = (question.standby_for)(waits.value).map(|standby| {
-        let basis = standby.basis.resting_on(&waits.basis);
-        Figure::new(standby.value, basis)
-    });
+    let standby = standby(question, kind, &saves_ns);
     Effect::Predicted(Box::new(Prediction { cold_start_ns, saves_ns, cost, standby, saves_s_per_cost }))
+}
+
+/// The standby that is then needed: of the cold start that the plan itself rests on, C_hi, less what is saved.
+fn standby(question: &Question<'_>, kind: MitigationKind, saves: &Figure<Nanos>) -> Option<Figure<u32>> {
+    let hi = &question.cold_start.hi_ns;
+    // A standby does not change how long a replica takes, only who waits for it.
+    let saved = if kind == MitigationKind::WarmStandby { Nanos::ZERO } else { saves.value };
+    let Figure { value, basis } = (question.standby_for)(hi.value.saturating_sub(saved))?;
+    let formula = format!("{}; C = C_hi − saved", basis.formula);
+    let basis = Basis { formula, ..basis }
+        .input("C_hi", Quantity::Nanos(hi.value))
+        .input("saved", Quantity::Nanos(saved))
+        .resting_on(&hi.basis)
+        .resting_on(&saves.basis);
+    Some(Figure::new(value, basis))
 }
 
 fn order(a: &Mitigation, b: &Mitigation) -> Ordering {

@@ -45,9 +45,9 @@ pub(super) fn predict(question: &Question<'_>, kind: MitigationKind) -> Answer {
     }
 }
 
-/// C less what is saved. Medians of parts don't add up to the median of the total, so no more is taken away than there is.
+/// C less what is saved: where C was given by hand, less what the measured parts of it are. Medians of parts don't add up to the median of the total, so no more is taken away than there is.
 fn less(question: &Question<'_>, saved: Nanos, basis: Basis) -> Figure<Nanos> {
-    let cold = &question.cold_start.median_ns;
+    let cold = question.cold_start.usual_ns();
     let basis = Basis { formula: format!("C − {}", basis.formula), ..basis };
     let basis = basis.input("C", Quantity::Nanos(cold.value)).resting_on(&cold.basis);
     Figure::new(cold.value.saturating_sub(saved), basis)
@@ -80,15 +80,14 @@ fn replicas(question: &Question<'_>, replicas: Option<&Figure<u32>>) -> Cost {
 }
 
 fn warm_standby(question: &Question<'_>) -> Answer {
-    let cold = question.cold_start.median_ns.value;
-    let standby = (question.standby_for)(cold);
+    let standby = (question.standby_for)(question.cold_start.hi_ns.value);
     if standby.as_ref().is_some_and(|standby| standby.value == 0) {
         return nothing("the traffic grows by nothing that the running replicas can't carry");
     }
     let basis = Basis::of(
         "0: the replica is ready before the traffic is, as long as growth stays within the chosen quantile",
     )
-    .resting_on(&question.cold_start.median_ns.basis);
+    .resting_on(&question.cold_start.usual_ns().basis);
     Ok(Found { cold_start_ns: Figure::new(Nanos::ZERO, basis), cost: replicas(question, standby.as_ref()) })
 }
 
@@ -255,7 +254,7 @@ fn pool(question: &Question<'_>) -> Answer {
         return lacking(Phase::ProcessStart, "no part of the cold start before its weights was measured");
     }
     let cold_start_ns = less(question, saved, basis);
-    let members = (question.standby_for)(question.cold_start.median_ns.value);
+    let members = (question.standby_for)(question.cold_start.hi_ns.value);
     if members.as_ref().is_some_and(|members| members.value == 0) {
         return nothing(
             "the traffic grows by nothing that the running replicas can't carry: the pool would have no member",

@@ -59,6 +59,7 @@ fn known() -> (Measured, ColdStart) {
     .to_vec();
     let key = Key::host(Phase::FirstBatch, Params::new());
     cold.median_ns = Figure::new(seconds(100.0), Basis::measured("median", [key], 5));
+    cold.hi_ns = Figure::new(seconds(100.0), cold.median_ns.basis.clone());
     cold.pull = PullTime::Measured { times_ns: vec![seconds(40.0)] };
     (measured, cold)
 }
@@ -164,6 +165,53 @@ fn prices_replicas_and_order() {
         panic!("no price")
     };
     assert!(why.contains("--replica-hour") && saves_s_per_cost.is_none(), "{why}");
+}
+
+fn prediction(all: &[Mitigation], kind: MitigationKind) -> &Prediction {
+    match effect(all, kind) {
+        Effect::Predicted(prediction) => prediction,
+        other => panic!("{kind:?}: {other:?}"),
+    }
+}
+
+#[test]
+fn the_standby_is_that_of_the_slow_end_less_what_is_saved() {
+    let (measured, mut cold) = known();
+    cold.hi_ns = Figure::new(seconds(140.0), cold.median_ns.basis.clone());
+    let all = answer(&measured, &cold, &PRICES);
+    let standby = |kind| prediction(&all, kind).standby.as_ref().unwrap().value;
+    // Of 140 s: as the plan has it; less 26 s; less 52 s.
+    assert_eq!(standby(MitigationKind::WarmStandby), 7);
+    assert_eq!(standby(MitigationKind::PreloadedStorage), 6);
+    assert_eq!(standby(MitigationKind::PreWarmedPool), 5);
+    let found = prediction(&all, MitigationKind::PreloadedStorage);
+    assert!((found.cold_start_ns.value.as_secs_f64() - 74.0).abs() < 1e-6, "told of the median");
+    let inputs: Vec<&str> =
+        found.standby.as_ref().unwrap().basis.inputs.iter().map(|input| input.name.as_str()).collect();
+    assert!(inputs.contains(&"C_hi") && inputs.contains(&"saved"), "{inputs:?}");
+    let Cost::PerMonth { amount } = &prediction(&all, MitigationKind::WarmStandby).cost else {
+        panic!("priced")
+    };
+    assert_eq!(amount.value, 7.0 * 730.0 * 2.0, "as many as stand by");
+}
+
+/// A cold start that is given by hand is that of the plan, and what a mitigation leaves of it says so.
+#[test]
+fn a_cold_start_by_hand_is_what_mitigations_begin_at() {
+    let profile = profile();
+    let by_hand = ByHand { cold_p99_ns: Some(seconds(60.0)), ..ByHand::default() };
+    let measured = Fleet::of(&[("p", &profile)], &by_hand, false).unwrap().classes.remove(0);
+    let cold = measured.cold_start().unwrap();
+    assert!(cold.median_ns.value < seconds(5.0), "{:?}", cold.median_ns);
+    let all = answer(&measured, cold, &PRICES);
+    let standby = prediction(&all, MitigationKind::WarmStandby);
+    assert_eq!((standby.saves_ns.value, standby.standby.as_ref().unwrap().value), (seconds(60.0), 3));
+    let pool = prediction(&all, MitigationKind::PreWarmedPool);
+    assert!(pool.cold_start_ns.value > seconds(55.0), "{pool:?}");
+    for figure in [&standby.saves_ns, &pool.cold_start_ns] {
+        assert_eq!(figure.basis.assumed, ["--assume-cold-p99"], "{figure:?}");
+    }
+    assert!(pool.standby.as_ref().unwrap().is_assumed());
 }
 
 #[test]

@@ -95,9 +95,10 @@ pub(super) fn mitigations_of(
     request: &PlanRequest,
     replayed_at: impl Fn(f64) -> Option<u32>,
 ) -> Vec<Mitigation> {
-    let median = cold.median_ns.value.as_nanos() as f64;
+    // As the plan's own standby: at C_hi it is that one.
+    let hi = cold.hi_ns.value.as_nanos() as f64;
     let standby_for = |start: Nanos| {
-        let factor = (median > 0.0).then(|| start.as_nanos() as f64 / median);
+        let factor = (hi > 0.0).then(|| start.as_nanos() as f64 / hi);
         let replayed = factor.and_then(|factor| Some((factor, replayed_at(factor)?)));
         // What can't be carried with another cold start has no number; the plan itself was refused before.
         standby_at(planner, start, replayed).ok()

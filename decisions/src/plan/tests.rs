@@ -453,3 +453,22 @@ fn numbers_are_replayed_on_arrivals_drawn_of_them() {
         assert!(plan.caveats.iter().any(|text| text.contains(why)), "{why}: {:?}", plan.caveats);
     }
 }
+
+/// A mitigation that saves nothing leaves the standby of the plan, whatever its cold start rests on.
+#[test]
+fn a_warm_standby_is_that_of_the_plan() {
+    use crate::mitigations::{Effect, MitigationKind};
+    let profile = with_cold_starts(encoder(10.0, 5.0), &[1_000, 60_000, 2_000]);
+    let by_hand = ByHand { cold_p99_ns: Some(Nanos::from_secs(90)), ..ByHand::default() };
+    for asked in [request(100), PlanRequest { by_hand, ..request(100) }] {
+        for traffic in [ramp(RequestSize::ONE), trace()] {
+            let plan = make_plan(&[("p.json", &profile)], &traffic, asked.clone(), "0").unwrap();
+            let kept = plan.capacity.standby().value;
+            let of = plan.mitigations.iter().find(|of| of.kind == MitigationKind::WarmStandby).unwrap();
+            match &of.effect {
+                Effect::Predicted(found) => assert_eq!(found.standby.as_ref().unwrap().value, kept),
+                other => assert!(kept == 0 && matches!(other, Effect::Nothing { .. }), "{kept}: {other:?}"),
+            }
+        }
+    }
+}

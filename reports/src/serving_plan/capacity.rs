@@ -239,6 +239,7 @@ pub(super) fn sensitivity(plan: &ServingPlan, style: &Style) -> String {
         let name = match row.factor {
             f if f < 1.0 => "half",
             f if f > 1.0 => "twice",
+            _ if plan.lead_time.cold_start_ns.is_assumed() => "as assumed",
             _ => "as measured",
         };
         let tone = if row.factor == 1.0 { Tone::Strong } else { Tone::Plain };

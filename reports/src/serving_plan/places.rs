@@ -5,6 +5,7 @@ use coldstart_decisions::mitigations::{Cost, Effect, MitigationKind};
 use coldstart_decisions::plan::ServingPlan;
 use coldstart_profiles::Bytes;
 
+use super::capacity::class;
 use super::quantity::number;
 use crate::grid::{Cell, Column, Grid};
 use crate::style::{Style, Tone};
@@ -131,7 +132,21 @@ pub(super) fn mitigations(plan: &ServingPlan, style: &Style) -> String {
     let others = by_text(others.into_iter().map(|(name, why)| (name.to_owned(), why)));
     let others = others.iter().map(|(names, why)| (names.as_str(), *why));
     let body = format!("{}{}", grid.render(), notes(style, Tone::Faint, others));
-    section(style, "What would help", "predicted from the measured parts", &body)
+    section(style, "What would help", &predicted_from(plan), &body)
+}
+
+/// What the mitigations are predicted from, and what of it is assumed.
+fn predicted_from(plan: &ServingPlan) -> String {
+    let cold = class(plan).and_then(|class| class.cold_starts.first());
+    match cold.map(|cold| (cold, cold.usual_ns())) {
+        Some((cold, usual)) if cold.is_by_hand() => {
+            format!("predicted from the measured parts of a cold start of {}, which is assumed", usual.value)
+        }
+        Some((_, usual)) if usual.is_assumed() => {
+            "predicted from the measured parts, and a pull that is assumed".to_owned()
+        }
+        _ => "predicted from the measured parts".to_owned(),
+    }
 }
 
 fn words(kind: MitigationKind) -> &'static str {
