@@ -38,8 +38,8 @@ pub struct Question {
     pub places: Vec<Place>,
     /// The others, and why they are not.
     pub missing: Vec<MissingTier>,
-    /// What a start does besides loading: from its process to the steady state.
-    pub around_ns: Figure<Nanos>,
+    /// What a start does besides loading: from its process to the steady state; or why that can't be told from the load.
+    pub around_ns: Result<Figure<Nanos>, String>,
     /// Bytes per second at which the engine unpacks layers; `None` where it was not measured.
     pub unpack_bytes_per_s: Option<Figure<f64>>,
     /// Replicas that load at once, m: they share what is shared. At least 1.
@@ -59,7 +59,7 @@ pub struct Locality {
     pub model_bytes: Figure<Bytes>,
     /// Replicas that load at once.
     pub simultaneous: Figure<u32>,
-    /// How long a start takes with the weights in each place, from the nearest on.
+    /// How long a start takes with the weights in each place, from the nearest on; only the device where a start can't be told from its load.
     pub tiers: Vec<TierTime>,
     /// Places of which too little is known.
     pub missing: Vec<MissingTier>,

@@ -150,8 +150,9 @@ fn place(question: &Question, tier: Tier) -> Result<&Place, String> {
 
 fn line(question: &Question, strategy: Strategy) -> Result<StrategyLine, String> {
     let m = question.simultaneous.value;
-    let around = Line { at_zero: question.around_ns.value.as_nanos() as f64, per_byte: 0.0 };
-    let basis = Basis::of("h·t_hit + (1 − h)·t_miss").resting_on(&question.around_ns.basis);
+    let besides = question.around_ns.as_ref().map_err(String::clone)?;
+    let around = Line { at_zero: besides.value.as_nanos() as f64, per_byte: 0.0 };
+    let basis = Basis::of("h·t_hit + (1 − h)·t_miss").resting_on(&besides.basis);
     let certain = || Figure::new(1.0, Basis::of("1: every start is alike"));
     let (hit, miss, h, places, rules) = match strategy {
         Strategy::SharedMount => {
@@ -339,14 +340,18 @@ pub(super) fn order(a: &StrategyTime, b: &StrategyTime) -> Ordering {
 pub(super) fn why(choice: Option<Strategy>, strategies: &[StrategyTime]) -> String {
     let expected = |strategy| strategies.iter().find(|time| time.strategy == strategy)?.expected();
     let Some((strategy, start)) = choice.and_then(|strategy| Some((strategy, expected(strategy)?))) else {
-        let reasons: Vec<String> = strategies
+        let reasons: Vec<(&str, &str)> = strategies
             .iter()
             .filter_map(|time| match &time.outcome {
-                StrategyOutcome::Impossible { why } => Some(format!("{}: {why}", time.strategy.name())),
+                StrategyOutcome::Impossible { why } => Some((time.strategy.name(), why.as_str())),
                 StrategyOutcome::Possible(_) => None,
             })
             .collect();
-        return format!("no way of keeping the weights can be computed: {}", reasons.join("; "));
+        let told = match reasons.first() {
+            Some((_, why)) if reasons.iter().all(|(_, other)| other == why) => (*why).to_owned(),
+            _ => reasons.iter().map(|(name, why)| format!("{name}: {why}")).collect::<Vec<_>>().join("; "),
+        };
+        return format!("no way of keeping the weights can be computed: {told}");
     };
     let least = strategies.iter().filter_map(StrategyTime::expected).min();
     let saved = match least {

@@ -35,7 +35,7 @@ fn question() -> Question {
             place(Tier::Registry, 400, 0.25e9),
         ],
         missing: vec![MissingTier { tier: Tier::Pinned, why: "not measured".to_owned() }],
-        around_ns: Figure::new(Nanos::from_secs(3), Basis::of("test")),
+        around_ns: Ok(Figure::new(Nanos::from_secs(3), Basis::of("test"))),
         unpack_bytes_per_s: Some(rate(1e9)),
         simultaneous: at_once(1),
         hit_ratio: Figure::new(0.8, Basis::of("test")),
@@ -112,7 +112,7 @@ fn strategies_worked_by_hand() {
 #[test]
 fn of_starts_that_are_nearly_as_quick_the_one_with_less_disk_wins() {
     // Everything but the load takes 10 minutes: no strategy matters.
-    let slow = Question { around_ns: Figure::new(Nanos::from_secs(600), Basis::of("test")), ..question() };
+    let slow = Question { around_ns: Ok(Figure::new(Nanos::from_secs(600), Basis::of("test"))), ..question() };
     let answer = locality(&slow);
     assert_eq!(answer.choice, Some(Strategy::SharedMount));
     assert!(answer.why.contains("within 5 %"), "{}", answer.why);
@@ -139,6 +139,23 @@ fn what_is_not_possible_says_why() {
     let no_unpack = locality(&Question { unpack_bytes_per_s: None, ..question() });
     let StrategyOutcome::Impossible { why } = of(&no_unpack, Strategy::Bake) else { panic!("no rate") };
     assert!(why.contains("image_pull was not measured"), "{why}");
+}
+
+/// Where the rest of a start may hold the load, no place is added to it.
+#[test]
+fn nothing_is_computed_where_the_load_would_count_twice() {
+    let answer = locality(&Question { around_ns: Err("readiness holds it: profile a node".to_owned()), ..question() });
+    assert_eq!((answer.choice, answer.crossovers.len(), answer.strategies.len()), (None, 0, 4));
+    for time in &answer.strategies {
+        let StrategyOutcome::Impossible { why } = &time.outcome else { panic!("{time:?}") };
+        assert_eq!(why, "readiness holds it: profile a node");
+    }
+    assert_eq!(
+        answer.why,
+        "no way of keeping the weights can be computed: readiness holds it: profile a node",
+        "once for all of them"
+    );
+    assert_eq!(answer.tiers.iter().map(|tier| tier.tier).collect::<Vec<_>>(), [Tier::Device]);
 }
 
 #[test]
@@ -214,7 +231,7 @@ proptest! {
             model_bytes: bytes(gibibytes),
             places,
             unpack_bytes_per_s: Some(rate(unpack)),
-            around_ns: Figure::new(Nanos::from_secs(around), Basis::of("test")),
+            around_ns: Ok(Figure::new(Nanos::from_secs(around), Basis::of("test"))),
             simultaneous: at_once(m),
             hit_ratio: Figure::new(h, Basis::of("test")),
             cluster: ClusterFacts { nodes, disk_per_node_bytes: room.map(bytes), ..ClusterFacts::default() },

@@ -120,7 +120,10 @@ impl Place {
 
 /// A start from each place that is known.
 pub(super) fn times(question: &Question) -> Vec<TierTime> {
-    let mut times: Vec<TierTime> = question.places.iter().map(|place| time(question, place)).collect();
+    let around = question.around_ns.as_ref().ok();
+    let mut times: Vec<TierTime> = around.map_or_else(Vec::new, |around| {
+        question.places.iter().map(|place| time(question, place, around)).collect()
+    });
     // Weights that are on the device need neither a load nor anything around it: the process waits with them.
     let there = || Figure::new(Nanos::ZERO, Basis::of("0: the process waits with its weights"));
     times.push(TierTime { tier: Tier::Device, load_ns: there(), start_ns: there() });
@@ -128,7 +131,7 @@ pub(super) fn times(question: &Question) -> Vec<TierTime> {
     times
 }
 
-fn time(question: &Question, place: &Place) -> TierTime {
+fn time(question: &Question, place: &Place, around: &Figure<Nanos>) -> TierTime {
     let bytes = question.model_bytes.get() as f64;
     let mut line = place.line(question.simultaneous.value);
     let mut basis = place.basis(question);
@@ -140,7 +143,6 @@ fn time(question: &Question, place: &Place) -> TierTime {
         basis = basis.resting_on(&disk.bytes_per_s.basis);
     }
     let load = Nanos::from_nanos_f64(line.at(bytes));
-    let around = &question.around_ns;
     let start = load.saturating_add(around.value);
     let start_basis = Basis::of("load + what a start does besides")
         .input("load", Quantity::Nanos(load))

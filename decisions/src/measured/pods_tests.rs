@@ -1,64 +1,11 @@
 //! Cold starts of a cluster's pods beside what a machine measured.
 
 use coldstart_profiles::{
-    Bytes, ClusterTarget, ImageSource, ImageTarget, Nanos, Params, Phase, Profile, Reading, Scope, TotalKind, Trace,
+    Bytes, ImageSource, ImageTarget, Nanos, Params, Phase, Profile, TotalKind, Trace,
 };
 
 use super::{ByHand, ColdStart, Fleet, PullByHand, PullTime};
-use crate::testing::profile;
-
-/// Pods of so many seconds of pull and of readiness; the first one found its image.
-fn pods(seconds: &[(u64, u64)]) -> Profile {
-    let mut pods = profile();
-    pods.target.model = None;
-    pods.target.cluster = Some(ClusterTarget {
-        image: "serve:1".to_owned(),
-        container: "server".to_owned(),
-        nodes: vec!["a".to_owned()],
-        pods: 3,
-        gpu_resource: None,
-        gpu_product: None,
-        model: None,
-        left_out: Vec::new(),
-    });
-    pods.plan.phases = vec![Phase::Scheduling, Phase::ImagePull, Phase::ContainerStart, Phase::Readiness];
-    pods.traces.clear();
-    pods.measurements.clear();
-    pods.throughput.clear();
-    for (trial, (pull, ready)) in (0..).zip(seconds) {
-        let mut begin_ns = Nanos::ZERO;
-        let mut readings = Vec::new();
-        for (phase, seconds) in [(Phase::ImagePull, *pull), (Phase::Readiness, *ready)] {
-            let duration_ns = Nanos::from_secs(seconds);
-            if duration_ns > Nanos::ZERO {
-                let params = Params::new();
-                let (device_ns, work, mark, detail) = (None, None, None, None);
-                readings.push(Reading {
-                    phase,
-                    params,
-                    begin_ns,
-                    duration_ns,
-                    device_ns,
-                    work,
-                    mark,
-                    detail,
-                });
-            }
-            begin_ns = begin_ns.saturating_add(duration_ns);
-        }
-        pods.traces.push(Trace {
-            step: format!("pod-{trial}"),
-            trial,
-            scope: Scope::ColdStart,
-            total_kind: TotalKind::Pod,
-            params: Params::new().with("image", if *pull > 0 { "pulled" } else { "present" }),
-            end: Trace::completed(&readings, begin_ns),
-            readings,
-        });
-    }
-    pods.derive();
-    pods
-}
+use crate::testing::{pods, profile};
 
 #[test]
 fn what_pods_took_comes_before_what_a_machine_took() {

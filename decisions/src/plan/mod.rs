@@ -23,6 +23,8 @@ mod line;
 mod make;
 mod outlook;
 mod places;
+#[cfg(test)]
+mod places_tests;
 mod replay;
 mod request;
 mod schema;

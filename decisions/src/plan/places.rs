@@ -7,7 +7,7 @@ use super::request::PlanRequest;
 use crate::basis::{Basis, Figure, Quantity};
 use crate::capacity::{Planner, Warm, standby_at};
 use crate::locality::{self, AffinityWeight, Locality, NodeTime, PlacesByHand, affinity_weights, places_of};
-use crate::measured::{ColdStart, Fleet, Measured};
+use crate::measured::{ColdStart, Fleet, Measured, PullTime};
 use crate::mitigations::{self, Mitigation};
 
 /// How often a preferred node has the weights, where it was not said.
@@ -57,21 +57,55 @@ pub(super) fn locality_of(
     })
 }
 
-/// What a start does besides loading its weights and pulling its image.
-fn around(measured: &Measured, cold: &ColdStart) -> Figure<Nanos> {
-    let mut basis = Basis::of("C − load − pull, of medians")
-        .input("C, the median", Quantity::Nanos(cold.median_ns.value))
-        .resting_on(&cold.median_ns.basis);
-    let mut rest = cold.median_ns.value;
+/// What a start does besides loading its weights and pulling its image; or why the load can't be taken out of it: then every place would
+/// count it twice.
+fn around(measured: &Measured, cold: &ColdStart) -> Result<Figure<Nanos>, String> {
+    let load = measured.load_within(cold).ok_or_else(|| unknown_load(cold))?;
+    let usual = cold.usual_ns();
+    let (formula, name) = match cold.is_by_hand() {
+        true => ("C − load − pull, of medians but C, which was given by hand", "C"),
+        false => ("C − load − pull, of medians", "C, the median"),
+    };
+    let mut basis =
+        Basis::of(formula).input(name, Quantity::Nanos(usual.value)).resting_on(&usual.basis);
+    let mut rest = usual.value;
     let pull = cold.part(Phase::ImagePull).map(|part| part.median_ns.clone());
-    for (phase, part) in [(Phase::WeightsLoad, measured.load_within(cold)), (Phase::ImagePull, pull)] {
+    for (phase, part) in [(Phase::WeightsLoad, Some(load)), (Phase::ImagePull, pull)] {
         if let Some(part) = part {
             rest = rest.saturating_sub(part.value);
             basis = basis.input(phase.name(), Quantity::Nanos(part.value)).resting_on(&part.basis);
             basis.caveats.extend(part.basis.caveats);
         }
     }
-    Figure::new(rest, basis)
+    if let PullTime::Unattributed { why } = &cold.pull {
+        basis = basis.caveat(format!("it holds the pull of the image: {why}"));
+    }
+    Ok(Figure::new(rest, basis))
+}
+
+/// Why it is not known how much of a cold start is the load of the weights, and what would tell.
+fn unknown_load(cold: &ColdStart) -> String {
+    let (why, remedy) = match cold.part(Phase::Readiness) {
+        Some(readiness) => (
+            format!(
+                "the readiness of the pods, {}, holds the load of the weights, and they don't tell how much of it that is: every place \
+                 would count it twice",
+                readiness.median_ns.value
+            ),
+            "give a profile of such a node beside them, measured with `coldstart run`",
+        ),
+        None if cold.kind.is_none() => (
+            "the cold start was given by hand as a whole, and how much of it is the load of the weights is not known: every place would \
+             count it twice"
+                .to_owned(),
+            "measure one with `coldstart run`",
+        ),
+        None => (
+            "the cold start has no load of weights of its own".to_owned(),
+            "measure all phases with `coldstart run`",
+        ),
+    };
+    format!("{why}: {remedy}")
 }
 
 /// How much a scheduler should prefer each class of nodes: by the starts of pods where every class has such, else by those of machines.

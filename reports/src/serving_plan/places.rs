@@ -47,20 +47,26 @@ pub(super) fn locality(plan: &ServingPlan, style: &Style) -> String {
         }
     }
     let computed = locality.choice.is_some();
+    let one_reason = one_reason(locality).filter(|_| !computed);
     let mut body = if computed { grid.render() } else { String::new() };
     if computed {
         body.push_str(&paragraph(style, Tone::Plain, &locality.why));
         body.push_str(&paragraph(style, Tone::Plain, &crossovers(locality)));
     } else {
-        let text = "No way of keeping the weights can be computed: rates of these places are missing.";
-        body.push_str(&paragraph(style, Tone::Warn, text));
+        let text = match &one_reason {
+            Some(why) => format!("No way of keeping the weights can be computed: {why}."),
+            None => {
+                "No way of keeping the weights can be computed: rates of these places are missing.".to_owned()
+            }
+        };
+        body.push_str(&paragraph(style, Tone::Warn, &text));
     }
     let impossible = locality.strategies.iter().filter_map(|strategy| match &strategy.outcome {
         StrategyOutcome::Impossible { why } if computed => Some((strategy.strategy.name(), why.as_str())),
         StrategyOutcome::Impossible { .. } => None,
         StrategyOutcome::Possible(_) => None,
     });
-    let missing = locality.missing.iter().map(|tier| (tier.tier.name(), tier.why.as_str()));
+    let missing = locality.missing.iter().filter(|_| one_reason.is_none()).map(|tier| (tier.tier.name(), tier.why.as_str()));
     body.push_str(&notes(style, Tone::Faint, impossible.chain(missing)));
     let aside = format!(
         "{} of weights, {} load at once",
@@ -68,6 +74,16 @@ pub(super) fn locality(plan: &ServingPlan, style: &Style) -> String {
         super::quantity::counted(locality.simultaneous.value, "replica")
     );
     section(style, "Where the model should live", &aside, &body)
+}
+
+/// What rules out every strategy alike; `None` where they have reasons of their own.
+fn one_reason(locality: &Locality) -> Option<&str> {
+    let mut reasons = locality.strategies.iter().map(|strategy| match &strategy.outcome {
+        StrategyOutcome::Impossible { why } => Some(why.as_str()),
+        StrategyOutcome::Possible(_) => None,
+    });
+    let first = reasons.next()??;
+    reasons.all(|why| why == Some(first)).then_some(first)
 }
 
 /// `12.0`, or with weights in the image `12.0 + 1.5 registry`; a price that was not given is left out.

@@ -1,0 +1,83 @@
+//! Where the model should live, in whole plans of machines and of a cluster's pods.
+
+use coldstart_profiles::{Bytes, Nanos, Phase, Profile};
+
+use super::tests::request;
+use super::*;
+use crate::locality::{Locality, StrategyFigures, StrategyOutcome};
+use crate::measured::{ByHand, PullByHand, ServiceByHand, TimeOf};
+use crate::service::RequestSize;
+use crate::testing::{encoder, pods, with_cold_starts};
+use crate::traffic::{Steady, Traffic};
+
+fn steady() -> Traffic {
+    Traffic::Steady(Steady { rate_per_s: 5.0, size: RequestSize::ONE })
+}
+
+fn planned(profiles: &[(&str, &Profile)], asked: PlanRequest) -> ServingPlan {
+    make_plan(profiles, &steady(), asked, "0").unwrap()
+}
+
+/// All that it takes to plan with pods alone.
+fn of_pods() -> ByHand {
+    let time = |count, millis| TimeOf { count, time_ns: Nanos::from_millis(millis) };
+    ByHand {
+        weights_bytes: Some(Bytes::new(2_000_000_000)),
+        service: Some(ServiceByHand::SingleForward { batches: vec![time(1, 15), time(8, 50)] }),
+        ..ByHand::default()
+    }
+}
+
+fn with_mount(by_hand: ByHand) -> PlanRequest {
+    PlanRequest {
+        by_hand,
+        places: PlacesRequest { shared_bytes_per_s: Some(1e9), hit_ratio: None },
+        ..request(200)
+    }
+}
+
+fn possible(locality: &Locality) -> Vec<&StrategyFigures> {
+    let figures = locality.strategies.iter().filter_map(|time| match &time.outcome {
+        StrategyOutcome::Possible(figures) => Some(&**figures),
+        StrategyOutcome::Impossible { .. } => None,
+    });
+    figures.collect()
+}
+
+/// What pods do until they are ready holds the load: a load from anywhere else can't be added to it.
+#[test]
+fn a_load_that_readiness_holds_is_not_counted_twice() {
+    let pods = pods(&[(60, 30), (70, 32)]);
+    let plan = planned(&[("pods.json", &pods)], with_mount(of_pods()));
+    assert_eq!((plan.locality.choice, possible(&plan.locality).len()), (None, 0));
+    for part in ["the readiness of the pods, 30.0 s, holds the load", "twice", "coldstart run"] {
+        assert!(plan.locality.why.contains(part), "{part}: {}", plan.locality.why);
+    }
+    // A machine beside them tells how long the load is.
+    let machine = with_cold_starts(encoder(10.0, 5.0), &[5_000, 5_000, 5_000]);
+    let profiles = [("m.json", &machine), ("pods.json", &pods)];
+    let plan = planned(&profiles, with_mount(ByHand::default()));
+    let cold = plan.fleet.classes[0].cold_start().unwrap();
+    assert!(cold.part(Phase::Readiness).is_some());
+    let load = plan.fleet.classes[0].load_within(cold).unwrap().value;
+    let mount = plan.locality.tiers.iter().find(|tier| tier.tier.name() == "shared_storage").unwrap();
+    let besides = mount.start_ns.value.saturating_sub(mount.load_ns.value);
+    assert_eq!(besides, Nanos::from_secs(30).saturating_sub(load), "C less the pull of 60 s and the load");
+}
+
+#[test]
+fn a_cold_start_by_hand_of_which_nothing_was_measured_tells_no_place() {
+    let mut bare = with_cold_starts(encoder(10.0, 5.0), &[1_000]);
+    bare.traces.clear();
+    bare.derive();
+    let by_hand = ByHand { cold_p99_ns: Some(Nanos::from_secs(60)), ..ByHand::default() };
+    let plan = planned(&[("p.json", &bare)], with_mount(by_hand.clone()));
+    assert_eq!(plan.locality.choice, None);
+    assert!(plan.locality.why.contains("given by hand as a whole"), "{}", plan.locality.why);
+    // With its parts it is less of what was given.
+    let whole = with_cold_starts(encoder(10.0, 5.0), &[5_000, 5_000, 5_000]);
+    let plan = planned(&[("p.json", &whole)], with_mount(by_hand));
+    let disk = plan.locality.tiers.iter().find(|tier| tier.tier.name() == "local_disk").unwrap();
+    let apart = disk.start_ns.value.as_secs_f64() - 60.0;
+    assert!(apart.abs() < 1e-3 && disk.start_ns.is_assumed(), "as the lead time has it: {disk:?}");
+}
