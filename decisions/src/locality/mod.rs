@@ -40,6 +40,8 @@ pub struct Question {
     pub missing: Vec<MissingTier>,
     /// What a start does besides loading: from its process to the steady state; or why that can't be told from the load.
     pub around_ns: Result<Figure<Nanos>, String>,
+    /// The pull of the image, which comes on top wherever the weights are; `None` where it is not known.
+    pub pull_ns: Option<Figure<Nanos>>,
     /// Bytes per second at which the engine unpacks layers; `None` where it was not measured.
     pub unpack_bytes_per_s: Option<Figure<f64>>,
     /// Replicas that load at once, m: they share what is shared. At least 1.
@@ -59,6 +61,10 @@ pub struct Locality {
     pub model_bytes: Figure<Bytes>,
     /// Replicas that load at once.
     pub simultaneous: Figure<u32>,
+    /// The pull of the image in the cold start: a start that has to pull takes so much more, wherever the weights are, and no time here holds it.
+    /// `null` where the cold start has no pull, or none that can be told apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull_ns: Option<Figure<Nanos>>,
     /// How long a start takes with the weights in each place, from the nearest on; only the device where a start can't be told from its load.
     pub tiers: Vec<TierTime>,
     /// Places of which too little is known.
@@ -95,7 +101,8 @@ pub fn locality(question: &Question) -> Locality {
         simultaneous: question.simultaneous.clone(),
         tiers,
         missing: question.missing.clone(),
-        why: strategy::why(choice, &strategies),
+        why: strategy::why(choice, &strategies, question.pull_ns.as_ref()),
+        pull_ns: question.pull_ns.clone(),
         choice,
         strategies,
         crossovers: crossover::segments(&lines, &question.cluster),

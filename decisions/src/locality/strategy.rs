@@ -132,7 +132,41 @@ pub(super) struct StrategyLine {
     pub(super) expected: Line,
     pub(super) basis: Basis,
     /// How a start that finds the weights, and one that does not, come to their times.
-    rules: (&'static str, &'static str),
+    rules: (Rule, Rule),
+}
+
+/// A formula, and everything that enters it.
+struct Rule {
+    formula: String,
+    inputs: Vec<(String, Quantity)>,
+}
+
+impl Rule {
+    /// A load, and what a start does besides.
+    fn of_load(place: &Place, question: &Question, besides: Nanos) -> Self {
+        let formula = format!("{} + besides: what a start does besides its load", place.rule(false));
+        let mut inputs = inputs(question, &[(place, false)]);
+        inputs.push(("besides".to_owned(), Quantity::Nanos(besides)));
+        Rule { formula, inputs }
+    }
+
+    /// What comes before a hit. `paid`: what the place makes wait for was waited for already.
+    fn before_hit(place: &Place, question: &Question, paid: bool, unpacking: Option<f64>) -> Self {
+        let unpacks = if unpacking.is_some() { " + bytes ÷ unpacking" } else { "" };
+        let mut inputs = inputs(question, &[(place, paid)]);
+        inputs.extend(unpacking.map(|rate| ("unpacking".to_owned(), Quantity::BytesPerSecond(rate))));
+        Rule { formula: format!("{}{unpacks} + t_hit", place.rule(paid)), inputs }
+    }
+}
+
+/// What enters loads from these places.
+fn inputs(question: &Question, places: &[(&Place, bool)]) -> Vec<(String, Quantity)> {
+    let mut inputs = vec![("bytes".to_owned(), Quantity::Bytes(question.model_bytes))];
+    if places.iter().any(|(place, _)| place.tier.is_shared()) {
+        inputs.push(("m".to_owned(), Quantity::Count(u64::from(question.simultaneous.value))));
+    }
+    inputs.extend(places.iter().flat_map(|(place, paid)| place.inputs(*paid)));
+    inputs
 }
 
 /// The strategies of which enough is known.
@@ -154,36 +188,23 @@ fn line(question: &Question, strategy: Strategy) -> Result<StrategyLine, String>
     let around = Line { at_zero: besides.value.as_nanos() as f64, per_byte: 0.0 };
     let basis = Basis::of("h·t_hit + (1 − h)·t_miss").resting_on(&besides.basis);
     let certain = || Figure::new(1.0, Basis::of("1: every start is alike"));
+    let from = |place: &Place| Rule::of_load(place, question, besides.value);
     let (hit, miss, h, places, rules) = match strategy {
         Strategy::SharedMount => {
             let shared = place(question, Tier::SharedStorage)?;
             let line = shared.line(m).then(around);
-            (
-                line,
-                line,
-                certain(),
-                vec![shared],
-                (
-                    "load from the shared mount + what a start does besides",
-                    "the same as a hit: every start reads the mount",
-                ),
-            )
+            let again = Rule { formula: "t_hit: every start reads the mount".to_owned(), inputs: Vec::new() };
+            (line, line, certain(), vec![shared], (from(shared), again))
         }
         Strategy::Bake => {
             let (local, registry) = (place(question, Tier::LocalDisk)?, place(question, Tier::Registry)?);
-            let unpack = question.unpack_bytes_per_s.as_ref();
-            let unpack = unpack.ok_or("the rate at which the engine unpacks: image_pull was not measured")?;
+            let unpack = unpacking(question)?;
             let hit = local.line(m).then(around);
             // The pull of the image has paid for the registry's latency already.
             let bytes = Line { at_zero: 0.0, ..registry.line(m) };
             let miss = bytes.then(Line::of_rate(unpack.value)).then(hit);
-            (
-                hit,
-                miss,
-                question.hit_ratio.clone(),
-                vec![local, registry],
-                (FROM_DISK, "bytes ÷ registry + bytes ÷ unpacking + t_hit"),
-            )
+            let pulled = Rule::before_hit(registry, question, true, Some(unpack.value));
+            (hit, miss, question.hit_ratio.clone(), vec![local, registry], (from(local), pulled))
         }
         Strategy::NodeCache | Strategy::PreDistribute => {
             let local = place(question, Tier::LocalDisk)?;
@@ -194,13 +215,25 @@ fn line(question: &Question, strategy: Strategy) -> Result<StrategyLine, String>
                 Strategy::NodeCache => question.hit_ratio.clone(),
                 _ => Figure::new(1.0, Basis::of("1: every node has them before a replica starts there")),
             };
-            (hit, miss, h, vec![local, source], (FROM_DISK, "load from where the weights come from + t_hit"))
+            let copied = Rule::before_hit(source, question, false, None);
+            (hit, miss, h, vec![local, source], (from(local), copied))
         }
     };
     let basis = places.iter().fold(basis, |basis, place| basis.resting_on(&place.bytes_per_s.basis));
     let h = Figure::new(h.value.clamp(0.0, 1.0), h.basis);
-    let basis = basis.resting_on(&h.basis);
+    let mut basis = basis.resting_on(&h.basis);
+    if places.iter().any(|place| place.tier.is_shared()) {
+        basis = basis.resting_on(&question.simultaneous.basis);
+    }
+    if strategy == Strategy::Bake {
+        basis = basis.resting_on(&unpacking(question)?.basis);
+    }
     Ok(StrategyLine { strategy, hit, miss, expected: hit.or(h.value, miss), h, basis, rules })
+}
+
+fn unpacking(question: &Question) -> Result<&Figure<f64>, String> {
+    let rate = question.unpack_bytes_per_s.as_ref();
+    rate.ok_or_else(|| "the rate at which the engine unpacks: image_pull was not measured".to_owned())
 }
 
 /// What a strategy comes to for this model.
@@ -227,14 +260,12 @@ fn possible(question: &Question, line: &StrategyLine) -> StrategyOutcome {
     let bytes = model.get() as f64;
     let time = |line: Line| Nanos::from_nanos_f64(line.at(bytes));
     let (hit_ns, miss_ns) = (time(line.hit), time(line.miss));
-    let of = |formula: &str, line: &StrategyLine| {
-        let basis = Basis { formula: formula.to_owned(), ..line.basis.clone() };
-        basis.input("bytes", Quantity::Bytes(model))
+    let of = |rule: &Rule| {
+        let basis = Basis { formula: rule.formula.clone(), ..line.basis.clone() };
+        rule.inputs.iter().fold(basis, |basis, (name, value)| basis.input(name, value.clone()))
     };
-    let around = Quantity::Nanos(question.around_ns.value);
-    let part = |rule: &str| of(rule, line).input("besides", around.clone());
-    let hit_figure = Figure::new(hit_ns, part(line.rules.0));
-    let miss_figure = Figure::new(miss_ns, part(line.rules.1).input("t_hit", Quantity::Nanos(hit_ns)));
+    let hit_figure = Figure::new(hit_ns, of(&line.rules.0));
+    let miss_figure = Figure::new(miss_ns, of(&line.rules.1).input("t_hit", Quantity::Nanos(hit_ns)));
     let basis = line
         .basis
         .clone()
@@ -269,9 +300,6 @@ fn possible(question: &Question, line: &StrategyLine) -> StrategyOutcome {
         basis: resources(question, line),
     }))
 }
-
-/// What a start that finds the weights on its node does.
-const FROM_DISK: &str = "load from the disk of the node + what a start does besides";
 
 /// What disk, network, prices and the line over the size rest on.
 fn resources(question: &Question, line: &StrategyLine) -> Basis {
@@ -337,7 +365,11 @@ pub(super) fn order(a: &StrategyTime, b: &StrategyTime) -> Ordering {
 }
 
 /// Why it is the choice, or why there is none.
-pub(super) fn why(choice: Option<Strategy>, strategies: &[StrategyTime]) -> String {
+pub(super) fn why(
+    choice: Option<Strategy>,
+    strategies: &[StrategyTime],
+    pull: Option<&Figure<Nanos>>,
+) -> String {
     let expected = |strategy| strategies.iter().find(|time| time.strategy == strategy)?.expected();
     let Some((strategy, start)) = choice.and_then(|strategy| Some((strategy, expected(strategy)?))) else {
         let reasons: Vec<(&str, &str)> = strategies
@@ -358,5 +390,6 @@ pub(super) fn why(choice: Option<Strategy>, strategies: &[StrategyTime]) -> Stri
         Some(least) if start > least => ", within 5 % of the least, and takes the least disk of those",
         _ => ", the least",
     };
-    format!("{}: a start takes {start} on average{saved}", strategy.order())
+    let besides = pull.map_or_else(String::new, |pull| format!("besides the image's pull of {} ", pull.value));
+    format!("{}: {besides}a start takes {start} on average{saved}", strategy.order())
 }

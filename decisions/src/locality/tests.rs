@@ -7,7 +7,7 @@ use super::{
     Locality, MissingTier, NodeTime, Place, Question, Segment, Strategy, StrategyFigures, StrategyOutcome,
     StrategyTime, Tier, affinity_weights, crossover, locality, strategy,
 };
-use crate::basis::{Basis, Figure};
+use crate::basis::{Basis, Figure, Quantity};
 use crate::cluster::{ClusterFacts, Prices};
 
 const GIB: f64 = (1_u64 << 30) as f64;
@@ -36,6 +36,7 @@ fn question() -> Question {
         ],
         missing: vec![MissingTier { tier: Tier::Pinned, why: "not measured".to_owned() }],
         around_ns: Ok(Figure::new(Nanos::from_secs(3), Basis::of("test"))),
+        pull_ns: None,
         unpack_bytes_per_s: Some(rate(1e9)),
         simultaneous: at_once(1),
         hit_ratio: Figure::new(0.8, Basis::of("test")),
@@ -107,6 +108,66 @@ fn strategies_worked_by_hand() {
         "{}",
         answer.why
     );
+}
+
+/// Everything that a time is computed from stands beside it, and gives it again.
+#[test]
+fn hits_and_misses_name_all_that_enters_them() {
+    let answer = locality(&Question { simultaneous: at_once(3), ..question() });
+    let inputs = |strategy, miss: bool| -> Vec<(String, f64)> {
+        let StrategyOutcome::Possible(figures) = of(&answer, strategy) else { panic!("possible") };
+        let figure = if miss { &figures.miss_ns } else { &figures.hit_ns };
+        let told = figure.basis.inputs.iter().map(|input| {
+            let value = match &input.value {
+                Quantity::Nanos(time) => seconds(*time),
+                Quantity::Bytes(bytes) => bytes.get() as f64,
+                Quantity::Count(count) => *count as f64,
+                Quantity::BytesPerSecond(rate) => *rate,
+                other => panic!("{other:?}"),
+            };
+            (input.name.clone(), value)
+        });
+        told.collect()
+    };
+    let told = |all: &[(&str, f64)]| -> Vec<(String, f64)> {
+        all.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect()
+    };
+    let hit = told(&[("bytes", 1e10), ("local_disk bandwidth", 2e9), ("besides", 3.0)]);
+    for strategy in [Strategy::Bake, Strategy::NodeCache, Strategy::PreDistribute] {
+        assert_eq!(inputs(strategy, false), hit, "{strategy:?}");
+    }
+    // 3·10 ÷ 0.25 + 10 ÷ 1 + 8, its latency paid by the pull of the image.
+    assert_eq!(
+        inputs(Strategy::Bake, true),
+        told(&[
+            ("bytes", 1e10),
+            ("m", 3.0),
+            ("registry bandwidth", 0.25e9),
+            ("unpacking", 1e9),
+            ("t_hit", 8.0)
+        ])
+    );
+    let mount = [
+        ("bytes", 1e10),
+        ("m", 3.0),
+        ("shared_storage latency", 0.1),
+        ("shared_storage bandwidth", 1e9),
+    ];
+    assert_eq!(inputs(Strategy::NodeCache, true), told(&[mount.as_slice(), &[("t_hit", 8.0)]].concat()));
+    assert_eq!(inputs(Strategy::SharedMount, false), told(&[mount.as_slice(), &[("besides", 3.0)]].concat()));
+    let StrategyOutcome::Possible(figures) = of(&answer, Strategy::Bake) else { panic!("possible") };
+    assert_eq!(figures.miss_ns.basis.formula, "m · bytes ÷ registry bandwidth + bytes ÷ unpacking + t_hit");
+    assert_eq!(seconds(figures.miss_ns.value), 120.0 + 10.0 + 8.0);
+}
+
+/// A start that has to pull takes so much longer: no strategy holds it, and the sentence says so.
+#[test]
+fn the_pull_of_the_image_is_told_beside_the_starts() {
+    let pull = Figure::new(Nanos::from_secs(16), Basis::of("test").assumed("--image-bytes"));
+    let answer = locality(&Question { pull_ns: Some(pull.clone()), ..question() });
+    assert!(answer.why.contains("besides the image's pull of 16.0 s a start takes 8.00 s on average"), "{}", answer.why);
+    assert_eq!(answer.pull_ns, Some(pull));
+    assert_eq!(answer.strategies, locality(&question()).strategies, "it is the same wherever the weights are");
 }
 
 #[test]

@@ -93,6 +93,27 @@ impl Place {
         }
     }
 
+    /// What its load is computed by, without `queue` and `latency` where they are paid already.
+    pub(super) fn rule(&self, paid: bool) -> String {
+        let name = self.tier.name();
+        let m = if self.tier.is_shared() { "m · " } else { "" };
+        let waits = self.waits(paid).map(|(wait, _)| format!("{name} {wait} + ")).collect::<String>();
+        format!("{waits}{m}bytes ÷ {name} bandwidth")
+    }
+
+    /// What enters that, but the bytes and m.
+    pub(super) fn inputs(&self, paid: bool) -> Vec<(String, Quantity)> {
+        let name = self.tier.name();
+        let waits = self.waits(paid).map(|(wait, time)| (format!("{name} {wait}"), Quantity::Nanos(time)));
+        let bandwidth = (format!("{name} bandwidth"), Quantity::BytesPerSecond(self.bytes_per_s.value));
+        waits.chain([bandwidth]).collect()
+    }
+
+    fn waits(&self, paid: bool) -> impl Iterator<Item = (&'static str, Nanos)> {
+        let waits = [("queue", self.queue_ns), ("latency", self.latency_ns)];
+        waits.into_iter().filter(move |(_, time)| !paid && *time > Nanos::ZERO)
+    }
+
     /// What its load rests on.
     pub(super) fn basis(&self, question: &Question) -> Basis {
         let shared = self.tier.is_shared() && question.simultaneous.value > 1;

@@ -37,6 +37,7 @@ pub(super) fn locality_of(
         places,
         missing,
         around_ns: around(measured, cold),
+        pull_ns: pull_of(cold),
         unpack_bytes_per_s: measured.image.as_ref().and_then(|image| {
             let formula = "unpacked bytes ÷ time in which at least one layer was unpacked";
             let basis = Basis { formula: formula.to_owned(), ..image.basis.clone() };
@@ -69,8 +70,7 @@ fn around(measured: &Measured, cold: &ColdStart) -> Result<Figure<Nanos>, String
     let mut basis =
         Basis::of(formula).input(name, Quantity::Nanos(usual.value)).resting_on(&usual.basis);
     let mut rest = usual.value;
-    let pull = cold.part(Phase::ImagePull).map(|part| part.median_ns.clone());
-    for (phase, part) in [(Phase::WeightsLoad, Some(load)), (Phase::ImagePull, pull)] {
+    for (phase, part) in [(Phase::WeightsLoad, Some(load)), (Phase::ImagePull, pull_of(cold))] {
         if let Some(part) = part {
             rest = rest.saturating_sub(part.value);
             basis = basis.input(phase.name(), Quantity::Nanos(part.value)).resting_on(&part.basis);
@@ -81,6 +81,11 @@ fn around(measured: &Measured, cold: &ColdStart) -> Result<Figure<Nanos>, String
         basis = basis.caveat(format!("it holds the pull of the image: {why}"));
     }
     Ok(Figure::new(rest, basis))
+}
+
+/// The pull in a cold start: it comes on top wherever the weights are.
+fn pull_of(cold: &ColdStart) -> Option<Figure<Nanos>> {
+    cold.part(Phase::ImagePull).map(|part| part.median_ns.clone())
 }
 
 /// Why it is not known how much of a cold start is the load of the weights, and what would tell.

@@ -40,10 +40,11 @@ pub struct ByHandArgs {
     /// Compressed size of the image, for a pull that was not measured: such as 8GB.
     #[arg(long, value_name = "SIZE", value_parser = size, requires = "registry_bandwidth", allow_hyphen_values = true)]
     pub image_bytes: Option<Bytes>,
-    /// What a node gets of the registry: such as 1.2GB/s or 10Gbit/s.
+    /// What one node gets of the registry while no other pulls, such as 1.2GB/s or 10Gbit/s: replicas that load weights from it at
+    /// once share it.
     #[arg(long, value_name = "RATE", value_parser = bandwidth, requires = "image_bytes", allow_hyphen_values = true)]
     pub registry_bandwidth: Option<f64>,
-    /// What a node gets of storage that all nodes mount: such as 1GB/s.
+    /// What one node gets of storage that all nodes mount while no other reads, such as 1GB/s: replicas that load at once share it.
     #[arg(long, value_name = "RATE", value_parser = bandwidth, allow_hyphen_values = true)]
     pub shared_bandwidth: Option<f64>,
     /// Share of the starts that find the weights on their node where the scheduler prefers such nodes: 0.9 without.

@@ -15,6 +15,37 @@ use crate::text::{by_text, notes, paragraph};
 /// Strategies with their expected starts, the choice, and the sizes at which another is better.
 pub(super) fn locality(plan: &ServingPlan, style: &Style) -> String {
     let locality = &plan.locality;
+    let computed = locality.choice.is_some();
+    let one_reason = one_reason(locality).filter(|_| !computed);
+    let mut body = String::new();
+    if computed {
+        body.push_str(&strategies(locality, style));
+        body.push_str(&paragraph(style, Tone::Plain, &locality.why));
+        body.push_str(&paragraph(style, Tone::Plain, &crossovers(locality)));
+    } else {
+        let why = one_reason.unwrap_or("rates of these places are missing");
+        let text = format!("No way of keeping the weights can be computed: {why}.");
+        body.push_str(&paragraph(style, Tone::Warn, &text));
+    }
+    let impossible = locality.strategies.iter().filter_map(|strategy| match &strategy.outcome {
+        StrategyOutcome::Impossible { why } if computed => Some((strategy.strategy.name(), why.as_str())),
+        StrategyOutcome::Impossible { .. } => None,
+        StrategyOutcome::Possible(_) => None,
+    });
+    let missing = locality.missing.iter().filter(|_| one_reason.is_none());
+    let missing = missing.map(|tier| (tier.tier.name(), tier.why.as_str()));
+    body.push_str(&notes(style, Tone::Faint, impossible.chain(missing)));
+    let loads = match locality.simultaneous.value {
+        1 => "1 replica loads at a time".to_owned(),
+        more => format!("{more} replicas load at once"),
+    };
+    let pull = locality.pull_ns.as_ref().filter(|_| computed);
+    let pull = pull.map_or_else(String::new, |pull| format!(" · besides the image's pull of {}", pull.value));
+    let aside = format!("{} of weights, {loads}{pull}", locality.model_bytes.value);
+    section(style, "Where the model should live", &aside, &body)
+}
+
+fn strategies(locality: &Locality, style: &Style) -> String {
     let mut grid = Grid::new(
         style,
         [
@@ -46,34 +77,7 @@ pub(super) fn locality(plan: &ServingPlan, style: &Style) -> String {
             }
         }
     }
-    let computed = locality.choice.is_some();
-    let one_reason = one_reason(locality).filter(|_| !computed);
-    let mut body = if computed { grid.render() } else { String::new() };
-    if computed {
-        body.push_str(&paragraph(style, Tone::Plain, &locality.why));
-        body.push_str(&paragraph(style, Tone::Plain, &crossovers(locality)));
-    } else {
-        let text = match &one_reason {
-            Some(why) => format!("No way of keeping the weights can be computed: {why}."),
-            None => {
-                "No way of keeping the weights can be computed: rates of these places are missing.".to_owned()
-            }
-        };
-        body.push_str(&paragraph(style, Tone::Warn, &text));
-    }
-    let impossible = locality.strategies.iter().filter_map(|strategy| match &strategy.outcome {
-        StrategyOutcome::Impossible { why } if computed => Some((strategy.strategy.name(), why.as_str())),
-        StrategyOutcome::Impossible { .. } => None,
-        StrategyOutcome::Possible(_) => None,
-    });
-    let missing = locality.missing.iter().filter(|_| one_reason.is_none()).map(|tier| (tier.tier.name(), tier.why.as_str()));
-    body.push_str(&notes(style, Tone::Faint, impossible.chain(missing)));
-    let aside = format!(
-        "{} of weights, {} load at once",
-        locality.model_bytes.value,
-        super::quantity::counted(locality.simultaneous.value, "replica")
-    );
-    section(style, "Where the model should live", &aside, &body)
+    grid.render()
 }
 
 /// What rules out every strategy alike; `None` where they have reasons of their own.
