@@ -32,6 +32,7 @@ pub use fleet::{Fleet, Measured, NamedProfile};
 pub use load_rate::LoadRate;
 pub use memory::{MemoryAtBatch, MemoryFacts};
 pub use pods::PodFacts;
+pub(crate) use pods::short;
 pub use service_by_hand::{ServiceByHand, StepTime, TimeOf};
 pub use service_fit::{PointTime, ServiceFits, SingleForwardFit};
 pub use startup::{JitTimes, StartupTimes};

@@ -218,7 +218,7 @@ fn other_device(cluster: &ClusterTarget, gpus: u32, class: &NodeClass) -> Option
 }
 
 /// A name as it stands in a sentence.
-fn short(name: &str) -> String {
+pub(crate) fn short(name: &str) -> String {
     match name.char_indices().nth(LONGEST_NAME) {
         Some((end, _)) => format!("{}…", &name[..end]),
         None => name.to_owned(),

@@ -4,11 +4,12 @@ use coldstart_profiles::ForwardMode;
 use coldstart_profiles::stats::FitQuality;
 
 use super::courses::Courses;
+use super::inherited::of_profiles;
 use super::request::{PlanRequest, TrafficSource};
 use super::serving_plan::{Capacity, ServicePlan};
 use crate::capacity::Planner;
 use crate::cluster::ClusterFacts;
-use crate::measured::{ColdStart, Measured};
+use crate::measured::{ColdStart, Measured, NamedProfile};
 use crate::service::ServiceModel;
 use crate::traffic::TrafficSummary;
 
@@ -26,6 +27,8 @@ const MOST_NAMED: usize = 5;
 
 /// What the caveats follow from.
 pub(super) struct Known<'a> {
+    /// All profiles, also those of other classes.
+    pub(super) profiles: &'a [NamedProfile<'a>],
     pub(super) measured: &'a Measured,
     pub(super) cold: &'a ColdStart,
     pub(super) request: &'a PlanRequest,
@@ -58,6 +61,7 @@ impl Known<'_> {
         all.extend(self.extrapolated());
         all.extend(self.poor_fits());
         all.extend(self.assumed(capacity));
+        all.extend(of_profiles(self.profiles, self.measured));
         all.extend(bursty(traffic));
         all.extend(few_requests(traffic));
         all.extend(self.of_numbers.map(str::to_owned));

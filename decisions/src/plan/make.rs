@@ -55,6 +55,7 @@ pub fn make_plan(
     let summary = traffic.summary(request.window_ns);
     let service = ServicePlan { size: planner.size(), model: model.clone(), basis: basis.clone() };
     let known = Known {
+        profiles,
         measured,
         cold,
         request: &request,

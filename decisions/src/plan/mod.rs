@@ -19,6 +19,7 @@ mod explain;
 mod explained_tests;
 mod format;
 mod given;
+mod inherited;
 mod line;
 mod make;
 mod outlook;

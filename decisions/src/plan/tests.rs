@@ -472,3 +472,12 @@ fn a_warm_standby_is_that_of_the_plan() {
         }
     }
 }
+
+#[test]
+fn what_a_profile_says_against_itself_is_said_of_its_plan() {
+    let mut profile = with_cold_starts(encoder(10.0, 5.0), &[1_000, 1_000, 1_000]);
+    profile.caveat("load_before", "the load average was 9.00 on 2 cores before the run");
+    let plan = make_plan(&[("a/p.json", &profile)], &trace(), request(100), "0").unwrap();
+    let caveat = "a/p.json: the load average was 9.00 on 2 cores before the run";
+    assert!(plan.caveats.iter().any(|text| text == caveat), "{:?}", plan.caveats);
+}
