@@ -1,10 +1,10 @@
 //! The places of one class of nodes, from what was measured there and what was given by hand.
 
-use coldstart_profiles::{LimitKind, Nanos, Phase};
+use coldstart_profiles::{LimitKind, Nanos, Phase, TotalKind};
 
 use super::tier::{MissingTier, Place, Tier};
 use crate::basis::{Basis, Figure, Quantity};
-use crate::measured::{ColdStart, LoadRate, Measured};
+use crate::measured::{ColdStart, LoadRate, Measured, PullTime};
 
 /// File systems that several nodes mount. (FUSE may be either; a mount that is none of these is given by hand.)
 const SHARED: [&str; 13] = [
@@ -52,7 +52,7 @@ pub fn places_of(
         (Tier::PageCache, page_cache(&loads)),
         (Tier::LocalDisk, local_disk(&loads)),
         (Tier::SharedStorage, shared_storage(&loads, by_hand)),
-        (Tier::Registry, registry(measured, by_hand)),
+        (Tier::Registry, registry(measured, cold_start, by_hand)),
     ];
     let (mut places, mut missing) = (Vec::new(), Vec::new());
     for (tier, place) in found {
@@ -168,15 +168,35 @@ fn shared_storage(loads: &Loads<'_>, by_hand: &PlacesByHand) -> Found {
     Ok((read, Nanos::ZERO))
 }
 
-fn registry(measured: &Measured, by_hand: &PlacesByHand) -> Found {
+fn registry(measured: &Measured, cold_start: &ColdStart, by_hand: &PlacesByHand) -> Found {
     if let Some(rate) = by_hand.registry_bytes_per_s {
         return Ok((Figure::by_hand(rate, "--registry-bandwidth"), by_hand.registry_latency_ns));
     }
     let image = measured.image.as_ref().filter(|image| !image.synthetic);
-    let rate = image.and_then(|image| image.pull_bytes_per_s).ok_or(
-        "image_pull was not measured from a registry of yours: run with `--image`, or give --registry-bandwidth",
-    )?;
-    let formula = "compressed bytes ÷ time of the pulls of the image";
-    let pulls = image.map(|image| image.basis.clone()).unwrap_or_default();
-    Ok((Figure::new(rate, Basis { formula: formula.to_owned(), ..pulls }), Nanos::ZERO))
+    if let Some((image, rate)) = image.and_then(|image| Some((image, image.pull_bytes_per_s?))) {
+        let formula = "compressed bytes ÷ time of the pulls of the image".to_owned();
+        return Ok((Figure::new(rate, Basis { formula, ..image.basis.clone() }), Nanos::ZERO));
+    }
+    // The pulls of pods hold the latency, and the unpacking, already.
+    if let Some(rate) = &measured.pulled_bytes_per_s {
+        return Ok((rate.clone(), Nanos::ZERO));
+    }
+    Err(no_registry(cold_start))
+}
+
+/// Why the rate of the registry is not known.
+fn no_registry(cold_start: &ColdStart) -> String {
+    let of_pods = cold_start.kind == Some(TotalKind::Pod);
+    match (cold_start.part(Phase::ImagePull), &cold_start.pull) {
+        (Some(pull), _) if of_pods => format!(
+            "the pulls of the pods took {}, but no event tells the size of their image, as those of Kubernetes 1.30 and later do: give \
+             --registry-bandwidth",
+            pull.median_ns.value
+        ),
+        (None, PullTime::Unattributed { .. }) => {
+            "the pulls of the pods are not told apart from the rest of their starts: give --registry-bandwidth".to_owned()
+        }
+        _ => "image_pull was not measured from a registry of yours: run with `--image`, or give --registry-bandwidth"
+            .to_owned(),
+    }
 }

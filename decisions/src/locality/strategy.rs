@@ -233,7 +233,7 @@ fn line(question: &Question, strategy: Strategy) -> Result<StrategyLine, String>
 
 fn unpacking(question: &Question) -> Result<&Figure<f64>, String> {
     let rate = question.unpack_bytes_per_s.as_ref();
-    rate.ok_or_else(|| "the rate at which the engine unpacks: image_pull was not measured".to_owned())
+    rate.ok_or_else(|| "the rate at which an engine unpacks layers: image_pull was not measured by `coldstart run`".to_owned())
 }
 
 /// What a strategy comes to for this model.

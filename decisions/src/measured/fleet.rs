@@ -12,7 +12,7 @@ use super::facts::{
 };
 use super::load_rate::{LoadRate, load_rates};
 use super::memory::MemoryFacts;
-use super::pods::{PodFacts, alike, assign};
+use super::pods::{PodFacts, alike, assign, pulled_bytes_per_s};
 use super::service_fit::ServiceFits;
 use super::startup::StartupTimes;
 use crate::basis::{Basis, Figure, Quantity};
@@ -44,6 +44,9 @@ pub struct Measured {
     pub pods: Vec<PodFacts>,
     /// The image; `null` where none was pulled.
     pub image: Option<ImageFacts>,
+    /// Bytes per second of the pulls of the pods, where their nodes told the image's size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pulled_bytes_per_s: Option<Figure<f64>>,
     /// Cold starts, by the storage that the weights came from: that of the first profile first. Empty where none was measured
     /// and none given by hand.
     pub cold_starts: Vec<ColdStart>,
@@ -242,6 +245,7 @@ impl Class<'_, '_> {
             profiles: self.machines.iter().map(|(name, profile)| ProfileFacts::of(name, profile)).collect(),
             pods,
             image: ImageFacts::of(&profiles),
+            pulled_bytes_per_s: pulled_bytes_per_s(&of_pods),
             cold_starts,
             no_cold_start,
             service: ServiceFits::of(&profiles),

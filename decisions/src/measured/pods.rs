@@ -1,12 +1,13 @@
 //! Cold starts of a cluster's pods beside profiles of machines: which class of nodes they are of, and what about them differs.
 
-use coldstart_profiles::{ClusterTarget, ImageSource, Profile};
+use coldstart_profiles::{Bytes, ClusterTarget, Detail, ImageSource, Key, Phase, Profile, Work};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::error::MeasuredError;
 use super::facts::{ModelFacts, NodeClass};
 use super::fleet::NamedProfile;
+use crate::basis::{Basis, Figure};
 
 /// Longer names are cut where they stand in a sentence.
 const LONGEST_NAME: usize = 80;
@@ -215,6 +216,26 @@ fn other_device(cluster: &ClusterTarget, gpus: u32, class: &NodeClass) -> Option
         }
         (None, _) => Some(format!("its pods ask for no GPU, the profiles are of {class_name}")),
     }
+}
+
+/// Bytes per second of the pulls of pods whose image's size their node told; `None` without such a pull.
+pub(super) fn pulled_bytes_per_s(pods: &[&Profile]) -> Option<Figure<f64>> {
+    let (mut keys, mut bytes, mut times) = (Vec::new(), 0_u64, Vec::new());
+    let readings = pods.iter().flat_map(|profile| &profile.traces).flat_map(|trace| &trace.readings);
+    for reading in readings.filter(|reading| reading.phase == Phase::ImagePull) {
+        let Some(Detail::Observed(observed)) = &reading.detail else { continue };
+        let Some(image) = observed.image_bytes else { continue };
+        keys.push(Key::host(Phase::ImagePull, reading.params.clone()));
+        bytes = bytes.saturating_add(image.get());
+        // What a pull waited for others of its node is not the registry's.
+        times.push(observed.pulling_ns.unwrap_or(reading.duration_ns));
+    }
+    let n = times.len();
+    let rate = Work::Bytes(Bytes::new(bytes)).rate(times.into_iter().sum()).filter(|rate| *rate > 0.0)?;
+    let basis = Basis::measured("size of the image ÷ time of the pulls of pods, summed", keys, n).caveat(
+        "the size is that of the compressed image under containerd, and of the unpacked one under CRI-O: the registry is slower then",
+    );
+    Some(Figure::new(rate, basis))
 }
 
 /// A name as it stands in a sentence.

@@ -5,10 +5,12 @@ use coldstart_profiles::stats::FitQuality;
 
 use super::courses::Courses;
 use super::inherited::of_profiles;
+use super::places::{HIT_RATIO, USUAL_HIT_RATIO};
 use super::request::{PlanRequest, TrafficSource};
 use super::serving_plan::{Capacity, ServicePlan};
 use crate::capacity::Planner;
 use crate::cluster::ClusterFacts;
+use crate::locality::{Locality, StrategyOutcome};
 use crate::measured::{ColdStart, Measured, NamedProfile};
 use crate::service::ServiceModel;
 use crate::traffic::TrafficSummary;
@@ -33,6 +35,7 @@ pub(super) struct Known<'a> {
     pub(super) cold: &'a ColdStart,
     pub(super) request: &'a PlanRequest,
     pub(super) planner: &'a Planner<'a>,
+    pub(super) locality: &'a Locality,
     pub(super) service: &'a ServicePlan,
     /// The rate of the busiest window.
     pub(super) largest_per_s: f64,
@@ -209,11 +212,28 @@ impl Known<'_> {
     fn assumed(&self, capacity: &Capacity) -> Option<String> {
         let memory = &self.measured.memory.basis;
         let bases = [&self.cold.hi_ns.basis, &self.service.basis, &capacity.warm.standby.basis, memory];
+        let compared = self.locality.strategies.iter().filter_map(|strategy| match &strategy.outcome {
+            StrategyOutcome::Possible(figures) => Some(&figures.expected_ns.basis),
+            StrategyOutcome::Impossible { .. } => None,
+        });
+        // Where no strategy is chosen nothing rests on what they come to.
+        let compared = compared.filter(|_| self.locality.choice.is_some());
         let mut flags: Vec<&str> =
-            bases.into_iter().flat_map(|basis| &basis.assumed).map(String::as_str).collect();
+            bases.into_iter().chain(compared).flat_map(|basis| &basis.assumed).map(String::as_str).collect();
         flags.sort_unstable();
         flags.dedup();
-        (!flags.is_empty()).then(|| format!("assumed, not measured: {}", flags.join(", ")))
+        let told: Vec<String> = flags.into_iter().map(|flag| self.told(flag)).collect();
+        (!told.is_empty()).then(|| format!("assumed, not measured: {}", told.join(", ")))
+    }
+
+    /// A flag, with its value where nobody gave one.
+    fn told(&self, flag: &str) -> String {
+        match flag {
+            HIT_RATIO if self.request.places.hit_ratio.is_none() => {
+                format!("{flag} ({USUAL_HIT_RATIO}, its default)")
+            }
+            flag => flag.to_owned(),
+        }
     }
 }
 

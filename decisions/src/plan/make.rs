@@ -54,8 +54,10 @@ pub fn make_plan(
         Replays::of(&alternatives, traffic, bound)?;
     let summary = traffic.summary(request.window_ns);
     let service = ServicePlan { size: planner.size(), model: model.clone(), basis: basis.clone() };
+    let locality = locality_of(measured, cold, &capacity.warm, &request);
     let known = Known {
         profiles,
+        locality: &locality,
         measured,
         cold,
         request: &request,
@@ -73,7 +75,7 @@ pub fn make_plan(
         traffic: summary,
         service,
         lead_time,
-        locality: locality_of(measured, cold, &capacity.warm, &request),
+        locality,
         affinity: affinity_of(&fleet),
         classes: outlooks(&fleet, measured, traffic, &request, &capacity),
         capacity,

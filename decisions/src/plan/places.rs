@@ -11,7 +11,9 @@ use crate::measured::{ColdStart, Fleet, Measured, PullTime};
 use crate::mitigations::{self, Mitigation};
 
 /// How often a preferred node has the weights, where it was not said.
-const USUAL_HIT_RATIO: f64 = 0.9;
+pub(super) const USUAL_HIT_RATIO: f64 = 0.9;
+/// The flag that says it.
+pub(super) const HIT_RATIO: &str = "--hit-ratio";
 
 /// Places, strategies and crossover sizes for the class of the plan.
 pub(super) fn locality_of(
@@ -27,9 +29,9 @@ pub(super) fn locality_of(
     };
     let (places, missing) = places_of(measured, cold, &by_hand);
     let hit_ratio = match request.places.hit_ratio {
-        Some(ratio) => Figure::by_hand(ratio, "--hit-ratio"),
+        Some(ratio) => Figure::by_hand(ratio, HIT_RATIO),
         None => {
-            Figure::new(USUAL_HIT_RATIO, Basis::of("0.9 where nothing else is said").assumed("--hit-ratio"))
+            Figure::new(USUAL_HIT_RATIO, Basis::of("0.9 where nothing else is said").assumed(HIT_RATIO))
         }
     };
     locality::locality(&locality::Question {

@@ -1,9 +1,10 @@
 //! Where the model should live, in whole plans of machines and of a cluster's pods.
 
-use coldstart_profiles::{Bytes, Nanos, Phase, Profile};
+use coldstart_profiles::{Bytes, Detail, Nanos, ObservedDetail, Phase, Profile};
 
 use super::tests::request;
 use super::*;
+use crate::basis::Quantity;
 use crate::locality::{Locality, StrategyFigures, StrategyOutcome};
 use crate::measured::{ByHand, PullByHand, ServiceByHand, TimeOf};
 use crate::service::RequestSize;
@@ -63,6 +64,68 @@ fn a_load_that_readiness_holds_is_not_counted_twice() {
     let mount = plan.locality.tiers.iter().find(|tier| tier.tier.name() == "shared_storage").unwrap();
     let besides = mount.start_ns.value.saturating_sub(mount.load_ns.value);
     assert_eq!(besides, Nanos::from_secs(30).saturating_sub(load), "C less the pull of 60 s and the load");
+}
+
+/// The sizes that nodes told make a rate of the registry; where none was told, that is said.
+#[test]
+fn pulls_of_pods_tell_the_registry_where_their_size_is_known() {
+    let machine = with_cold_starts(encoder(10.0, 5.0), &[5_000, 5_000, 5_000]);
+    let silent = pods(&[(60, 30), (70, 32)]);
+    let mut telling = silent.clone();
+    for reading in telling.traces.iter_mut().flat_map(|trace| &mut trace.readings) {
+        if reading.phase == Phase::ImagePull {
+            reading.detail = Some(Detail::Observed(ObservedDetail {
+                begins_with: "event Pulling".to_owned(),
+                ends_with: "event Pulled".to_owned(),
+                uncertainty_ns: Nanos::from_millis(1),
+                image_bytes: Some(Bytes::new(6_000_000_000)),
+                // 10 s of each were waiting for others.
+                pulling_ns: Some(reading.duration_ns.saturating_sub(Nanos::from_secs(10))),
+            }));
+        }
+    }
+    let of = |pods: &Profile| planned(&[("m.json", &machine), ("pods.json", pods)], request(200)).locality;
+    let why = |locality: &Locality| {
+        let missing = locality.missing.iter().find(|missing| missing.tier.name() == "registry");
+        missing.map(|missing| missing.why.clone())
+    };
+    let known = of(&telling);
+    assert_eq!(why(&known), None);
+    let registry = known.tiers.iter().find(|tier| tier.tier.name() == "registry").unwrap();
+    let bandwidth = registry.load_ns.basis.inputs.iter().find(|input| input.name == "bandwidth").unwrap();
+    let Quantity::BytesPerSecond(rate) = bandwidth.value else { panic!("{bandwidth:?}") };
+    assert!((rate - 12e9 / 110.0).abs() < 1.0, "12 GB in 50 s and 60 s: {rate}");
+    let why = why(&of(&silent)).unwrap();
+    assert!(why.contains("took 60.0 s") && why.contains("--registry-bandwidth"), "{why}");
+}
+
+/// What the choice of a strategy rests on is named where it was given, and where it is a default.
+#[test]
+fn what_a_choice_of_places_assumes_is_said() {
+    let machine = with_cold_starts(encoder(10.0, 5.0), &[5_000, 5_000, 5_000]);
+    let assumed = |asked| {
+        let plan = planned(&[("m.json", &machine)], asked);
+        plan.caveats.into_iter().find(|text| text.starts_with("assumed, not measured"))
+    };
+    assert_eq!(
+        assumed(with_mount(ByHand::default())).as_deref(),
+        Some("assumed, not measured: --hit-ratio (0.9, its default), --shared-bandwidth")
+    );
+    let places = PlacesRequest { shared_bytes_per_s: Some(1e9), hit_ratio: Some(0.8) };
+    assert_eq!(
+        assumed(PlanRequest { places, ..request(200) }).as_deref(),
+        Some("assumed, not measured: --hit-ratio, --shared-bandwidth")
+    );
+    assert_eq!(assumed(request(200)), None, "no place but the disk is known, and no strategy is chosen");
+    // Of pods alone none is computed, whatever was given.
+    let plan = planned(&[("pods.json", &pods(&[(60, 30), (70, 32)]))], with_mount(of_pods()));
+    assert!(plan.caveats.iter().all(|text| !text.contains("--hit-ratio")), "{:?}", plan.caveats);
+    let pull = PullByHand { image_bytes: Bytes::new(8_000_000_000), registry_bytes_per_s: 100e6 };
+    let by_hand = ByHand { pull: Some(pull), ..of_pods() };
+    let plan = planned(&[("pods.json", &pods(&[(60, 30), (70, 32)]))], with_mount(by_hand));
+    let unused = "--image-bytes and --registry-bandwidth are not used for the cold start: its pull was measured";
+    assert!(plan.caveats.iter().any(|text| text == unused), "{:?}", plan.caveats);
+    assert!(plan.caveats.iter().all(|text| !text.contains("assumed, not measured: --image")), "{:?}", plan.caveats);
 }
 
 #[test]
