@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use coldstart_profiles::{
-    Bytes, ClusterTarget, ForwardMode, Key, Measurement, Nanos, Outcome, Params, Phase, Profile, Reading, Samples, Scope,
-    StopReason, ThroughputPoint, TotalKind, Trace, TraceEnd, Work,
+    Bytes, ClusterTarget, ForwardMode, Key, Measurement, Nanos, Outcome, Params, Phase, Profile, Reading,
+    Samples, Scope, StopReason, ThroughputPoint, TotalKind, Trace, TraceEnd, Work,
 };
 
 /// A profile that a run wrote: three cold starts of a process on two cores, a model of 1.2 MiB.

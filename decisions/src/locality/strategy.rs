@@ -233,7 +233,10 @@ fn line(question: &Question, strategy: Strategy) -> Result<StrategyLine, String>
 
 fn unpacking(question: &Question) -> Result<&Figure<f64>, String> {
     let rate = question.unpack_bytes_per_s.as_ref();
-    rate.ok_or_else(|| "the rate at which an engine unpacks layers: image_pull was not measured by `coldstart run`".to_owned())
+    rate.ok_or_else(|| {
+        "the rate at which an engine unpacks layers: image_pull was not measured by `coldstart run`"
+            .to_owned()
+    })
 }
 
 /// What a strategy comes to for this model.
@@ -390,6 +393,7 @@ pub(super) fn why(
         Some(least) if start > least => ", within 5 % of the least, and takes the least disk of those",
         _ => ", the least",
     };
-    let besides = pull.map_or_else(String::new, |pull| format!("besides the image's pull of {} ", pull.value));
+    let besides =
+        pull.map_or_else(String::new, |pull| format!("besides the image's pull of {} ", pull.value));
     format!("{}: {besides}a start takes {start} on average{saved}", strategy.order())
 }

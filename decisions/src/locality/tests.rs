@@ -147,12 +147,8 @@ fn hits_and_misses_name_all_that_enters_them() {
             ("t_hit", 8.0)
         ])
     );
-    let mount = [
-        ("bytes", 1e10),
-        ("m", 3.0),
-        ("shared_storage latency", 0.1),
-        ("shared_storage bandwidth", 1e9),
-    ];
+    let mount =
+        [("bytes", 1e10), ("m", 3.0), ("shared_storage latency", 0.1), ("shared_storage bandwidth", 1e9)];
     assert_eq!(inputs(Strategy::NodeCache, true), told(&[mount.as_slice(), &[("t_hit", 8.0)]].concat()));
     assert_eq!(inputs(Strategy::SharedMount, false), told(&[mount.as_slice(), &[("besides", 3.0)]].concat()));
     let StrategyOutcome::Possible(figures) = of(&answer, Strategy::Bake) else { panic!("possible") };
@@ -165,15 +161,24 @@ fn hits_and_misses_name_all_that_enters_them() {
 fn the_pull_of_the_image_is_told_beside_the_starts() {
     let pull = Figure::new(Nanos::from_secs(16), Basis::of("test").assumed("--image-bytes"));
     let answer = locality(&Question { pull_ns: Some(pull.clone()), ..question() });
-    assert!(answer.why.contains("besides the image's pull of 16.0 s a start takes 8.00 s on average"), "{}", answer.why);
+    assert!(
+        answer.why.contains("besides the image's pull of 16.0 s a start takes 8.00 s on average"),
+        "{}",
+        answer.why
+    );
     assert_eq!(answer.pull_ns, Some(pull));
-    assert_eq!(answer.strategies, locality(&question()).strategies, "it is the same wherever the weights are");
+    assert_eq!(
+        answer.strategies,
+        locality(&question()).strategies,
+        "it is the same wherever the weights are"
+    );
 }
 
 #[test]
 fn of_starts_that_are_nearly_as_quick_the_one_with_less_disk_wins() {
     // Everything but the load takes 10 minutes: no strategy matters.
-    let slow = Question { around_ns: Ok(Figure::new(Nanos::from_secs(600), Basis::of("test"))), ..question() };
+    let slow =
+        Question { around_ns: Ok(Figure::new(Nanos::from_secs(600), Basis::of("test"))), ..question() };
     let answer = locality(&slow);
     assert_eq!(answer.choice, Some(Strategy::SharedMount));
     assert!(answer.why.contains("within 5 %"), "{}", answer.why);
@@ -205,15 +210,15 @@ fn what_is_not_possible_says_why() {
 /// Where the rest of a start may hold the load, no place is added to it.
 #[test]
 fn nothing_is_computed_where_the_load_would_count_twice() {
-    let answer = locality(&Question { around_ns: Err("readiness holds it: profile a node".to_owned()), ..question() });
+    let answer =
+        locality(&Question { around_ns: Err("readiness holds it: profile a node".to_owned()), ..question() });
     assert_eq!((answer.choice, answer.crossovers.len(), answer.strategies.len()), (None, 0, 4));
     for time in &answer.strategies {
         let StrategyOutcome::Impossible { why } = &time.outcome else { panic!("{time:?}") };
         assert_eq!(why, "readiness holds it: profile a node");
     }
     assert_eq!(
-        answer.why,
-        "no way of keeping the weights can be computed: readiness holds it: profile a node",
+        answer.why, "no way of keeping the weights can be computed: readiness holds it: profile a node",
         "once for all of them"
     );
     assert_eq!(answer.tiers.iter().map(|tier| tier.tier).collect::<Vec<_>>(), [Tier::Device]);

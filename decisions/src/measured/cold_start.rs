@@ -137,7 +137,9 @@ impl ColdStart {
             PullTime::Unattributed { .. } => {
                 "are not used for the cold start: it holds the pull already, in `unattributed`, and would count it twice"
             }
-            PullTime::None { .. } => "are not used for the cold start: the whole of it was given with --assume-cold-p99",
+            PullTime::None { .. } => {
+                "are not used for the cold start: the whole of it was given with --assume-cold-p99"
+            }
         };
         let caveat = format!("{} {why}", PullByHand::FLAGS.join(" and "));
         for basis in [&mut self.median_ns.basis, &mut self.hi_ns.basis] {

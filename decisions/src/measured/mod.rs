@@ -7,6 +7,7 @@
 mod by_hand;
 mod cold_start;
 mod combined;
+mod distinct;
 mod error;
 mod facts;
 mod fleet;
@@ -26,6 +27,7 @@ mod trials;
 pub use by_hand::{ByHand, PullByHand};
 pub use cold_start::{ColdPart, ColdStart, PullTime};
 pub(crate) use combined::combined;
+pub(crate) use distinct::Distinct;
 pub use error::MeasuredError;
 pub use facts::{ImageFacts, LimitRate, ModelFacts, NodeClass, ProfileFacts};
 pub use fleet::{Fleet, Measured, NamedProfile};

@@ -1,8 +1,6 @@
 //! Cold starts of a cluster's pods beside what a machine measured.
 
-use coldstart_profiles::{
-    Bytes, ImageSource, ImageTarget, Nanos, Params, Phase, Profile, TotalKind, Trace,
-};
+use coldstart_profiles::{Bytes, ImageSource, ImageTarget, Nanos, Params, Phase, Profile, TotalKind, Trace};
 
 use super::{ByHand, ColdStart, Fleet, PullByHand, PullTime};
 use crate::testing::{pods, profile};
@@ -65,7 +63,10 @@ fn a_pull_that_lies_in_what_no_part_accounts_for_is_not_added_again() {
     let (median, hi, basis) = of(&pull_by_hand());
     assert_eq!((median, hi), (Nanos::from_secs(100), Nanos::from_secs(112)), "the same");
     let said = basis.caveats.join("\n");
-    assert!(said.contains("--image-bytes and --registry-bandwidth are not used for the cold start: it holds"), "{said}");
+    assert!(
+        said.contains("--image-bytes and --registry-bandwidth are not used for the cold start: it holds"),
+        "{said}"
+    );
     assert!(basis.assumed.is_empty(), "{basis:?}");
 }
 

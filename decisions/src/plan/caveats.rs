@@ -3,15 +3,15 @@
 use coldstart_profiles::ForwardMode;
 use coldstart_profiles::stats::FitQuality;
 
+use super::alternatives::Alternatives;
 use super::courses::Courses;
 use super::inherited::of_profiles;
 use super::places::{HIT_RATIO, USUAL_HIT_RATIO};
-use super::request::{PlanRequest, TrafficSource};
+use super::request::TrafficSource;
 use super::serving_plan::{Capacity, ServicePlan};
-use crate::capacity::Planner;
 use crate::cluster::ClusterFacts;
 use crate::locality::{Locality, StrategyOutcome};
-use crate::measured::{ColdStart, Measured, NamedProfile};
+use crate::measured::Distinct;
 use crate::service::ServiceModel;
 use crate::traffic::TrafficSummary;
 
@@ -29,16 +29,11 @@ const MOST_NAMED: usize = 5;
 
 /// What the caveats follow from.
 pub(super) struct Known<'a> {
-    /// All profiles, also those of other classes.
-    pub(super) profiles: &'a [NamedProfile<'a>],
-    pub(super) measured: &'a Measured,
-    pub(super) cold: &'a ColdStart,
-    pub(super) request: &'a PlanRequest,
-    pub(super) planner: &'a Planner<'a>,
+    /// All profiles, also those of other classes, and what of the files was there already.
+    pub(super) distinct: &'a Distinct<'a>,
+    pub(super) alternatives: &'a Alternatives<'a>,
     pub(super) locality: &'a Locality,
     pub(super) service: &'a ServicePlan,
-    /// The rate of the busiest window.
-    pub(super) largest_per_s: f64,
     /// What was replayed.
     pub(super) courses: Option<&'a Courses>,
     /// What stood in for numbers in a replay, or why nothing did.
@@ -49,29 +44,30 @@ impl Known<'_> {
     /// Every caveat once, the gravest first.
     pub(super) fn caveats(&self, traffic: &TrafficSummary, capacity: &Capacity) -> Vec<String> {
         let mut all: Vec<String> = Vec::new();
-        if self.measured.stand_in() {
+        if self.alternatives.measured.stand_in() {
             all.push("STAND-IN: a stand-in driver was measured; no number means anything".to_owned());
         }
-        let partial = self.measured.profiles.iter().filter(|profile| !profile.complete);
+        let partial = self.alternatives.measured.profiles.iter().filter(|profile| !profile.complete);
         all.extend(partial.map(|profile| {
             format!("the profile {} is partial: continue it with `coldstart run --resume`", profile.name)
         }));
         all.extend(self.left_out());
-        all.extend(self.measured.pods.iter().flat_map(|pods| pods.differs.iter().cloned()));
+        all.extend(self.distinct.said().iter().cloned());
+        all.extend(self.alternatives.measured.pods.iter().flat_map(|pods| pods.differs.iter().cloned()));
         all.extend(self.nothing_meets());
         all.extend(self.too_few());
         all.extend(self.short_window());
         all.extend(self.extrapolated());
         all.extend(self.poor_fits());
         all.extend(self.assumed(capacity));
-        all.extend(of_profiles(self.profiles, self.measured));
+        all.extend(of_profiles(&self.distinct.named(), self.alternatives.measured));
         all.extend(bursty(traffic));
         all.extend(few_requests(traffic));
         all.extend(self.of_numbers.map(str::to_owned));
-        if let TrafficSource::Trace { caveats, .. } = &self.request.traffic_from {
+        if let TrafficSource::Trace { caveats, .. } = &self.alternatives.request.traffic_from {
             all.extend(caveats.iter().cloned());
         }
-        let bases = [&self.cold.hi_ns.basis, &self.service.basis, &capacity.bound.batch.basis];
+        let bases = [&self.alternatives.cold.hi_ns.basis, &self.service.basis, &capacity.bound.batch.basis];
         all.extend(bases.into_iter().flat_map(|basis| basis.caveats.iter().cloned()));
         let mut seen: Vec<String> = Vec::new();
         all.retain(|text| {
@@ -84,7 +80,7 @@ impl Known<'_> {
 
     /// Which files of a fleet were of no use.
     fn left_out(&self) -> impl Iterator<Item = String> {
-        let left_out = &self.request.left_out;
+        let left_out = &self.alternatives.request.left_out;
         let named = left_out.iter().take(MOST_NAMED).map(|file| {
             format!("{} is left out of the fleet, and its node not counted: {}", file.name, file.why)
         });
@@ -104,9 +100,9 @@ impl Known<'_> {
 
     /// That there may be fewer replicas than the busiest moment takes.
     fn too_few(&self) -> Option<String> {
-        let most = self.request.cluster.max_replicas?;
-        let rate = self.largest_per_s;
-        let needed = self.planner.replicas(rate).ok().filter(|needed| *needed > most)?;
+        let most = self.alternatives.request.cluster.max_replicas?;
+        let rate = self.alternatives.autoscaler.largest_per_s.value;
+        let needed = self.alternatives.planner.replicas(rate).ok().filter(|needed| *needed > most)?;
         if self.courses.is_some_and(|courses| courses.cheapest.is_some()) {
             return Some(format!(
                 "by the formula, which is safe, λ_max = {rate:.2} requests/s takes {needed} replicas: with --max-replicas {most} this trace \
@@ -121,7 +117,7 @@ impl Known<'_> {
 
     /// That a window is shorter than the usual one: that a lost scrape leaves no rate, or that requests are seen by no look.
     fn short_window(&self) -> Option<String> {
-        let cluster = &self.request.cluster;
+        let cluster = &self.alternatives.request.cluster;
         let (window, scrape, sync) =
             (cluster.query_window_ns, cluster.scrape_interval_ns, cluster.sync_interval_ns);
         let scrapes = cluster.scrapes_in_window();
@@ -146,10 +142,10 @@ impl Known<'_> {
         let ServiceModel::LanguageModel(_) = self.service.model else { return None };
         let size = self.service.size;
         let measured = |mode: ForwardMode| {
-            let of_mode = self.measured.service.points.iter().filter(|point| point.mode == mode);
+            let of_mode = self.alternatives.measured.service.points.iter().filter(|point| point.mode == mode);
             Some(of_mode.map(|point| point.tokens).max().unwrap_or(0))
         };
-        let given = self.request.by_hand.service.as_ref();
+        let given = self.alternatives.request.by_hand.service.as_ref();
         let (known, remedy) = match given {
             Some(_) => ("given by hand", "give times of longer ones, or measure".to_owned()),
             None => ("measured", "measure".to_owned()),
@@ -191,7 +187,7 @@ impl Known<'_> {
         let poor = |quality: &&FitQuality| {
             quality.r_squared < LEAST_R_SQUARED || quality.largest_residual_ratio > LARGEST_RESIDUAL
         };
-        let remedy = match self.request.by_hand.service {
+        let remedy = match self.alternatives.request.by_hand.service {
             Some(_) => {
                 "give times of fewer batches and lengths, close to those that are served, or measure them"
             }
@@ -210,8 +206,9 @@ impl Known<'_> {
     }
 
     fn assumed(&self, capacity: &Capacity) -> Option<String> {
-        let memory = &self.measured.memory.basis;
-        let bases = [&self.cold.hi_ns.basis, &self.service.basis, &capacity.warm.standby.basis, memory];
+        let memory = &self.alternatives.measured.memory.basis;
+        let bases =
+            [&self.alternatives.cold.hi_ns.basis, &self.service.basis, &capacity.warm.standby.basis, memory];
         let compared = self.locality.strategies.iter().filter_map(|strategy| match &strategy.outcome {
             StrategyOutcome::Possible(figures) => Some(&figures.expected_ns.basis),
             StrategyOutcome::Impossible { .. } => None,
@@ -229,7 +226,7 @@ impl Known<'_> {
     /// A flag, with its value where nobody gave one.
     fn told(&self, flag: &str) -> String {
         match flag {
-            HIT_RATIO if self.request.places.hit_ratio.is_none() => {
+            HIT_RATIO if self.alternatives.request.places.hit_ratio.is_none() => {
                 format!("{flag} ({USUAL_HIT_RATIO}, its default)")
             }
             flag => flag.to_owned(),

@@ -19,8 +19,7 @@ struct Told<'p> {
 /// The caveats of the profiles of a class, each with the names of their files: identical ones once, and of many of one kind a few.
 pub(super) fn of_profiles(profiles: &[NamedProfile<'_>], measured: &Measured) -> Vec<String> {
     let machines = measured.profiles.iter().map(|profile| profile.name.as_str());
-    let names: Vec<&str> =
-        machines.chain(measured.pods.iter().map(|pods| pods.name.as_str())).collect();
+    let names: Vec<&str> = machines.chain(measured.pods.iter().map(|pods| pods.name.as_str())).collect();
     let mut all: Vec<Told<'_>> = Vec::new();
     for (name, profile) in profiles.iter().filter(|(name, _)| names.contains(name)) {
         for caveat in profile.caveats.iter().filter(|caveat| !OTHERS.contains(&caveat.code.as_str())) {
@@ -48,7 +47,10 @@ fn of_code(code: &str, all: &[Told<'_>]) -> Vec<String> {
     let more: usize = of_code().skip(MOST_TOLD).map(|told| told.files.len()).sum();
     if more > 0 {
         let files = if more == 1 { "1 more profile has" } else { &format!("{more} more profiles have") };
-        lines.push(format!("{files} the caveat `{}`, each in its own words: `coldstart report` shows them", short(code)));
+        lines.push(format!(
+            "{files} the caveat `{}`, each in its own words: `coldstart report` shows them",
+            short(code)
+        ));
     }
     lines
 }
@@ -92,8 +94,14 @@ mod tests {
         let mut elsewhere = with(&[("load_before", "the load was 9")]);
         elsewhere.target.host.cores = 64;
         let profiles = [
-            ("a.json", with(&[("events_gone", "their pull is unattributed"), ("load_before", "the load was 2")])),
-            ("b.json", with(&[("limit_not_tight", "a limit"), ("events_gone", "their pull is unattributed")])),
+            (
+                "a.json",
+                with(&[("events_gone", "their pull is unattributed"), ("load_before", "the load was 2")]),
+            ),
+            (
+                "b.json",
+                with(&[("limit_not_tight", "a limit"), ("events_gone", "their pull is unattributed")]),
+            ),
             ("c.json", elsewhere),
         ];
         assert_eq!(
@@ -107,7 +115,9 @@ mod tests {
     fn of_a_large_fleet_a_few_and_how_many_more() {
         let names: Vec<String> = (0..9).map(|n| format!("{n}.json")).collect();
         let own: Vec<(&str, Profile)> = (names.iter().enumerate())
-            .map(|(n, name)| (name.as_str(), with(&[("load_before", &format!("the load was {n}")), ("mig", "a slice")])))
+            .map(|(n, name)| {
+                (name.as_str(), with(&[("load_before", &format!("the load was {n}")), ("mig", "a slice")]))
+            })
             .collect();
         assert_eq!(
             said(&own),

@@ -16,7 +16,7 @@ use super::serving_plan::{Capacity, ServicePlan, ServingPlan};
 use crate::autoscaler::{Autoscaler, KeepAlive, Situation, Wanted, keep_alive};
 use crate::basis::{Basis, Figure, Quantity};
 use crate::capacity::{Demand, LeadTime, PlanError, Planner, SlaBound, Warm, sensitivity};
-use crate::measured::{Fleet, Measured, NamedProfile};
+use crate::measured::{Distinct, Fleet, Measured, NamedProfile};
 use crate::mitigations::Mitigation;
 use crate::service::{RequestSize, ServiceModel};
 use crate::traffic::{RateSeries, Trace, Traffic};
@@ -32,7 +32,8 @@ pub fn make_plan(
     request: PlanRequest,
     tool_version: &str,
 ) -> Result<ServingPlan, PlanError> {
-    let fleet = Fleet::of(profiles, &request.by_hand, request.allow_stand_in)?;
+    let distinct = Distinct::of(profiles);
+    let fleet = Fleet::of(&distinct.named(), &request.by_hand, request.allow_stand_in)?;
     let measured = fleet.class(request.node_class.as_deref())?;
     let (cold, (model, basis)) = (measured.cold_start()?, service_of(measured, traffic, &request)?);
     let planner = Planner::new(demand(traffic, &request), &model, &basis, &request.cluster)?;
@@ -56,14 +57,10 @@ pub fn make_plan(
     let service = ServicePlan { size: planner.size(), model: model.clone(), basis: basis.clone() };
     let locality = locality_of(measured, cold, &capacity.warm, &request);
     let known = Known {
-        profiles,
+        distinct: &distinct,
+        alternatives: &alternatives,
         locality: &locality,
-        measured,
-        cold,
-        request: &request,
-        planner: &planner,
         service: &service,
-        largest_per_s: autoscaler.largest_per_s.value,
         courses: courses.as_ref(),
         of_numbers: of_numbers.as_deref(),
     };

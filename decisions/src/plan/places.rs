@@ -30,9 +30,7 @@ pub(super) fn locality_of(
     let (places, missing) = places_of(measured, cold, &by_hand);
     let hit_ratio = match request.places.hit_ratio {
         Some(ratio) => Figure::by_hand(ratio, HIT_RATIO),
-        None => {
-            Figure::new(USUAL_HIT_RATIO, Basis::of("0.9 where nothing else is said").assumed(HIT_RATIO))
-        }
+        None => Figure::new(USUAL_HIT_RATIO, Basis::of("0.9 where nothing else is said").assumed(HIT_RATIO)),
     };
     locality::locality(&locality::Question {
         model_bytes: measured.memory.weights_bytes,
@@ -69,8 +67,7 @@ fn around(measured: &Measured, cold: &ColdStart) -> Result<Figure<Nanos>, String
         true => ("C − load − pull, of medians but C, which was given by hand", "C"),
         false => ("C − load − pull, of medians", "C, the median"),
     };
-    let mut basis =
-        Basis::of(formula).input(name, Quantity::Nanos(usual.value)).resting_on(&usual.basis);
+    let mut basis = Basis::of(formula).input(name, Quantity::Nanos(usual.value)).resting_on(&usual.basis);
     let mut rest = usual.value;
     for (phase, part) in [(Phase::WeightsLoad, Some(load)), (Phase::ImagePull, pull_of(cold))] {
         if let Some(part) = part {

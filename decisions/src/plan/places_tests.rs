@@ -123,9 +123,14 @@ fn what_a_choice_of_places_assumes_is_said() {
     let pull = PullByHand { image_bytes: Bytes::new(8_000_000_000), registry_bytes_per_s: 100e6 };
     let by_hand = ByHand { pull: Some(pull), ..of_pods() };
     let plan = planned(&[("pods.json", &pods(&[(60, 30), (70, 32)]))], with_mount(by_hand));
-    let unused = "--image-bytes and --registry-bandwidth are not used for the cold start: its pull was measured";
+    let unused =
+        "--image-bytes and --registry-bandwidth are not used for the cold start: its pull was measured";
     assert!(plan.caveats.iter().any(|text| text == unused), "{:?}", plan.caveats);
-    assert!(plan.caveats.iter().all(|text| !text.contains("assumed, not measured: --image")), "{:?}", plan.caveats);
+    assert!(
+        plan.caveats.iter().all(|text| !text.contains("assumed, not measured: --image")),
+        "{:?}",
+        plan.caveats
+    );
 }
 
 #[test]
@@ -143,4 +148,16 @@ fn a_cold_start_by_hand_of_which_nothing_was_measured_tells_no_place() {
     let disk = plan.locality.tiers.iter().find(|tier| tier.tier.name() == "local_disk").unwrap();
     let apart = disk.start_ns.value.as_secs_f64() - 60.0;
     assert!(apart.abs() < 1e-3 && disk.start_ns.is_assumed(), "as the lead time has it: {disk:?}");
+}
+
+/// The same file twice is no more trials, and the plan says so.
+#[test]
+fn a_profile_that_is_given_twice_counts_once() {
+    let machine = with_cold_starts(encoder(10.0, 5.0), &[5_000, 6_000, 7_000]);
+    let once = planned(&[("m.json", &machine)], request(200));
+    let twice = planned(&[("m.json", &machine), ("dup.json", &machine)], request(200));
+    assert_eq!(twice.fleet, once.fleet);
+    assert_eq!(twice.fleet.classes[0].cold_start().unwrap().trials, 3);
+    let said = "dup.json is the run of m.json once more, and left out: its trials are no others";
+    assert!(twice.caveats.iter().any(|text| text == said), "{:?}", twice.caveats);
 }
