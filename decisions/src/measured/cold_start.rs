@@ -352,7 +352,7 @@ fn caveats(mut basis: Basis, trials: &Trials<'_>, pull: &PullTime, spans: &[Span
             basis = basis.caveat(format!("the cold start holds no image pull: {why}"));
         }
         PullTime::Unattributed { why } => {
-            basis = basis.caveat(format!("the pull of the image is no part of its own: {why}"));
+            basis = basis.caveat(format!("the pull of the image has no part of its own: {why}"));
         }
         PullTime::Measured { .. } | PullTime::Assumed { .. } => {}
     }
