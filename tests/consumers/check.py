@@ -177,7 +177,8 @@ def exports(golden, others=()):
     assert cache["apiVersion"].startswith("serving.kserve.io/") and cache["spec"]["nodeGroups"]
     assert re.match(r"^[1-9][0-9]*Mi$", cache["spec"]["modelSize"]) and "://" in cache["spec"]["sourceModelUri"]
     custom.append(cache)
-    for name in ("export-hpa.json", "export-keda.json", "export-capacity-buffer.json"):
+    autoscalers = ("export-hpa.json", "export-hpa-rate.json", "export-keda.json", "export-keda-rate.json")
+    for name in (*autoscalers, "export-capacity-buffer.json"):
         thing = read(name)
         checked.append(name)
         if thing["kind"] == "HorizontalPodAutoscaler":
@@ -232,7 +233,7 @@ def made(program, directory):
         ("keda.json", "plan.json", workload),
         ("capacity-buffer.json", "plan.json", workload),
     ):
-        coldstart("export", name.split(".")[0], source, *flags.split(), "--out", f"export-{name}")
+        coldstart("export", name.split(".")[0].removesuffix("-rate"), source, *flags.split(), "--out", f"export-{name}")
     coldstart("export", "dynamo", "p.json", "--out", "tables")
     for path in (directory / "tables").iterdir():
         path.rename(directory / f"export-dynamo-{path.name}")
@@ -245,7 +246,9 @@ def main(golden, deploy, program=None):
         with tempfile.TemporaryDirectory() as directory:
             directory = pathlib.Path(directory)
             made(pathlib.Path(program).resolve(), directory)
+        ("hpa-rate.json", "plan.json", f"{workload} --signal rate"),
             # A run that pulls needs an engine and an image of one's own.
+        ("keda-rate.json", "plan.json", f"{workload} --signal rate"),
             more, labels = exports(directory, others=("image-pull-job",))
             checked += more
             found |= labels

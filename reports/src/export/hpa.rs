@@ -5,7 +5,7 @@ use coldstart_decisions::plan::ServingPlan;
 use serde_json::{Value, json};
 
 use super::kubernetes::{Annotations, explained, manifest, metadata};
-use super::metrics::{Watched, adapter_name, by_arrivals, watched};
+use super::metrics::{Watched, adapter_name, watched};
 use super::{ExportError, ExportSettings, Exported};
 
 const NAME: &str = "hpa";
@@ -18,27 +18,18 @@ pub(super) fn export(
 ) -> Result<Exported, ExportError> {
     let workload = settings.needs_workload(NAME)?;
     let (of, annotations) = watched(NAME, name, plan, settings)?;
-    let metric = json!({"name": adapter_name(of.signal)});
-    let average = json!({"type": "AverageValue", "averageValue": quantity(of.threshold)});
-    // What does not add up is the workload's, not a pod's: an average over pods would say nothing. What a gateway counts, or a query
-    // computes, is neither's.
-    let external = of.signal == Signal::Plan || (by_arrivals(of.signal) && settings.request_metric.is_some());
-    let metric = match of.metric_type {
-        MetricType::AverageValue if external => {
-            json!({"type": "External", "external": {"metric": metric, "target": average}})
-        }
-        MetricType::AverageValue => json!({"type": "Pods", "pods": {"metric": metric, "target": average}}),
-        MetricType::Value => json!({
-            "type": "Object",
-            "object": {
-                "describedObject": {"apiVersion": workload.api_version, "kind": workload.kind, "name": workload.name},
-                "metric": metric,
-                "target": {"type": "Value", "value": quantity(of.threshold)},
-            },
-        }),
+    // The query gives one number for the whole workload, without a label of a pod or an object: an adapter can serve that as an external
+    // metric only. (Of a metric of pods it would need a number for each: were the sum told of every pod, each of them would order all.)
+    let target = match of.metric_type {
+        MetricType::AverageValue => json!({"type": "AverageValue", "averageValue": quantity(of.threshold)}),
+        MetricType::Value => json!({"type": "Value", "value": quantity(of.threshold)}),
     };
+    let metric = json!({
+        "type": "External",
+        "external": {"metric": {"name": adapter_name(of.signal)}, "target": target},
+    });
     let annotations = scaling_up(annotations, &of, plan)
-        .with("metrics", "an adapter has to serve this name by the query above");
+        .with("metrics", "an adapter has to serve this name as an external metric (external.metrics.k8s.io) by the query above");
     Ok(Exported::File(manifest(&json!({
         "apiVersion": "autoscaling/v2",
         "kind": "HorizontalPodAutoscaler",

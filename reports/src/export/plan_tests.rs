@@ -78,6 +78,34 @@ fn golden_files() {
     }
     let rate = ExportSettings { signal: Some(Signal::RequestRate), ..settings() };
     assert_golden("export-keda-rate.json", &text_with("keda", &plan, &rate));
+    assert_golden("export-hpa-rate.json", &text_with("hpa", &plan, &rate));
+}
+
+/// No query has a label of a pod or an object, so that an adapter can serve none of them as a metric of one.
+#[test]
+fn what_a_query_computes_of_the_whole_workload_is_an_external_metric() {
+    let mut plan = growing();
+    for target in &mut plan.autoscaler.targets {
+        target.usability = Usability::Usable;
+    }
+    for request_metric in [None, Some("gateway_requests_total".to_owned())] {
+        for target in plan.autoscaler.targets.iter().filter(|target| target.value.is_some()) {
+            let signal = target.signal;
+            let settings =
+                ExportSettings { signal: Some(signal), request_metric: request_metric.clone(), ..settings() };
+            let hpa: Value = serde_json::from_str(&text_with("hpa", &plan, &settings)).unwrap();
+            let metrics = hpa["spec"]["metrics"].as_array().unwrap();
+            assert_eq!((metrics.len(), &metrics[0]["type"]), (1, &Value::from("External")), "{signal}");
+            let external = &metrics[0]["external"];
+            assert_eq!(external["target"]["type"], target.metric_type.name(), "{signal}");
+            assert!(external["metric"]["name"].is_string(), "{signal}: {external}");
+            let annotations = &hpa["metadata"]["annotations"];
+            let query = annotations["coldstart-rs.github.io/query"].as_str().unwrap();
+            assert!(!query.contains("by (pod"), "{signal}: {query}");
+            let metrics = annotations["coldstart-rs.github.io/metrics"].as_str().unwrap();
+            assert!(metrics.contains("external.metrics.k8s.io"), "{metrics}");
+        }
+    }
 }
 
 #[test]
