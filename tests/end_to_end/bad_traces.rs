@@ -64,6 +64,12 @@ fn broken_traces_are_refused_with_the_line() {
     scratch
         .run(&words("plan p.json --slo-p99 60s --assume-cold-p99 60s --trace t.csv"))
         .expect_error(exit::USAGE, &["--tokens-in", "--tokens-out"]);
+    // Where a column may have been meant to, it is named with the names that are read.
+    std::fs::write(scratch.path("t.csv"), "timestamp,in,out\n0,5000,500\n1,5000,500\n").unwrap();
+    scratch.run(&words("plan p.json --slo-p99 60s --assume-cold-p99 60s --trace t.csv")).expect_error(
+        exit::USAGE,
+        &["--tokens-in and --tokens-out", "`in`, `out` are not read", "tokens_in (contexttokens, "],
+    );
 }
 
 #[test]
@@ -93,6 +99,11 @@ fn odd_traces_are_planned_with_and_what_is_odd_is_said() {
             "--tokens-in and --tokens-out are not used",
         ),
         ("time_s\n0\n1\n2\n".to_owned(), "--tokens-in 7 --tokens-out 7", "7 tokens in, 7 out"),
+        (
+            "timestamp,in,out\n0,5000,500\n1,5000,500\n".to_owned(),
+            "--tokens-in 7 --tokens-out 7",
+            "`in`, `out` are not read",
+        ),
         (format!("{head}0,0,10\n5,100,0\n9,100,10\n"), "", "2 requests of the trace have 0 tokens"),
         (format!("{head}9,100,10\n4,100,10\n"), "", "1 request of the trace stood after a later one"),
         // All requests are the shortest that there are: they are told all the same.

@@ -75,6 +75,22 @@ const UNITS: [(&str, Unit); 9] = [
     ("s", Unit::Seconds),
 ];
 
+/// So many names of each number of tokens are told.
+const MOST_TOLD: usize = 4;
+
+/// The names that columns of tokens may have, as people are told them.
+pub(super) fn known_names() -> String {
+    let told = |first: &str, names: &[&str]| {
+        let others: Vec<&str> = names.iter().take(MOST_TOLD).copied().collect();
+        format!("{first} ({} …)", others.join(", "))
+    };
+    format!(
+        "{} and {}; case, blanks and punctuation don't matter",
+        told("tokens_in", &TOKENS_IN),
+        told("tokens_out", &TOKENS_OUT)
+    )
+}
+
 impl Role {
     /// What a column of this name says; none for columns that are not needed.
     pub(super) fn of(name: &str) -> Option<Role> {
@@ -100,6 +116,16 @@ impl Role {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_that_are_told_are_read() {
+        let told = known_names();
+        let named: Vec<Role> =
+            told.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter_map(Role::of).collect();
+        for role in [Role::TokensIn, Role::TokensOut] {
+            assert_eq!(named.iter().filter(|named| **named == role).count(), 1 + MOST_TOLD, "{told}");
+        }
+    }
 
     #[test]
     fn names_of_public_traces_are_known() {

@@ -29,6 +29,10 @@ const MOST_TOKENS: f64 = 1e8;
 const GAP_RATIO: f64 = 100.0;
 const GAP_NS: u64 = 60_000_000_000;
 
+/// So many columns that are not read are named, and so much of each name.
+const MOST_NAMED: usize = 6;
+const LONGEST_NAME: usize = 40;
+
 /// A trace with what is to be known about its file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TraceFile {
@@ -53,7 +57,7 @@ pub enum TraceFormat {
 }
 
 /// What a reader of the plan should know about a trace.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum TraceCaveat {
     /// Requests that stood after a later one; they were sorted.
@@ -70,6 +74,11 @@ pub enum TraceCaveat {
     },
     /// Only one of the two numbers of tokens is there; it is not used.
     HalfTheTokens,
+    /// Columns whose names say nothing, in a trace without both numbers of tokens: they may be meant to be those.
+    NotRead {
+        /// Their names, as many as can be told.
+        columns: Vec<String>,
+    },
     /// Requests that are said to have no tokens; each counts as one.
     NoTokens {
         /// How many.
@@ -89,6 +98,8 @@ pub enum TraceCaveat {
 /// CSV with or without a header, separated by commas, semicolons or tabs: without a header the columns are time, tokens in,
 /// tokens out. JSON lines hold objects with such names. Columns are recognised by name. Requests out of order are sorted, with a
 /// caveat. A byte order mark, CR LF, blank lines and a last line without an end are no trouble.
+///
+/// Without both numbers of tokens a caveat names the columns that are not read.
 ///
 /// Fails at the first line that says no request, naming it; on more than `most`; on fewer than two moments.
 pub fn read(reader: impl Read, most: u64) -> Result<TraceFile, TrafficError> {
@@ -166,6 +177,8 @@ struct Rows {
     unit: Option<Unit>,
     tokens: bool,
     half: bool,
+    /// Columns whose names say nothing.
+    unread: Vec<String>,
     assumed: Option<Unit>,
     latest: u64,
     unsorted: u64,
@@ -189,6 +202,7 @@ impl Rows {
             unit: None,
             tokens: false,
             half: false,
+            unread: Vec::new(),
             assumed: None,
             latest: 0,
             unsorted: 0,
@@ -273,6 +287,12 @@ impl Rows {
         Ok(())
     }
 
+    /// Keeps the names of columns that say nothing, as far as they are told.
+    fn unread<'n>(&mut self, names: impl Iterator<Item = &'n str>) {
+        let unread = names.filter(|name| !name.is_empty() && Role::of(name).is_none());
+        self.unread = unread.take(MOST_NAMED).map(|name| name.chars().take(LONGEST_NAME).collect()).collect();
+    }
+
     fn finish(self, format: TraceFormat) -> Result<TraceFile, TrafficError> {
         let trace = Trace::new(self.arrivals, self.tokens)?;
         let mut caveats = Vec::new();
@@ -282,6 +302,10 @@ impl Rows {
         caveats.extend(self.assumed.map(|unit| TraceCaveat::UnitAssumed { unit }));
         if self.half {
             caveats.push(TraceCaveat::HalfTheTokens);
+        }
+        // Beside both numbers of tokens nothing is missing: other columns are the business of others.
+        if !self.tokens && !self.unread.is_empty() {
+            caveats.push(TraceCaveat::NotRead { columns: self.unread });
         }
         if self.no_tokens > 0 {
             caveats.push(TraceCaveat::NoTokens { requests: self.no_tokens });
@@ -320,6 +344,16 @@ impl fmt::Display for TraceCaveat {
             }
             TraceCaveat::HalfTheTokens => {
                 f.write_str("the trace has only one of tokens in and tokens out; not used")
+            }
+            TraceCaveat::NotRead { columns } => {
+                let named: Vec<String> = columns.iter().map(|name| format!("`{name}`")).collect();
+                write!(
+                    f,
+                    "of the trace {} {} not read: tokens are read from columns named {}",
+                    named.join(", "),
+                    if named.len() == 1 { "is" } else { "are" },
+                    super::columns::known_names()
+                )
             }
             TraceCaveat::NoTokens { requests } => {
                 let have = if *requests == 1 { "has" } else { "have" };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use coldstart_decisions::capacity::PlanError;
 use coldstart_decisions::plan::{PlanRequest, ServingPlan, TrafficSource, make_plan};
 use coldstart_decisions::service::RequestSize;
-use coldstart_decisions::traffic::{Arrival, Ramp, Steady, Trace, Traffic};
+use coldstart_decisions::traffic::{Arrival, Ramp, Steady, Trace, TraceCaveat, Traffic};
 use coldstart_profiles::Profile;
 
 use super::files::{PlanFiles, Profiles, read_profiles, read_trace};
@@ -51,6 +51,12 @@ pub enum OrderError {
     /// The decision.
     #[error(transparent)]
     Plan(#[from] PlanError),
+    /// Requests of unknown length, of a trace that may have meant to say it.
+    #[error("{} ({why})", PlanError::NoSizes)]
+    NotRead {
+        /// Which columns were not read, and which are.
+        why: String,
+    },
 }
 
 /// Reads the files and makes the plan.
@@ -61,12 +67,17 @@ pub fn make(order: Order) -> Result<ServingPlan, OrderError> {
     let Profiles { named, left_out } = read_profiles(&order.profiles)?;
     let profiles: Vec<(&str, &Profile)> =
         named.iter().map(|(name, profile)| (name.as_str(), profile)).collect();
-    let (traffic, traffic_from) = traffic(&order)?;
+    let (traffic, traffic_from, not_read) = traffic(&order)?;
     let request = PlanRequest { traffic_from, left_out, ..order.request };
-    Ok(make_plan(&profiles, &traffic, request, &resolve::tool().version)?)
+    let plan = make_plan(&profiles, &traffic, request, &resolve::tool().version);
+    plan.map_err(|refused| match (refused, not_read) {
+        (PlanError::NoSizes, Some(why)) => OrderError::NotRead { why },
+        (refused, _) => OrderError::Plan(refused),
+    })
 }
 
-fn traffic(order: &Order) -> Result<(Traffic, TrafficSource), OrderError> {
+/// What arrives, where that comes from, and of a trace which columns were not read.
+fn traffic(order: &Order) -> Result<(Traffic, TrafficSource, Option<String>), OrderError> {
     let size = order.size.unwrap_or(RequestSize::ONE);
     let traffic = match &order.arrivals {
         Arrivals::Rate(rate_per_s) => Traffic::Steady(Steady { rate_per_s: *rate_per_s, size }),
@@ -80,6 +91,8 @@ fn traffic(order: &Order) -> Result<(Traffic, TrafficSource), OrderError> {
             let file = read_trace(path)?;
             let mut caveats: Vec<String> = file.caveats.iter().map(ToString::to_string).collect();
             let name = path.display().to_string();
+            let not_read = file.caveats.iter().find(|caveat| matches!(caveat, TraceCaveat::NotRead { .. }));
+            let not_read = not_read.map(ToString::to_string);
             let trace = match order.size {
                 Some(_) if file.trace.has_tokens() => {
                     caveats.push(
@@ -92,10 +105,10 @@ fn traffic(order: &Order) -> Result<(Traffic, TrafficSource), OrderError> {
                     .map_err(|source| PlanFiles::Trace { path: path.clone(), source })?,
                 None => file.trace,
             };
-            return Ok((Traffic::Trace(trace), TrafficSource::Trace { name, caveats }));
+            return Ok((Traffic::Trace(trace), TrafficSource::Trace { name, caveats }, not_read));
         }
     };
-    Ok((traffic, TrafficSource::Numbers))
+    Ok((traffic, TrafficSource::Numbers, None))
 }
 
 /// The same arrivals, every request of this length.

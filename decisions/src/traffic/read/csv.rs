@@ -80,6 +80,7 @@ fn columns(fields: &[&str], rows: &mut Rows) -> Result<(Places, bool), TrafficEr
     let tokens_in = place(|role| *role == Role::TokensIn);
     let tokens_out = place(|role| *role == Role::TokensOut);
     rows.columns([time, tokens_in, tokens_out].into_iter().flatten().filter_map(|at| roles[at]))?;
+    rows.unread(fields.iter().copied());
     let places = Places {
         time: time.unwrap_or_default(),
         tokens_in: tokens_in.unwrap_or(usize::MAX),

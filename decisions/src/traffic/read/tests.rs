@@ -80,6 +80,36 @@ fn only_times_are_enough() {
     assert_eq!(half.caveats, [TraceCaveat::HalfTheTokens]);
 }
 
+/// Lengths under names that are not known must not go unseen.
+#[test]
+fn columns_that_are_not_read_are_named_with_the_names_that_are() {
+    for (text, columns) in [
+        ("timestamp,in,out\n0,5000,500\n5,5000,500\n", vec!["in", "out"]),
+        (
+            "{\"timestamp\": 0, \"out\": 500, \"in\": 5000}\n{\"timestamp\": 5, \"extra\": 1}\n",
+            vec!["in", "out"],
+        ),
+        ("time_s;answer;prompt tokens;\n0;500;5000;\n5;500;5000;\n", vec!["answer"]),
+    ] {
+        let file = read_text(text).unwrap();
+        assert!(!file.trace.has_tokens(), "{text}");
+        let found = file.caveats.iter().find(|caveat| matches!(caveat, TraceCaveat::NotRead { .. }));
+        let columns = columns.into_iter().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(found, Some(&TraceCaveat::NotRead { columns: columns.clone() }), "{text}");
+        let said = found.unwrap().to_string();
+        let all = columns.iter().map(String::as_str);
+        for part in all.chain(["tokens_in (contexttokens, ", "tokens_out (generatedtokens, ", "not read"]) {
+            assert!(said.contains(part), "{said}");
+        }
+    }
+    // Beside both numbers of tokens, and where there is no other column, nothing is missing.
+    for text in ["time_s,model,isl,osl\n0,a,1,1\n5,b,1,1\n", "time_s\n0\n5\n"] {
+        assert!(read_text(text).unwrap().caveats.is_empty(), "{text}");
+    }
+    let wide = format!("time_s,{}\n0\n5\n", vec!["x".repeat(9_000); 90].join(","));
+    assert!(read_text(&wide).unwrap().caveats[0].to_string().len() < 1_000);
+}
+
 #[test]
 fn what_is_odd_is_a_caveat() {
     let file = read_text("time_s,tokens in,tokens out\n0,1,1\n9,0,1\n4,1,1\n5,1,0\n").unwrap();
