@@ -30,7 +30,8 @@ pub struct KubectlArgs {
     /// What kubectl printed; `-` for stdin. Pods, events and nodes may lie in several files; nodes tell which GPU it was.
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
-    /// The container whose start counts; by default the first of a pod that asks for a GPU, else its first.
+    /// The container whose start counts; by default the first of a pod that asks for a GPU, else the one that is told a model or is no
+    /// known sidecar; needed where nothing tells it.
     #[arg(long, value_name = "NAME")]
     pub container: Option<String>,
     /// Only pods whose container has this image; needed where there are several.

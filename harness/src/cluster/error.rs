@@ -67,6 +67,17 @@ pub enum ClusterError {
         /// All of them.
         there: String,
     },
+    /// A pod of several containers, of which nothing tells which one serves.
+    #[error(
+        "tell which container of pod `{pod}` serves, for none asks for a GPU and not one alone is told a model: choose one with `--container`, or \
+         pods by `--image`: it has {there}"
+    )]
+    WhichContainer {
+        /// Its namespace and name.
+        pod: String,
+        /// All of its containers, with their images.
+        there: String,
+    },
     /// Pods, but no cold start.
     #[error("find a cold start in {pods} pods: {first}")]
     NoColdStart {

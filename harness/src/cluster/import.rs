@@ -31,7 +31,8 @@ const SEEN: [Phase; 4] = [Phase::Scheduling, Phase::ImagePull, Phase::ContainerS
 /// the phases (making the sandbox, mounting volumes, init containers, other containers of the pod) stays unattributed.
 ///
 /// # Errors
-/// When a file holds no JSON or no pod, the pods have several images, models or GPUs of which none was chosen, or no pod tells of a cold start.
+/// When a file holds no JSON or no pod, the pods have several images, models or GPUs of which none was chosen, one of them does not tell
+/// which of its containers serves, or no pod tells of a cold start.
 pub fn import(sources: &[Source<'_>], choice: &Choice, tool: Tool) -> Result<Profile, ClusterError> {
     let mut objects = Objects::default();
     for source in sources {
@@ -217,6 +218,9 @@ fn caveats(profile: &mut Profile, chosen: &Chosen<'_>, starts: &[(&Pod, ColdStar
                 starts.len()
             ),
         );
+    }
+    if let Some(text) = chosen.left() {
+        profile.caveat("container_by_elimination", text);
     }
     if let Some(text) = chosen.unknown() {
         profile.caveat("pods_not_told_apart", text);

@@ -2,11 +2,13 @@
 //! profile.
 //!
 //! `objects` reads the JSON, `stamp` its times with their resolution, `message` the kubelet's sentences on pulls; `timeline`
-//! puts what is known of one pod in order, `model` reads what it serves, `choose` tells pods apart, and `import` makes a profile of all of them. Pure: no clock, no cluster is asked.
+//! puts what is known of one pod in order, `model` reads what it serves, `main_container` which of its containers does, `choose` tells pods apart, and `import` makes a profile of
+//! all of them. Pure: no clock, no cluster is asked.
 
 mod choose;
 mod error;
 mod import;
+mod main_container;
 mod message;
 mod model;
 mod objects;

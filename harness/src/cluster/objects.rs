@@ -282,15 +282,6 @@ impl Pod {
     pub(super) fn container(&self, name: &str) -> Option<&ContainerSpec> {
         self.spec.containers.iter().find(|container| container.name == name)
     }
-
-    /// The container that a pod is there for: the first that asks for a GPU, else the first.
-    pub(super) fn main_container(&self) -> Option<&ContainerSpec> {
-        let containers = &self.spec.containers;
-        containers
-            .iter()
-            .find(|container| container.resources.gpus().is_some())
-            .or_else(|| containers.first())
-    }
 }
 
 /// One event about a pod.
