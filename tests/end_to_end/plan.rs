@@ -214,7 +214,8 @@ fn a_plan_is_exported_on_any_of_its_signals() {
     assert_eq!(annotation(&text, "signal"), cheapest.flag(), "the cheapest that can be exported");
     export("hpa plan.json --signal load").expect_error(exit::USAGE, &["load", "concurrency"]);
     export("kwok p.json --signal plan").expect_error(exit::USAGE, &["--signal", "kwok"]);
-    export("hpa plan.json --signal memory").expect_error(exit::USAGE, &["--signal memory", "no target"]);
+    export("hpa plan.json --signal memory")
+        .expect_error(exit::USAGE, &["--signal memory", "no device memory", "a node with a GPU"]);
 }
 
 /// Three hours of silence: a replica that idles costs more than a cold start, and whoever comes first still is in time.

@@ -11,6 +11,10 @@ use super::signal::{MetricType, Signal};
 use crate::basis::{Basis, Figure, Quantity};
 use crate::service::{ServiceModel, SlaPart};
 
+/// What a replica on processors fills is the node's memory, which others fill as well.
+const HOST_MEMORY: &str =
+    "replicas on the host device have no device memory that could be watched: profile a node with a GPU";
+
 /// One metric with its target.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Target {
@@ -145,9 +149,10 @@ impl Situation<'_> {
             self.concurrency_target(headroom),
             self.latency_target(headroom, hopeless),
         ];
-        if !self.host {
-            targets.push(self.memory_target(headroom));
-        }
+        targets.push(match self.host {
+            true => Target::unusable(Signal::MemoryPressure, MetricType::Value, HOST_MEMORY.to_owned()),
+            false => self.memory_target(headroom),
+        });
         targets
     }
 

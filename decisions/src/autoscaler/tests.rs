@@ -121,6 +121,21 @@ fn targets_follow_their_formulas() {
     assert!(close(share, (1500.0 + 3500.0 * 4.0 / 7.0) / 10_000.0 / 1.1), "{share}");
 }
 
+/// What can't be watched is said, as it is of other signals, and not left out.
+#[test]
+fn on_the_host_device_memory_has_a_reason_instead_of_a_target() {
+    let settings = Case::new(100, 0.8).with(15, |situation, planner| {
+        let situation = Situation { host: true, ..*situation };
+        Autoscaler::derive(&situation, planner, (100.0, per_s(5000.0))).unwrap()
+    });
+    let signals: Vec<Signal> = settings.targets.iter().map(|target| target.signal).collect();
+    assert_eq!(signals, Signal::ALL);
+    let memory = target(&settings, Signal::MemoryPressure);
+    assert_eq!(memory.value, None);
+    let Usability::Unusable { why } = &memory.usability else { panic!("{memory:?}") };
+    assert!(why.contains("no device memory") && why.contains("with a GPU"), "{why}");
+}
+
 #[test]
 fn the_case_in_which_no_threshold_helps() {
     // 60/s · 75 s ÷ 2 = 2250 requests queue up; (100 − 50) ms · 160/s = 8 may wait on each replica.

@@ -34,7 +34,9 @@ pub(super) fn watched(
     let flag = signal.flag();
     can_be_counted(target, name, plan, signal, settings)?;
     let found = plan.autoscaler.targets.iter().find(|known| known.signal == signal);
-    let found = found.ok_or_else(|| refused(format!("the plan has no target for --signal {flag}")))?;
+    let found = found.ok_or_else(|| {
+        refused(format!("the plan has no target for --signal {flag}: plan again with this coldstart"))
+    })?;
     let course = plan.courses.as_ref().and_then(|courses| courses.of_export(signal));
     // A replay says more than a formula: with some replicas at least a threshold may do after all.
     let saved = course.is_some_and(|course| course.meets && !course.floor_carries);
@@ -43,7 +45,8 @@ pub(super) fn watched(
     {
         return Err(refused(format!(
             "--signal {flag} can't be scaled on: {why}{}",
-            replay_remedy(plan, course)
+            // Without a target there is nothing to replay.
+            found.value.as_ref().map_or("", |_| replay_remedy(plan, course))
         )));
     }
     let (threshold, basis) = threshold(found)

@@ -126,7 +126,7 @@ fn limits_and_behaviour_are_those_of_the_plan() {
     let metric = &hpa["spec"]["metrics"][0]["external"];
     assert_eq!(metric["target"]["averageValue"], "1000m", "{metric}");
     assert!(hpa["spec"]["metrics"].as_array().unwrap().len() == 1);
-    for signal in Signal::ALL.into_iter().filter(|signal| *signal != Signal::MemoryPressure) {
+    for signal in Signal::ALL {
         let settings = ExportSettings { signal: Some(signal), ..settings() };
         let target = export_target("keda").unwrap();
         let known = plan.autoscaler.targets.iter().find(|target| target.signal == signal).unwrap();
@@ -161,6 +161,26 @@ fn limits_and_behaviour_are_those_of_the_plan() {
             "{part}: {annotations:?}"
         );
     }
+}
+
+/// A signal without a target is refused with the reason, and without a remedy that would not help.
+#[test]
+fn memory_of_the_host_device_is_refused_with_its_reason() {
+    let mut plan = growing();
+    let settings = ExportSettings { signal: Some(Signal::MemoryPressure), ..settings() };
+    for target in ["hpa", "keda"].map(|name| export_target(name).unwrap()) {
+        let why = target.of_plan("p", &plan, &settings).unwrap_err().to_string();
+        assert!(
+            why.contains("--signal memory can't be scaled on") && why.contains("no device memory"),
+            "{why}"
+        );
+        assert!(!why.contains("--simulate") && !why.contains("replayed"), "{why}");
+    }
+    assert!(crate::serving_plan_markdown(&plan).contains("memory_pressure"), "the table says so as well");
+    // Plans of before had no such target.
+    plan.autoscaler.targets.retain(|target| target.signal != Signal::MemoryPressure);
+    let why = export_target("hpa").unwrap().of_plan("p", &plan, &settings).unwrap_err().to_string();
+    assert!(why.contains("plan again"), "{why}");
 }
 
 /// The query computes the very line that was replayed.
