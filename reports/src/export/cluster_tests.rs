@@ -351,6 +351,14 @@ fn what_is_missing_is_named() {
 }
 
 /// Pods on nodes that may tell their GPU.
+/// What helps is what `export` takes, and not a flag of `plan`.
+#[test]
+fn pods_alone_are_told_what_the_tables_need() {
+    let why = refusal("dynamo", &pods(Some("NVIDIA-L4")), &settings());
+    assert!(why.contains("cold starts of pods only") && why.contains("coldstart run --model DIR"), "{why}");
+    assert!(!why.contains("--weights") && !why.contains("--assume"), "{why}");
+}
+
 fn pods(product: Option<&str>) -> Profile {
     let mut profile = scripted::complete();
     profile.target.model = None;

@@ -23,6 +23,11 @@ pub(super) fn export(name: &str, profile: &Profile, _: &ExportSettings) -> Resul
         phase: Phase::Throughput,
         why,
     };
+    if profile.target.cluster.is_some() {
+        let why = "it holds cold starts of pods only, and the tables are of service times: export a profile that \
+                   `coldstart run --model DIR` measured on such a node";
+        return Err(lacks(why.to_owned()));
+    }
     let fleet =
         Fleet::of(&[(name, profile)], &ByHand::default(), true).map_err(|error| lacks(error.to_string()))?;
     let measured = fleet.class(None).map_err(|error| lacks(error.to_string()))?;
