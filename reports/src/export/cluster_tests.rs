@@ -383,6 +383,10 @@ fn pods_are_labelled_with_the_gpu_of_their_nodes_or_with_none() {
     assert!(!text("nfd", &unknown).contains("/device="), "what they ask for is no device");
     assert!(text("nfd", &unknown).contains("/cold-start-"));
     let why = refusal("node-affinity", &unknown, &settings());
+        (with(&|settings| settings.metric_selector = "namespace=serving".to_owned()), "--metric-selector"),
+        (with(&|settings| settings.request_metric = Some("up{a=b}".to_owned())), "--request-metric"),
+        (with(&|settings| settings.prometheus = "notaurl".to_owned()), "--prometheus"),
+        (with(&|settings| settings.model_uri = Some("llama".to_owned())), "--model-uri"),
     assert!(why.contains("which GPU") && why.contains("pod,event,node"), "{why}");
     assert!(text("node-affinity", &pods(Some("NVIDIA-L4"))).contains("NVIDIA-L4"));
 }
@@ -404,6 +408,8 @@ fn names_that_a_cluster_refuses_are_refused_by_their_flag() {
             with(&|settings| settings.node_selector = vec![("k".to_owned(), "NVIDIA L4".to_owned())]),
             "--node-selector",
         ),
+        // A place without white space; nothing is left of its name where there is none.
+        let place: String = name.chars().filter(|c| !c.is_whitespace()).collect();
         (
             with(&|settings| settings.node_selector = vec![("a/b/c".to_owned(), "x".to_owned())]),
             "--node-selector",
@@ -433,7 +439,7 @@ fn names_of_models_with_slashes_of_any_script_and_any_length_make_objects_that_a
             profile.target.model.as_mut().unwrap().source = name.to_owned();
         }
         let settings =
-            ExportSettings { model_name: None, model_uri: Some(format!("hf://{name}")), ..settings() };
+            ExportSettings { model_name: None, model_uri: Some(format!("hf://x/{place}")), ..settings() };
         for target in super::EXPORT_TARGETS.iter().filter(|target| !target.takes_plan()) {
             let profile = if ["dynamo", "inference-sim"].contains(&target.name) { &swept } else { &complete };
             let made = export(target.name, &[("p.json", profile)], &settings);

@@ -3,6 +3,7 @@
 //! A target is a line in [`EXPORT_TARGETS`] and a function from what it takes to what it writes: one file, or a directory of
 //! them. Text from profiles is untrusted: what would act on a terminal, in a label or in markup is spelt out instead.
 
+mod address;
 mod bmf;
 mod capacity_buffer;
 #[cfg(test)]

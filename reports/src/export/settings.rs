@@ -3,6 +3,7 @@
 use coldstart_decisions::autoscaler::Signal;
 
 use super::ExportError;
+use super::address::{are_matchers, is_metric, is_server, is_stored_at};
 use super::kubernetes::{is_label_key, is_label_value, is_object_name, is_part_name};
 
 /// Names and addresses of the cluster that an export is for. What is `None` and needed is refused by its flag's name.
@@ -150,6 +151,31 @@ impl ExportSettings {
                 "version of an API",
                 "GROUP/VERSION, such as keda.sh/v1alpha1",
             );
+        }
+        self.check_addresses(target)
+    }
+
+    /// That addresses and selectors are some.
+    fn check_addresses(&self, target: &'static str) -> Result<(), ExportError> {
+        let bad = |flag, given: &str, what, rule| {
+            Err(ExportError::BadName { target, flag, given: super::error::cut(given), what, rule })
+        };
+        if !are_matchers(&self.metric_selector) {
+            let rule = "matchers of PromQL without the braces, their values in quotes, such as namespace=\"serving\"";
+            return bad("--metric-selector", &self.metric_selector, "selector of metrics", rule);
+        }
+        if let Some(metric) = self.request_metric.as_deref().filter(|metric| !is_metric(metric)) {
+            let rule = "a counter's name, with matchers in braces or without, such as requests_total{route=\"llama\"}";
+            return bad("--request-metric", metric, "metric", rule);
+        }
+        if !is_server(&self.prometheus) {
+            let rule = "what its server is asked at, such as http://prometheus.monitoring.svc:9090";
+            return bad("--prometheus", &self.prometheus, "address", rule);
+        }
+        if let Some(uri) = self.model_uri.as_deref().filter(|uri| !is_stored_at(uri)) {
+            let rule =
+                "one with its scheme, such as hf://ORGANISATION/MODEL, s3://BUCKET/PATH or pvc://CLAIM/PATH";
+            return bad("--model-uri", uri, "place of a model", rule);
         }
         Ok(())
     }
