@@ -94,14 +94,23 @@ def features(text):
     return found
 
 
+def selects(expression, found):
+    """By the operator's documented meaning: Gt and Lt take one whole number, and read the label as one."""
+    value, values = found[expression["key"].split("/")[1]], expression["values"]
+    if expression["operator"] == "In":
+        return value in values
+    (bound,) = map(int, values)
+    return {"Gt": int(value) > bound, "Lt": int(value) < bound}[expression["operator"]]
+
+
 def affinity(patch, found):
-    """Selects a node with these labels, by the operators' documented meaning."""
+    """Selects a node with these labels."""
     rules = patch["spec"]["template"]["spec"]["affinity"]["nodeAffinity"]
     assert list(rules) == ["preferredDuringSchedulingIgnoredDuringExecution"], "a slow node is better than none"
     for term in rules["preferredDuringSchedulingIgnoredDuringExecution"]:
         assert 1 <= term["weight"] <= 100
         for expression in term["preference"]["matchExpressions"]:
-            assert expression["operator"] == "In" and found[expression["key"].split("/")[1]] in expression["values"]
+            assert selects(expression, found), expression
 
 
 def dynamo(prefill, decode, engine):
@@ -156,7 +165,10 @@ def exports(golden, others=()):
 
     found = features(text("export-nfd.txt"))
     affinity(read("export-node-affinity.json"), found)
-    for name in ("export-node-affinity.json", "export-probes.json", "export-kwok.json"):
+    patches = ["export-node-affinity.json", "export-probes.json", "export-kwok.json"]
+    if "node-affinity-classes" not in others:
+        patches.append("export-node-affinity-classes.json")
+    for name in patches:
         patch = read(name)
         annotated(patch)
         valid(workload(patch))
@@ -183,6 +195,10 @@ def exports(golden, others=()):
         checked.append(name)
         if thing["kind"] == "HorizontalPodAutoscaler":
             valid(thing)
+            query = thing["metadata"]["annotations"][f"{OURS}query"]
+            for metric in thing["spec"]["metrics"]:
+                # A metric of pods takes one series for each pod, one of an object a label of that object.
+                assert metric["type"] == "External" and "by (pod" not in query, f"{name}: one number for the whole workload"
             behavior = thing["spec"]["behavior"]
         elif thing["kind"] == "ScaledObject":
             spec = thing["spec"]
@@ -230,7 +246,9 @@ def made(program, directory):
         ("local-model-cache.json", "p.json", "--model-uri hf://org/llama --node-groups a100"),
         ("inference-sim.yaml", "p.json", "--model-name org/llama"),
         ("hpa.json", "plan.json", workload),
+        ("hpa-rate.json", "plan.json", f"{workload} --signal rate"),
         ("keda.json", "plan.json", workload),
+        ("keda-rate.json", "plan.json", f"{workload} --signal rate"),
         ("capacity-buffer.json", "plan.json", workload),
     ):
         coldstart("export", name.split(".")[0].removesuffix("-rate"), source, *flags.split(), "--out", f"export-{name}")
@@ -246,10 +264,8 @@ def main(golden, deploy, program=None):
         with tempfile.TemporaryDirectory() as directory:
             directory = pathlib.Path(directory)
             made(pathlib.Path(program).resolve(), directory)
-        ("hpa-rate.json", "plan.json", f"{workload} --signal rate"),
-            # A run that pulls needs an engine and an image of one's own.
-        ("keda-rate.json", "plan.json", f"{workload} --signal rate"),
-            more, labels = exports(directory, others=("image-pull-job",))
+            # A run that pulls needs an engine and an image of one's own, several classes several machines.
+            more, labels = exports(directory, others=("image-pull-job", "node-affinity-classes"))
             checked += more
             found |= labels
     for path in sorted(deploy.glob("*.yaml")):

@@ -144,34 +144,6 @@ fn hostile_names_become_labels_or_none() {
 }
 
 #[test]
-fn weights_of_several_nodes() {
-    let (fast, mut slow) = (scripted::on_a_gpu(), scripted::on_a_gpu());
-    slow.target.device.name = "NVIDIA L4".to_owned();
-    for trace in &mut slow.traces {
-        for reading in &mut trace.readings {
-            reading.duration_ns = reading.duration_ns.saturating_add(reading.duration_ns);
-        }
-        if let coldstart_profiles::TraceEnd::Completed { total_ns, unattributed_ns } = &mut trace.end {
-            *unattributed_ns = unattributed_ns.saturating_add(*unattributed_ns);
-            *total_ns = total_ns.saturating_add(*total_ns);
-        }
-    }
-    slow.derive();
-    let Exported::File(text) = export("node-affinity", &[("a", &slow), ("b", &fast)], &settings()).unwrap()
-    else {
-        panic!("one file")
-    };
-    let patch: Value = serde_json::from_str(&text).unwrap();
-    let affinity = &patch["spec"]["template"]["spec"]["affinity"]["nodeAffinity"];
-    let preferred = affinity["preferredDuringSchedulingIgnoredDuringExecution"].as_array().unwrap();
-    let weights: Vec<u64> = preferred.iter().map(|term| term["weight"].as_u64().unwrap()).collect();
-    assert_eq!(weights, [100, 1]);
-    let value = &preferred[1]["preference"]["matchExpressions"][0]["values"][0];
-    assert_eq!(value, "NVIDIA-L4");
-    assert_eq!(affinity.as_object().unwrap().len(), 1, "a slow node is better than none: {affinity}");
-}
-
-#[test]
 fn probes_wait_longer_than_the_longest_start() {
     let profile = scripted::complete();
     let patch = json("probes", &profile);
@@ -351,14 +323,6 @@ fn what_is_missing_is_named() {
 }
 
 /// Pods on nodes that may tell their GPU.
-/// What helps is what `export` takes, and not a flag of `plan`.
-#[test]
-fn pods_alone_are_told_what_the_tables_need() {
-    let why = refusal("dynamo", &pods(Some("NVIDIA-L4")), &settings());
-    assert!(why.contains("cold starts of pods only") && why.contains("coldstart run --model DIR"), "{why}");
-    assert!(!why.contains("--weights") && !why.contains("--assume"), "{why}");
-}
-
 fn pods(product: Option<&str>) -> Profile {
     let mut profile = scripted::complete();
     profile.target.model = None;
@@ -383,12 +347,16 @@ fn pods_are_labelled_with_the_gpu_of_their_nodes_or_with_none() {
     assert!(!text("nfd", &unknown).contains("/device="), "what they ask for is no device");
     assert!(text("nfd", &unknown).contains("/cold-start-"));
     let why = refusal("node-affinity", &unknown, &settings());
-        (with(&|settings| settings.metric_selector = "namespace=serving".to_owned()), "--metric-selector"),
-        (with(&|settings| settings.request_metric = Some("up{a=b}".to_owned())), "--request-metric"),
-        (with(&|settings| settings.prometheus = "notaurl".to_owned()), "--prometheus"),
-        (with(&|settings| settings.model_uri = Some("llama".to_owned())), "--model-uri"),
     assert!(why.contains("which GPU") && why.contains("pod,event,node"), "{why}");
     assert!(text("node-affinity", &pods(Some("NVIDIA-L4"))).contains("NVIDIA-L4"));
+}
+
+/// What helps is what `export` takes, and not a flag of `plan`.
+#[test]
+fn pods_alone_are_told_what_the_tables_need() {
+    let why = refusal("dynamo", &pods(Some("NVIDIA-L4")), &settings());
+    assert!(why.contains("cold starts of pods only") && why.contains("coldstart run --model DIR"), "{why}");
+    assert!(!why.contains("--weights") && !why.contains("--assume"), "{why}");
 }
 
 #[test]
@@ -408,8 +376,6 @@ fn names_that_a_cluster_refuses_are_refused_by_their_flag() {
             with(&|settings| settings.node_selector = vec![("k".to_owned(), "NVIDIA L4".to_owned())]),
             "--node-selector",
         ),
-        // A place without white space; nothing is left of its name where there is none.
-        let place: String = name.chars().filter(|c| !c.is_whitespace()).collect();
         (
             with(&|settings| settings.node_selector = vec![("a/b/c".to_owned(), "x".to_owned())]),
             "--node-selector",
@@ -417,6 +383,10 @@ fn names_that_a_cluster_refuses_are_refused_by_their_flag() {
         (with(&|settings| settings.health_path = "health".to_owned()), "--health-path"),
         (with(&|settings| settings.health_path = "/a b".to_owned()), "--health-path"),
         (with(&|settings| settings.api_version = Some("v1alpha1".to_owned())), "--api-version"),
+        (with(&|settings| settings.metric_selector = "namespace=serving".to_owned()), "--metric-selector"),
+        (with(&|settings| settings.request_metric = Some("up{a=b}".to_owned())), "--request-metric"),
+        (with(&|settings| settings.prometheus = "notaurl".to_owned()), "--prometheus"),
+        (with(&|settings| settings.model_uri = Some("llama".to_owned())), "--model-uri"),
     ] {
         for target in ["probes", "local-model-cache", "nfd"] {
             let why = refusal(target, &profile, &settings);
@@ -438,6 +408,8 @@ fn names_of_models_with_slashes_of_any_script_and_any_length_make_objects_that_a
         for profile in [&mut complete, &mut swept] {
             profile.target.model.as_mut().unwrap().source = name.to_owned();
         }
+        // A place without white space; nothing is left of its name where there is none.
+        let place: String = name.chars().filter(|c| !c.is_whitespace()).collect();
         let settings =
             ExportSettings { model_name: None, model_uri: Some(format!("hf://x/{place}")), ..settings() };
         for target in super::EXPORT_TARGETS.iter().filter(|target| !target.takes_plan()) {

@@ -4,6 +4,8 @@
 //! them. Text from profiles is untrusted: what would act on a terminal, in a label or in markup is spelt out instead.
 
 mod address;
+#[cfg(test)]
+mod affinity_tests;
 mod bmf;
 mod capacity_buffer;
 #[cfg(test)]
