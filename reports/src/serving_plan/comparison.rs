@@ -2,6 +2,8 @@
 
 use coldstart_decisions::autoscaler::Signal;
 use coldstart_decisions::plan::{Course, ServingPlan, TrafficSource};
+use coldstart_decisions::service::{Sla, SlaPart};
+use coldstart_decisions::simulate::Outcome;
 
 use super::quantity::number;
 use crate::grid::{Cell, Column, Grid};
@@ -83,35 +85,68 @@ fn cheaper_than(course: &Course) -> String {
     }
 }
 
+/// What a table shows of latencies: those that the service level bounds, by their names.
+struct Shown {
+    title: String,
+    part: SlaPart,
+    median: bool,
+}
+
+/// Of one bound its median and its p99, of several the p99 of each.
+fn shown(sla: &Sla) -> Vec<Shown> {
+    let parts: Vec<SlaPart> = sla.bounds().map(|(part, _)| part).collect();
+    let of = |part: SlaPart, percentile: &str, median: bool| {
+        let name = match part {
+            SlaPart::EndToEnd if parts.len() > 1 => " in all",
+            SlaPart::EndToEnd => "",
+            SlaPart::Ttft => " TTFT",
+            SlaPart::Itl => " ITL",
+        };
+        Shown { title: format!("{percentile}{name}"), part, median }
+    };
+    match parts.as_slice() {
+        [part] => vec![of(*part, "p50", true), of(*part, "p99", false)],
+        parts => parts.iter().map(|part| of(*part, "p99", false)).collect(),
+    }
+}
+
+impl Shown {
+    /// Of one forward pass the first token is the answer, and there is no gap between tokens.
+    fn text(&self, outcome: &Outcome) -> String {
+        let of = match self.part {
+            SlaPart::EndToEnd => Some(&outcome.latency),
+            SlaPart::Ttft => Some(outcome.ttft.as_ref().unwrap_or(&outcome.latency)),
+            SlaPart::Itl => outcome.itl.as_ref(),
+        };
+        of.map_or_else(|| "–".to_owned(), |of| if self.median { of.p50_ns } else { of.p99_ns }.to_string())
+    }
+}
+
 /// Every policy on the same trace; nothing where none was simulated.
 pub(super) fn policies(plan: &ServingPlan, style: &Style) -> String {
     let Some(comparison) = &plan.comparison else { return String::new() };
-    let mut grid = Grid::new(
-        style,
-        [
-            Column::text("policy").wrap(),
-            Column::number("in SLA"),
-            Column::number("p50"),
-            Column::number("p99"),
-            Column::number("hours"),
-            Column::number("peak").drop(1),
-            Column::number("starts").drop(0),
-            Column::number("cost"),
-        ],
-    );
+    let latencies = shown(&plan.request.sla);
+    let before = [Column::text("policy").wrap(), Column::number("in SLA")];
+    let after = [
+        Column::number("hours"),
+        Column::number("peak").drop(1),
+        Column::number("starts").drop(0),
+        Column::number("cost"),
+    ];
+    let titles = latencies.iter().map(|of| Column::number(of.title.as_str()));
+    let mut grid = Grid::new(style, before.into_iter().chain(titles).chain(after));
     for policy in &comparison.policies {
         let outcome = &policy.outcome;
         let tone = if outcome.meets { Tone::Good } else { Tone::Warn };
-        grid.row([
-            policy.policy.name.as_str().into(),
-            Cell::new(tone, share(outcome.attainment)),
-            outcome.latency.p50_ns.to_string().into(),
-            outcome.latency.p99_ns.to_string().into(),
-            number(policy.replica_hours).into(),
-            policy.peak_replicas.to_string().into(),
-            policy.cold_starts.to_string().into(),
-            policy.cost.map_or_else(String::new, number).into(),
-        ]);
+        let before = [policy.policy.name.as_str().into(), Cell::new(tone, share(outcome.attainment))];
+        let after = [
+            number(policy.replica_hours),
+            policy.peak_replicas.to_string(),
+            policy.cold_starts.to_string(),
+            policy.cost.map_or_else(String::new, number),
+        ];
+        let times = latencies.iter().map(|of| of.text(outcome));
+        grid.row(before.into_iter().chain(times.chain(after).map(Cell::from)));
     }
     let drawn = if comparison.drawn { "Poisson arrivals, " } else { "the trace itself, " };
     let aside = format!("{drawn}{} requests over {}", comparison.requests, comparison.duration_ns);

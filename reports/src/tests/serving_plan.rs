@@ -12,7 +12,7 @@ use coldstart_decisions::plan::{
 };
 use coldstart_decisions::service::Sla;
 use coldstart_decisions::simulate::Dispatch;
-use coldstart_decisions::traffic::{Arrival, Trace, Traffic};
+use coldstart_decisions::traffic::{Arrival, Ramp, Steady, Trace, Traffic};
 use coldstart_decisions::{ClusterFacts, Prices};
 use coldstart_profiles::{Bytes, ImageSource, Nanos, Profile};
 use serde_json::Value;
@@ -152,6 +152,62 @@ fn golden_files() {
     .collect();
     assert!(explained.iter().all(|text| !text.is_empty()));
     assert_golden("serving-plan-explained-100.txt", &explained.join("\n"));
+}
+
+/// A level on first tokens is not held against whole answers.
+#[test]
+fn policies_show_the_latencies_that_the_level_bounds() {
+    let second = Some(Nanos::from_secs(1));
+    let none = Sla { end_to_end_ns: None, ttft_ns: None, itl_ns: None, permille: 990 };
+    let mut plan = plan().clone();
+    for (sla, head) in [
+        (Sla { end_to_end_ns: second, ..none }, "in SLA p50 p99 hours"),
+        (Sla { ttft_ns: second, ..none }, "in SLA p50 TTFT p99 TTFT hours"),
+        (Sla { ttft_ns: second, itl_ns: second, ..none }, "in SLA p99 TTFT p99 ITL hours"),
+        (
+            Sla { end_to_end_ns: second, ttft_ns: second, itl_ns: second, ..none },
+            "in SLA p99 in all p99 TTFT p99 ITL hours",
+        ),
+    ] {
+        plan.request.sla = sla;
+        let table = serving_plan(&plan, &style(120));
+        let lines: Vec<String> =
+            table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        let at = lines.iter().position(|line| line.contains(head));
+        let at = at.unwrap_or_else(|| panic!("`{head}` is missing in:\n{table}"));
+        let outcome = &plan.comparison.as_ref().unwrap().policies[0].outcome;
+        let (whole, ttft, itl) = (outcome.latency, outcome.ttft.unwrap(), outcome.itl.unwrap());
+        assert!(ttft.p99_ns < whole.p99_ns && itl.p99_ns < ttft.p99_ns, "{outcome:?}");
+        let shown = match (sla.end_to_end_ns, sla.itl_ns) {
+            (Some(_), None) => vec![whole.p50_ns, whole.p99_ns],
+            (None, None) => vec![ttft.p50_ns, ttft.p99_ns],
+            (None, Some(_)) => vec![ttft.p99_ns, itl.p99_ns],
+            (Some(_), Some(_)) => vec![whole.p99_ns, ttft.p99_ns, itl.p99_ns],
+        };
+        let shown: Vec<String> = shown.iter().map(ToString::to_string).collect();
+        assert!(lines[at + 2].contains(&format!("% {} ", shown.join(" "))), "{}", lines[at + 2]);
+    }
+}
+
+/// A ramp's growth is its own, and rests on no quantile.
+#[test]
+fn growth_says_what_it_is_of() {
+    let size = coldstart_decisions::service::RequestSize { tokens_in: 128, tokens_out: 16 };
+    let numbers = [
+        (
+            Traffic::Ramp(Ramp { base_per_s: 1.0, peak_per_s: 6.0, growth_per_s_per_s: 0.01, size }),
+            "standby: what the ramp grows by within",
+        ),
+        (Traffic::Steady(Steady { rate_per_s: 1.0, size }), "standby: a steady rate does not grow"),
+    ];
+    let machine = scripted::swept();
+    for (traffic, said) in numbers {
+        let asked = PlanRequest { traffic_from: TrafficSource::Numbers, simulate: false, ..request() };
+        let plan = make_plan(&[("a/p.json", &machine)], &traffic, asked, "0.1.0").unwrap();
+        let table = serving_plan(&plan, &style(120));
+        assert!(table.contains(said) && !table.contains("at quantile"), "{said}:\n{table}");
+    }
+    assert!(serving_plan(plan(), &style(120)).contains("at quantile 0.99"));
 }
 
 /// The plan in every form, by name.
