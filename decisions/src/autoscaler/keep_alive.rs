@@ -237,11 +237,13 @@ fn advice(
     match pauses.longest {
         Some(longest) if longest <= idle => {
             return keep(format!(
-                "the longest pause of the trace is {longest}, and going to zero pays after {idle}"
+                "the longest pause of the trace is {longest}, and the last replica goes after {idle} without requests"
             ));
         }
         None if pauses.per_day < 1.0 => {
-            return keep(format!("pauses of the {idle} after which it pays come less than once a day"));
+            return keep(format!(
+                "the last replica goes after {idle} without requests, and such pauses come less than once a day"
+            ));
         }
         _ => {}
     }

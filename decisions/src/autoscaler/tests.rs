@@ -245,6 +245,12 @@ fn scaling_to_zero_pays_where_pauses_are_long_and_few_enough() {
     assert!(close(rare.missed_share.value, 10.0 / 10_010.0), "{rare:?}");
     let short = advice(prices, &bursts(&[(10, 0), (10, 200)]));
     assert!(why(&short).contains("longest pause of the trace is"), "{short:?}");
+    // Without prices nothing is known to pay.
+    for traffic in [&bursts(&[(10, 0), (10, 200)]), &case.traffic] {
+        let unpriced = advice(Prices::default(), traffic);
+        assert!(unpriced.break_even_ns.is_none() && !why(&unpriced).contains("pays"), "{unpriced:?}");
+        assert!(why(&unpriced).contains("the last replica goes after 5 min 00 s"), "{unpriced:?}");
+    }
     let free = advice(Prices { replica_hour: Some(0.0), ..prices }, &case.traffic);
     assert!(
         free.break_even_ns.is_none() && why(&free).contains("idling costs nothing"),

@@ -61,7 +61,7 @@ impl Known<'_> {
         all.extend(self.poor_fits());
         all.extend(self.assumed(capacity));
         all.extend(of_profiles(&self.distinct.named(), self.alternatives.measured));
-        all.extend(bursty(traffic));
+        all.extend(bursty(traffic, self.courses.is_some()));
         all.extend(few_requests(traffic));
         all.extend(self.of_numbers.map(str::to_owned));
         if let TrafficSource::Trace { caveats, .. } = &self.alternatives.request.traffic_from {
@@ -245,12 +245,43 @@ fn few_requests(traffic: &TrafficSummary) -> Option<String> {
     })
 }
 
-fn bursty(traffic: &TrafficSummary) -> Option<String> {
+fn bursty(traffic: &TrafficSummary, replayed: bool) -> Option<String> {
     let TrafficSummary::Trace { cv_squared, .. } = traffic else { return None };
+    let itself = match replayed {
+        true => "what is replayed is the trace itself",
+        false => "--simulate runs the trace itself",
+    };
     (*cv_squared > BURSTY).then(|| {
         format!(
-            "the trace is bursty (CV² of the gaps {cv_squared:.1}): replicas(λ) rests on Poisson arrivals, which are smoother; \
-             --simulate runs the trace itself"
+            "the trace is bursty (CV² of the gaps {cv_squared:.1}): replicas(λ) rests on Poisson arrivals, which are smoother; {itself}"
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use coldstart_profiles::Nanos;
+
+    use super::*;
+
+    /// What was replayed already is not recommended.
+    #[test]
+    fn bursts_are_replayed_or_could_be() {
+        let traffic = |cv_squared: f64| TrafficSummary::Trace {
+            requests: 1_000,
+            duration_ns: Nanos::from_secs(100),
+            mean_per_s: 10.0,
+            median_per_s: 8.0,
+            peak_per_s: 40.0,
+            window_ns: Nanos::from_secs(10),
+            cv_squared,
+            longest_gap_ns: Nanos::from_secs(3),
+            tokens_in: None,
+            tokens_out: None,
+        };
+        let (replayed, not) = (bursty(&traffic(5.0), true).unwrap(), bursty(&traffic(5.0), false).unwrap());
+        assert!(replayed.contains("what is replayed") && !replayed.contains("--simulate"), "{replayed}");
+        assert!(not.contains("--simulate"), "{not}");
+        assert_eq!(bursty(&traffic(1.0), true), None);
+    }
 }

@@ -4,6 +4,7 @@ use coldstart_decisions::Figure;
 use coldstart_decisions::measured::{ColdStart, Measured, PullTime};
 use coldstart_decisions::plan::ServingPlan;
 use coldstart_decisions::service::{LanguageModel, ServiceModel, SingleForward};
+use coldstart_decisions::traffic::TrafficSummary;
 use coldstart_profiles::{Bytes, Nanos};
 
 use super::quantity::{counted, number};
@@ -83,7 +84,7 @@ fn language(model: &LanguageModel, plan: &ServingPlan) -> Vec<String> {
 }
 
 /// A fitted coefficient; extrapolated ones may be below zero.
-fn nanos(value: f64) -> String {
+pub(super) fn nanos(value: f64) -> String {
     let time = Nanos::from_nanos_f64(value.abs());
     if value < 0.0 { format!("−{time}") } else { time.to_string() }
 }
@@ -174,8 +175,12 @@ pub(super) fn warm(plan: &ServingPlan, style: &Style) -> String {
         warm.replicas_now.value.to_string().into(),
         Cell::new(Tone::Faint, source(plan)),
     ]);
-    let within =
-        format!("growth within {} at quantile {}", plan.lead_time.total_ns.value, plan.request.quantile);
+    let lead = plan.lead_time.total_ns.value;
+    let within = match plan.traffic {
+        TrafficSummary::Trace { .. } => format!("growth within {lead} at quantile {}", plan.request.quantile),
+        TrafficSummary::Ramp(_) => format!("what the ramp grows by within {lead}, up to its peak"),
+        TrafficSummary::Steady(_) => "a steady rate does not grow".to_owned(),
+    };
     grid.row([
         "growth".into(),
         number(warm.growth_per_s.value).into(),
